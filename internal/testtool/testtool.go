@@ -1,0 +1,42 @@
+// Package testtool finds the real tools that tests check our output with (b3sum, fls, openssl, ...).
+//
+// Start with [Need]. The promise: with EXHIBIT_REQUIRE_TOOLS=1 in the environment, as on the clean machine of
+// .ci/run, no test is skipped for a missing tool or privilege; it fails instead.
+package testtool
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Need returns the path of each named program, in order. A missing one skips the test, or fails it when
+// EXHIBIT_REQUIRE_TOOLS is "1".
+func Need(t testing.TB, names ...string) []string {
+	t.Helper()
+	paths := make([]string, 0, len(names))
+	for _, name := range names {
+		p, err := exec.LookPath(name)
+		if err != nil {
+			missing(t, "the test needs the program "+name)
+		}
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+// NeedRoot skips or fails, by the same rule, a test that must attach loop devices or mount.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		missing(t, "the test needs root for loop devices and mounts")
+	}
+}
+
+func missing(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("EXHIBIT_REQUIRE_TOOLS") == "1" {
+		t.Fatal(why + ", and EXHIBIT_REQUIRE_TOOLS=1 forbids to skip it")
+	}
+	t.Skip(why)
+}
