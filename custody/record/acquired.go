@@ -1,0 +1,323 @@
+package record
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Acquired is the acquisition record, and the event of that name.
+type Acquired struct {
+	Acquisition   Acquisition   `json:"acquisition"`
+	Circumstances Circumstances `json:"circumstances"`
+	Event         Header        `json:"event"`
+}
+
+// Circumstances are what the person and the command line say of an acquisition; all of it is personal.
+type Circumstances struct {
+	CommandLine Personal       `json:"commandLine"`
+	Description Fact[Personal] `json:"description"` // of the medium, as the examiner sees it
+	Examiner    Fact[Personal] `json:"examiner"`
+	Host        Fact[Personal] `json:"host"` // the station's name
+	MediumPath  Personal       `json:"mediumPath"`
+}
+
+// Acquisition is one act of reading one medium into one image, as the program saw it. It names no person.
+type Acquisition struct {
+	Destinations []Destination `json:"destinations"`
+	Digests      []MediaDigest `json:"digests"` // of the media stream; sorted by algorithm; always BLAKE3 and SHA-256
+	Ended        Time          `json:"ended"`
+	Files        []File        `json:"files"` // every file of the folder that this record binds, image segments first and in order
+	Format       string        `json:"format"`
+	Host         Host          `json:"host"`
+	ID           string        `json:"id"`
+	Medium       Medium        `json:"medium"`
+	Method       string        `json:"method"`
+	Mode         string        `json:"mode"`
+	Options      Options       `json:"options"`
+	Reread       Reread        `json:"reread"`
+	Started      Time          `json:"started"`
+	Tool         Tool          `json:"tool"`
+	Unread       Unread        `json:"unread"`
+}
+
+// The values that the words of an Acquisition may take in version 1.
+const (
+	FormatRaw = "raw" // the media bytes, in one file or in numbered segments
+
+	MethodPhysical = "physical" // every byte of the medium from the first to the last, in order
+	ModeSequential = "sequential"
+
+	MediumDevice = "block-device"
+	MediumFile   = "file"
+	MediumStream = "stream"
+
+	RoleImage   = "image"
+	RoleTree    = "tree"
+	RoleSums    = "sums"
+	RoleJournal = "journal"
+
+	ComputedWhileReading = "while-reading" // from the bytes as the medium gave them
+
+	RereadDirect       = "direct"        // past the page cache
+	RereadCacheDropped = "cache-dropped" // after asking the kernel to drop its copy
+	RereadCached       = "cached"        // perhaps from memory, as on tmpfs
+	RereadNone         = "none"          // not done
+)
+
+// Medium is the thing that was read.
+type Medium struct {
+	Kind                string       `json:"kind"`
+	LogicalSectorBytes  Fact[int64]  `json:"logicalSectorBytes"`
+	Name                Fact[string] `json:"name"` // the kernel's name of a device, "sdb"
+	PhysicalSectorBytes Fact[int64]  `json:"physicalSectorBytes"`
+	ReadOnly            Fact[bool]   `json:"readOnly"` // the kernel's flag; not a write blocker
+	SizeBytes           int64        `json:"sizeBytes"`
+}
+
+// MediaDigest is a digest of the whole media stream, with how it was computed.
+type MediaDigest struct {
+	Computed string `json:"computed"`
+	Digest   Digest `json:"digest"`
+}
+
+// File is one file of the acquisition folder.
+type File struct {
+	Digests   []Digest `json:"digests"` // BLAKE3 and SHA-256 of the file's bytes
+	Name      string   `json:"name"`
+	Role      string   `json:"role"`
+	SizeBytes int64    `json:"sizeBytes"`
+}
+
+// Options are the choices that shaped the acquisition.
+type Options struct {
+	ExtraDigests []Algorithm `json:"extraDigests"` // asked for beside BLAKE3 and SHA-256; sorted
+	Reread       bool        `json:"reread"`
+	SegmentBytes int64       `json:"segmentBytes"` // 0: one file
+}
+
+// Reread is the second reading, of the image.
+type Reread struct {
+	Kind    string `json:"kind"`
+	Matches bool   `json:"matches"` // false only with kind "none"; an image that does not match is never recorded
+}
+
+// Unread totals what the medium did not give.
+type Unread struct {
+	Bytes  int64 `json:"bytes"`
+	Ranges int64 `json:"ranges"`
+}
+
+// Destination is the file system the image was written to.
+type Destination struct {
+	Device     Fact[string] `json:"device"`     // major:minor
+	FileSystem Fact[string] `json:"fileSystem"` // as the kernel names it
+}
+
+// Tool is the program that made the record.
+type Tool struct {
+	Build   Fact[Digest] `json:"build"` // SHA-256 of the program file
+	Name    string       `json:"name"`
+	Version string       `json:"version"`
+}
+
+// Host describes the machine, without its name.
+type Host struct {
+	Architecture string       `json:"architecture"`
+	Kernel       Fact[string] `json:"kernel"`
+	OS           string       `json:"os"`
+	Processors   int64        `json:"processors"`
+}
+
+var idForm = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$`)
+
+// ValidAcquisitionID reports whether s is an acquisition's identifier: 20261123T081500Z-1a2b3c4d.
+func ValidAcquisitionID(s string) bool {
+	if !idForm.MatchString(s) {
+		return false
+	}
+	_, err := time.Parse("20060102T150405Z", s[:16])
+	return err == nil
+}
+
+// Type implements Predicate.
+func (a *Acquired) Type() Type { return TypeAcquired }
+
+// Header implements Event.
+func (a *Acquired) Header() *Header { return &a.Event }
+
+// subjects are the media stream and the two files of sums, which bind the other files for sha256sum and b3sum.
+func (a *Acquired) subjects() []subject {
+	var media []Digest
+	for _, d := range a.Acquisition.Digests {
+		media = append(media, d.Digest)
+	}
+	out := []subject{newSubject("media", media...)}
+	for _, f := range a.Acquisition.Files {
+		if f.Role == RoleSums {
+			out = append(out, newSubject(f.Name, f.Digests...))
+		}
+	}
+	return out
+}
+
+// Validate implements Predicate.
+func (a *Acquired) Validate() error {
+	if err := a.Event.Validate(); err != nil {
+		return err
+	}
+	return a.Acquisition.Validate()
+}
+
+// Validate reports the first thing wrong with a, wrapping ErrMalformed or ErrNewer.
+func (a *Acquisition) Validate() error {
+	if !ValidAcquisitionID(a.ID) {
+		return fmt.Errorf("%w: acquisition id %.60q", ErrMalformed, a.ID)
+	}
+	if err := a.checkWords(); err != nil {
+		return err
+	}
+	if err := a.checkDigests(); err != nil {
+		return err
+	}
+	if err := a.checkFiles(); err != nil {
+		return err
+	}
+	if err := a.checkMedium(); err != nil {
+		return err
+	}
+	if len(a.Destinations) == 0 || len(a.Destinations) > 2 {
+		return fmt.Errorf("%w: %d destinations", ErrMalformed, len(a.Destinations))
+	}
+	for field, s := range map[string]string{"tool name": a.Tool.Name, "tool version": a.Tool.Version,
+		"host os": a.Host.OS, "host architecture": a.Host.Architecture} {
+		if err := checkLine(field, s); err != nil {
+			return err
+		}
+	}
+	if err := a.Started.Validate(); err != nil {
+		return err
+	}
+	return a.Ended.Validate()
+}
+
+// checkWords refuses words of a later version: what they would mean cannot be checked here.
+func (a *Acquisition) checkWords() error {
+	for _, w := range []struct {
+		field, got string
+		known      []string
+	}{
+		{"format", a.Format, []string{FormatRaw}},
+		{"method", a.Method, []string{MethodPhysical}},
+		{"mode", a.Mode, []string{ModeSequential}},
+		{"medium kind", a.Medium.Kind, []string{MediumDevice, MediumFile, MediumStream}},
+		{"reread kind", a.Reread.Kind, []string{RereadDirect, RereadCacheDropped, RereadCached, RereadNone}},
+	} {
+		if !slices.Contains(w.known, w.got) {
+			return fmt.Errorf("%s %.40q is %w", w.field, w.got, ErrNewer)
+		}
+	}
+	if a.Reread.Matches != (a.Reread.Kind != RereadNone) || a.Options.Reread != a.Reread.Matches {
+		return fmt.Errorf("%w: re-read kind %q, matches %t, asked for %t", ErrMalformed, a.Reread.Kind, a.Reread.Matches, a.Options.Reread)
+	}
+	if a.Unread != (Unread{}) {
+		return fmt.Errorf("unread ranges are %w", ErrNewer)
+	}
+	return nil
+}
+
+func (a *Acquisition) checkDigests() error {
+	var media []Digest
+	for _, d := range a.Digests {
+		if d.Computed != ComputedWhileReading {
+			return fmt.Errorf("digest computed %.40q is %w", d.Computed, ErrNewer)
+		}
+		media = append(media, d.Digest)
+	}
+	if err := checkDigests("the media stream", media, BLAKE3, SHA256); err != nil {
+		return err
+	}
+	var extra []Algorithm
+	for _, d := range media {
+		if d.alg != BLAKE3 && d.alg != SHA256 {
+			extra = append(extra, d.alg)
+		}
+	}
+	if !slices.Equal(extra, a.Options.ExtraDigests) {
+		return fmt.Errorf("%w: the digests are not those of the options", ErrMalformed)
+	}
+	return nil
+}
+
+// MaxFiles bounds the files of one acquisition: 999 segments and those beside them.
+const MaxFiles = 1100
+
+// checkFiles requires image segments first, then exactly one tree, SHA256SUMS, B3SUMS and journal.
+func (a *Acquisition) checkFiles() error {
+	if len(a.Files) > MaxFiles {
+		return fmt.Errorf("%w: %d files", ErrMalformed, len(a.Files))
+	}
+	names := map[string]bool{}
+	var after []string
+	var image int64
+	for _, f := range a.Files {
+		if err := f.validate(); err != nil {
+			return err
+		}
+		if folded := strings.ToLower(f.Name); names[folded] {
+			return fmt.Errorf("%w: file %.80q stands twice", ErrMalformed, f.Name)
+		} else {
+			names[folded] = true
+		}
+		if f.Role != RoleImage {
+			after = append(after, f.Role)
+			continue
+		}
+		if len(after) > 0 {
+			return fmt.Errorf("%w: image segment %.80q after other files", ErrMalformed, f.Name)
+		}
+		image += f.SizeBytes
+	}
+	if !slices.Equal(after, []string{RoleTree, RoleSums, RoleSums, RoleJournal}) || len(after) == len(a.Files) {
+		return fmt.Errorf("%w: the files are not image, tree, two sums and journal", ErrMalformed)
+	}
+	if image != a.Medium.SizeBytes {
+		return fmt.Errorf("%w: image files of %d bytes for a medium of %d", ErrMalformed, image, a.Medium.SizeBytes)
+	}
+	return nil
+}
+
+var fileForm = regexp.MustCompile(`^[A-Za-z0-9_%-][A-Za-z0-9_.%-]{0,199}$`)
+
+func (f *File) validate() error {
+	if !fileForm.MatchString(f.Name) {
+		return fmt.Errorf("%w: file name %.80q", ErrMalformed, f.Name)
+	}
+	if err := checkCount("size of "+f.Name, f.SizeBytes); err != nil {
+		return err
+	}
+	if len(f.Digests) != 2 {
+		return fmt.Errorf("%w: %d digests of file %q", ErrMalformed, len(f.Digests), f.Name)
+	}
+	return checkDigests(f.Name, f.Digests, BLAKE3, SHA256)
+}
+
+func (a *Acquisition) checkMedium() error {
+	for field, n := range map[string]int64{"medium size": a.Medium.SizeBytes, "segment size": a.Options.SegmentBytes,
+		"processors": a.Host.Processors} {
+		if err := checkCount(field, n); err != nil {
+			return err
+		}
+	}
+	for _, s := range []Fact[int64]{a.Medium.LogicalSectorBytes, a.Medium.PhysicalSectorBytes} {
+		if v, ok := s.Get(); ok && (v < 1 || v > 1<<24) {
+			return fmt.Errorf("%w: sector of %d bytes", ErrMalformed, v)
+		}
+	}
+	if v, ok := a.Medium.Name.Get(); ok {
+		return checkLine("medium name", v)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Header opens every custody event. It is set under the log's lock, directly before the event is signed.
+type Header struct {
+	Exhibit  string    `json:"exhibit"`           // the exhibit's number
+	Log      LogState  `json:"log"`               // the log as it stood before this event
+	Number   int64     `json:"number"`            // running number of this exhibit's events in this log, from 1
+	Previous *LeafHash `json:"previous,omitzero"` // leaf of the exhibit's previous event in this log; absent for number 1
+	Time     Time      `json:"time"`              // when the event was signed
+}
+
+// LogState is what the signer of an event saw of the log: the previous checkpoint, and what came since then.
+type LogState struct {
+	Anchors      []Digest `json:"anchors"`      // of the files in anchors/ that came since; sorted
+	Attestations []Digest `json:"attestations"` // of the files in attest/ that came since; sorted
+	Checkpoint   Digest   `json:"checkpoint"`   // SHA-256 of the previous checkpoint's bytes
+	Origin       string   `json:"origin"`
+	Size         int64    `json:"size"` // entries under the previous checkpoint, at least 1 (the genesis)
+}
+
+// Validate reports the first thing wrong with h.
+func (h *Header) Validate() error {
+	if err := CheckExhibit(h.Exhibit); err != nil {
+		return err
+	}
+	if err := checkCount("number", h.Number); err != nil {
+		return err
+	}
+	if h.Number < 1 || (h.Previous == nil) != (h.Number == 1) {
+		return fmt.Errorf("%w: event number %d, previous event given: %t", ErrMalformed, h.Number, h.Previous != nil)
+	}
+	if !ValidOrigin(h.Log.Origin) || h.Log.Size < 1 || h.Log.Checkpoint.Algorithm() != SHA256 {
+		return fmt.Errorf("%w: the log state is incomplete", ErrMalformed)
+	}
+	if err := checkCount("size", h.Log.Size); err != nil {
+		return err
+	}
+	if len(h.Log.Anchors) != 0 || len(h.Log.Attestations) != 0 {
+		return errors.New("anchors and attestations are " + ErrNewer.Error())
+	}
+	return h.Time.Validate()
+}
+
+// maxExhibit bounds an exhibit's number so that its percent-encoded form fits every file system.
+const maxExhibit = 60
+
+// CheckExhibit requires an exhibit number: one printable line of at most 60 bytes.
+func CheckExhibit(number string) error {
+	if len(number) > maxExhibit {
+		return fmt.Errorf("%w: exhibit number longer than %d bytes", ErrMalformed, maxExhibit)
+	}
+	return checkLine("exhibit number", number)
+}
+
+// Seized is the event that starts an exhibit's chain.
+type Seized struct {
+	Event   Header  `json:"event"`
+	Seizure Seizure `json:"seizure"`
+}
+
+// Seizure says what was seized, where, from whom, by whom and on what ground.
+type Seizure struct {
+	Authority   Fact[Personal] `json:"authority"` // warrant or other legal ground
+	Description Personal       `json:"description"`
+	Holder      Fact[Personal] `json:"holder"`  // from whom
+	Officer     Fact[Personal] `json:"officer"` // by whom
+	Place       Fact[Personal] `json:"place"`
+	Seals       []string       `json:"seals"` // numbers of the seals put on, in order
+	SeizedAt    Time           `json:"seizedAt"`
+}
+
+// MaxSeals bounds the seals of one event.
+const MaxSeals = 100
+
+// Type implements Predicate.
+func (s *Seized) Type() Type { return TypeSeized }
+
+// Header implements Event.
+func (s *Seized) Header() *Header { return &s.Event }
+
+func (s *Seized) subjects() []subject { return nil }
+
+// Validate implements Predicate.
+func (s *Seized) Validate() error {
+	if err := s.Event.Validate(); err != nil {
+		return err
+	}
+	if len(s.Seizure.Seals) > MaxSeals {
+		return fmt.Errorf("%w: %d seals", ErrMalformed, len(s.Seizure.Seals))
+	}
+	for i, seal := range s.Seizure.Seals {
+		if err := checkLine(fmt.Sprintf("seals[%d]", i), seal); err != nil {
+			return err
+		}
+	}
+	return s.Seizure.SeizedAt.Validate()
+}

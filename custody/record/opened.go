@@ -1,0 +1,138 @@
+package record
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+)
+
+// The kinds of key that sign. A log key is none of them: it signs checkpoints only.
+const (
+	KindPerson  = "person"  // signs that person's custody events
+	KindStation = "station" // signs acquisition records
+)
+
+// The signature algorithms of checkpoint lines, as C2SP signed-note types.
+const (
+	LineECDSA   = "ecdsa-p256" // type 0x02
+	LineEd25519 = "ed25519"    // type 0x01
+)
+
+// CaseOpened is the genesis: leaf 0 of a log. Its leaf hash is what people compare by telephone.
+type CaseOpened struct {
+	Agency   string         `json:"agency"`
+	Case     string         `json:"case"` // the case number
+	LogKeys  []LogKey       `json:"logKeys"`
+	Nonce    string         `json:"nonce"` // 32 random bytes, hex: two cases never share a genesis
+	OpenedBy Fact[Personal] `json:"openedBy"`
+	Origin   string         `json:"origin"`
+	Signers  []Signer       `json:"signers"`
+	Time     Time           `json:"time"`
+}
+
+// LogKey is the public key of one line that every checkpoint of the log carries.
+type LogKey struct {
+	Line      string `json:"line"`      // LineECDSA or LineEd25519
+	PublicKey string `json:"publicKey"` // DER SubjectPublicKeyInfo, standard base64
+}
+
+// Signer is one admitted key and the events it may sign.
+type Signer struct {
+	Events    []Type         `json:"events"` // sorted, none doubled, never empty
+	Holder    Fact[Personal] `json:"holder"`
+	Kind      string         `json:"kind"`      // KindPerson or KindStation
+	PublicKey string         `json:"publicKey"` // DER SubjectPublicKeyInfo of an ECDSA P-256 key, standard base64
+}
+
+// MaxSigners bounds the signers of a genesis.
+const MaxSigners = 1000
+
+var originForm = regexp.MustCompile(`^[a-z2-7]{26}\.exhibit\.invalid$`)
+
+// ValidOrigin reports whether s is a log's name: 26 base32 characters and ".exhibit.invalid".
+func ValidOrigin(s string) bool { return originForm.MatchString(s) }
+
+// Type implements Predicate.
+func (c *CaseOpened) Type() Type { return TypeCaseOpened }
+
+func (c *CaseOpened) subjects() []subject { return nil }
+
+// Validate implements Predicate.
+func (c *CaseOpened) Validate() error {
+	if err := checkLine("agency", c.Agency); err != nil {
+		return err
+	}
+	if err := checkLine("case", c.Case); err != nil {
+		return err
+	}
+	if n, err := hex.DecodeString(c.Nonce); err != nil || len(n) != 32 || hex.EncodeToString(n) != c.Nonce {
+		return fmt.Errorf("%w: nonce", ErrMalformed)
+	}
+	if !ValidOrigin(c.Origin) {
+		return fmt.Errorf("%w: origin %.80q", ErrMalformed, c.Origin)
+	}
+	if len(c.LogKeys) != 2 || c.LogKeys[0].Line != LineECDSA || c.LogKeys[1].Line != LineEd25519 {
+		return fmt.Errorf("%w: logKeys are not one %s and one %s, in this order", ErrMalformed, LineECDSA, LineEd25519)
+	}
+	if len(c.Signers) == 0 || len(c.Signers) > MaxSigners {
+		return fmt.Errorf("%w: %d signers", ErrMalformed, len(c.Signers))
+	}
+	if err := c.checkKeys(); err != nil {
+		return err
+	}
+	return c.Time.Validate()
+}
+
+// checkKeys requires that no public key stands twice, in whatever role: the three kinds are never the same key.
+func (c *CaseOpened) checkKeys() error {
+	seen := map[string]bool{}
+	one := func(field, key string) error {
+		der, err := base64.StdEncoding.Strict().DecodeString(key)
+		if err != nil || len(der) == 0 || len(der) > 512 || base64.StdEncoding.EncodeToString(der) != key || seen[key] {
+			return fmt.Errorf("%w: %s is no public key, or stands twice", ErrMalformed, field)
+		}
+		seen[key] = true
+		return nil
+	}
+	for i, k := range c.LogKeys {
+		if err := one(fmt.Sprintf("logKeys[%d]", i), k.PublicKey); err != nil {
+			return err
+		}
+	}
+	for i, s := range c.Signers {
+		if err := one(fmt.Sprintf("signers[%d]", i), s.PublicKey); err != nil {
+			return err
+		}
+		if err := s.validate(); err != nil {
+			return fmt.Errorf("signers[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (s *Signer) validate() error {
+	if s.Kind != KindPerson && s.Kind != KindStation {
+		return fmt.Errorf("%w: kind %.40q", ErrMalformed, s.Kind)
+	}
+	if len(s.Events) == 0 {
+		return fmt.Errorf("%w: no events", ErrMalformed)
+	}
+	for i, e := range s.Events {
+		if !slices.Contains(EventTypes, e) || i > 0 && s.Events[i-1] >= e {
+			return fmt.Errorf("%w: events[%d] %.40q is unknown, doubled or out of order", ErrMalformed, i, e)
+		}
+	}
+	return nil
+}
+
+// MaySign reports whether the genesis admits the key (its base64 text) for events of type t.
+func (c *CaseOpened) MaySign(publicKey string, t Type) bool {
+	for _, s := range c.Signers {
+		if s.PublicKey == publicKey {
+			return slices.Contains(s.Events, t)
+		}
+	}
+	return false
+}

@@ -1,0 +1,142 @@
+package record
+
+import (
+	"crypto/sha256"
+	"encoding/json/jsontext"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"lukechampine.com/blake3"
+)
+
+// PayloadType is the DSSE payload type of every statement.
+const PayloadType = "application/vnd.in-toto+json"
+
+const (
+	statementType   = "https://in-toto.io/Statement/v1"
+	predicatePrefix = "https://github.com/exhibit-forensics/exhibit/"
+	predicateSuffix = "/v1"
+)
+
+// Type is the last word of a predicate type: "case-opened", "seized", "acquired".
+type Type string
+
+// The predicate types of version 1.
+const (
+	TypeCaseOpened Type = "case-opened"
+	TypeSeized     Type = "seized"
+	TypeAcquired   Type = "acquired"
+)
+
+// EventTypes lists the custody events a signer can be admitted for.
+var EventTypes = []Type{TypeSeized, TypeAcquired}
+
+// Predicate is one of *CaseOpened, *Seized, *Acquired.
+type Predicate interface {
+	// Type names the predicate.
+	Type() Type
+	// Validate reports the first thing wrong with the values, wrapping ErrMalformed.
+	Validate() error
+	// subjects are what the statement is about, or nil: then it is about the predicate's own bytes.
+	subjects() []subject
+}
+
+// Event is a Predicate that belongs to an exhibit's chain.
+type Event interface {
+	Predicate
+	// Header returns the event's header, to read and, before signing, to set.
+	Header() *Header
+}
+
+type subject struct {
+	Digest map[Algorithm]string `json:"digest"`
+	Name   string               `json:"name"`
+}
+
+type statement struct {
+	Type          string         `json:"_type"`
+	Predicate     jsontext.Value `json:"predicate"`
+	PredicateType string         `json:"predicateType"`
+	Subject       []subject      `json:"subject"`
+}
+
+// Encode validates p and returns the statement's bytes: the DSSE payload.
+func Encode(p Predicate) ([]byte, error) {
+	if err := p.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Type(), err)
+	}
+	body, err := EncodeJSON(p)
+	if err != nil {
+		return nil, err
+	}
+	return EncodeJSON(statement{
+		Type:          statementType,
+		Predicate:     body,
+		PredicateType: predicatePrefix + string(p.Type()) + predicateSuffix,
+		Subject:       subjectsOf(p, body),
+	})
+}
+
+// Decode reads a statement's bytes. An unknown predicate type or version of Exhibit wraps ErrNewer; all else that
+// is wrong wraps ErrMalformed. The subjects are required to be those the predicate implies.
+func Decode(payload []byte) (Predicate, error) {
+	var s statement
+	if err := DecodeJSON(payload, &s); err != nil {
+		return nil, fmt.Errorf("statement: %w", err)
+	}
+	if s.Type != statementType {
+		return nil, fmt.Errorf("statement: %w: _type %.100q", ErrMalformed, s.Type)
+	}
+	p, err := newPredicate(s.PredicateType)
+	if err != nil {
+		return nil, err
+	}
+	if err := DecodeJSON(s.Predicate, p); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Type(), err)
+	}
+	if err := p.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Type(), err)
+	}
+	if !slices.EqualFunc(s.Subject, subjectsOf(p, s.Predicate), equalSubjects) {
+		return nil, fmt.Errorf("%s: %w: the subjects are not those of the predicate", p.Type(), ErrMalformed)
+	}
+	return p, nil
+}
+
+func newPredicate(uri string) (Predicate, error) {
+	rest, ok := strings.CutPrefix(uri, predicatePrefix)
+	if !ok {
+		return nil, fmt.Errorf("statement: %w: predicate type %.100q", ErrMalformed, uri)
+	}
+	name, ok := strings.CutSuffix(rest, predicateSuffix)
+	if ok {
+		switch Type(name) {
+		case TypeCaseOpened:
+			return new(CaseOpened), nil
+		case TypeSeized:
+			return new(Seized), nil
+		case TypeAcquired:
+			return new(Acquired), nil
+		}
+	}
+	return nil, fmt.Errorf("statement: predicate type %.100q is %w", uri, ErrNewer)
+}
+
+func subjectsOf(p Predicate, body []byte) []subject {
+	if s := p.subjects(); s != nil {
+		return s
+	}
+	return []subject{newSubject("predicate", SHA256Digest(sha256.Sum256(body)), BLAKE3Digest(blake3.Sum256(body)))}
+}
+
+func newSubject(name string, digests ...Digest) subject {
+	s := subject{Name: name, Digest: map[Algorithm]string{}}
+	for _, d := range digests {
+		s.Digest[d.alg] = d.hex
+	}
+	return s
+}
+
+func equalSubjects(a, b subject) bool { return a.Name == b.Name && maps.Equal(a.Digest, b.Digest) }

@@ -1,0 +1,201 @@
+// Package layout holds every file name of the case folder, and the bounds on sizes and counts, in one place.
+//
+// Names are slash-separated and relative to the case folder, or to the acquisition folder where the comment says
+// so. Start with the constants; [ExhibitDir] and [AcquisitionDir] build the two names that depend on what a person
+// typed. The tree itself is described in docs/format.md. The promise: no function here returns a name that leaves
+// the folder, hides in it, or means something else on another operating system.
+package layout
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Files and folders of the case folder.
+const (
+	CaseFile    = "case.json"
+	ExhibitsDir = "exhibits"
+	LogsDir     = "logs"
+	KeysDir     = "keys"
+)
+
+// Files of an acquisition folder.
+const (
+	SHA256Sums = "SHA256SUMS"
+	B3Sums     = "B3SUMS"
+	Journal    = "journal"
+	Statement  = "statement.dsse.json"
+	Personal   = "statement.personal.json"
+	Proof      = "proof.tlog-proof"
+	Genesis    = "genesis.dsse.json"
+	// Unsigned holds the finished record until it is signed and logged; a sealed folder has none.
+	Unsigned = "unsigned.json"
+	// PartialSuffix ends the folder's name until it is sealed.
+	PartialSuffix = ".partial"
+)
+
+// Files and folders of a log folder.
+const (
+	Checkpoint     = "checkpoint"
+	CheckpointsDir = "checkpoints"
+	TileDir        = "tile"
+	StatementDir   = "statement"
+	Pending        = "pending"
+	Heads          = "heads"
+	Lock           = "lock"
+	TornPrefix     = ".torn-"
+)
+
+// Bounds. A file beyond its bound is refused before it is read.
+const (
+	MaxEnvelope   = 8 << 20 // a DSSE envelope: base64 of at most record.MaxJSON and a little
+	MaxOpenings   = 4 << 20
+	MaxCheckpoint = 16 << 10
+	MaxPending    = 64 << 10
+	MaxProof      = 64 << 10
+	MaxSums       = 1 << 20
+	MaxJournal    = 64 << 20
+	MaxTrust      = 4 << 20
+	MaxEntry      = 1<<16 - 1 // a tlog-tiles entry
+	MaxTile       = 256 * 32
+	MaxBundle     = 256 * (2 + MaxEntry)
+	MaxLogSize    = 1 << 40
+	MaxSegments   = 999
+	MaxFolder     = 1 << 20 // names in one folder
+)
+
+// ErrName is wrapped by every refusal of a name.
+var ErrName = errors.New("not usable as a name")
+
+// Encode percent-encodes what stands outside [A-Za-z0-9_-], byte by byte with upper-case hex digits. It refuses
+// the empty name and the device names of Windows.
+func Encode(number string) (string, error) {
+	var b strings.Builder
+	for i := range len(number) {
+		c := number[i]
+		if c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	name := b.String()
+	switch {
+	case name == "" || len(name) > 180:
+		return "", fmt.Errorf("%w: %.80q is empty or too long", ErrName, number)
+	case windowsDevice(name):
+		return "", fmt.Errorf("%w: %q means a device on Windows", ErrName, number)
+	}
+	return name, nil
+}
+
+// Decode reverses Encode and refuses any other spelling.
+func Decode(name string) (string, error) {
+	var b []byte
+	for i := 0; i < len(name); i++ {
+		if name[i] != '%' {
+			b = append(b, name[i])
+			continue
+		}
+		if i+3 > len(name) {
+			return "", fmt.Errorf("%w: %.80q", ErrName, name)
+		}
+		c, err := hex.DecodeString(name[i+1 : i+3])
+		if err != nil {
+			return "", fmt.Errorf("%w: %.80q", ErrName, name)
+		}
+		b = append(b, c...)
+		i += 2
+	}
+	if again, err := Encode(string(b)); err != nil || again != name {
+		return "", fmt.Errorf("%w: %.80q", ErrName, name)
+	}
+	return string(b), nil
+}
+
+func windowsDevice(name string) bool {
+	upper := strings.ToUpper(name)
+	switch upper {
+	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
+		return true
+	}
+	if len(upper) != 4 || upper[3] < '0' || upper[3] > '9' {
+		return false
+	}
+	return upper[:3] == "COM" || upper[:3] == "LPT"
+}
+
+// ExhibitDir is the folder of an exhibit, below the case folder.
+func ExhibitDir(number string) (string, error) {
+	name, err := Encode(number)
+	if err != nil {
+		return "", fmt.Errorf("exhibit number: %w", err)
+	}
+	return ExhibitsDir + "/" + name, nil
+}
+
+// NewAcquisitionID makes the identifier of an acquisition: the time in UTC and eight random hex digits.
+func NewAcquisitionID(now time.Time, random io.Reader) (string, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("draw an acquisition identifier: %w", err)
+	}
+	return now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:]), nil
+}
+
+// LogDir is the folder of the log of that origin, below the case folder. The caller has checked the origin.
+func LogDir(origin string) string { return LogsDir + "/" + origin }
+
+// CheckpointFile is the checkpoint of that size, below the log folder.
+func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.FormatInt(size, 10) }
+
+// StatementFile is the envelope of leaf i, below the log folder: a thousand to a folder.
+func StatementFile(i int64) string { return statementBase(i) + ".dsse.json" }
+
+// PersonalFile is the file of openings of leaf i, below the log folder.
+func PersonalFile(i int64) string { return statementBase(i) + ".personal.json" }
+
+// StatementFolder is the folder that holds leaf i, below the log folder.
+func StatementFolder(i int64) string { return fmt.Sprintf("%s/%06d", StatementDir, i/1000) }
+
+func statementBase(i int64) string { return fmt.Sprintf("%s/%d", StatementFolder(i), i) }
+
+// TilePath is the C2SP tlog-tiles name of a tile below the log folder. Level -1 is the entry bundle. Width 256 is
+// a full tile; less, a partial one.
+func TilePath(level int, n int64, width int) string {
+	name := fmt.Sprintf("%03d", n%1000)
+	for n /= 1000; n > 0; n /= 1000 {
+		name = fmt.Sprintf("x%03d/%s", n%1000, name)
+	}
+	l := strconv.Itoa(level)
+	if level < 0 {
+		l = "entries"
+	}
+	if width < 256 {
+		name += ".p/" + strconv.Itoa(width)
+	}
+	return TileDir + "/" + l + "/" + name
+}
+
+// SegmentName is the file of image segment i (from 0) of total; one file has the suffix .raw, several .001 to .999.
+func SegmentName(name string, i int, split bool) string {
+	if !split {
+		return name + ".raw"
+	}
+	return fmt.Sprintf("%s.%03d", name, i+1)
+}
+
+// TreeName is the file of BLAKE3 groups, below the acquisition folder.
+func TreeName(name string) string { return name + ".tree" }
+
+// KeyFile is the certificate of a key with that id, below the case folder.
+func KeyFile(keyID string) string { return KeysDir + "/" + keyID + ".pem" }
+
+// NewOrigin draws a log's name: 26 base32 characters and ".exhibit.invalid".
+func NewOrigin() string { return strings.ToLower(rand.Text()) + ".exhibit.invalid" }
