@@ -7,7 +7,7 @@
 package layout
 
 import (
-	"crypto/rand"
+	"encoding/base32"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -198,4 +198,10 @@ func TreeName(name string) string { return name + ".tree" }
 func KeyFile(keyID string) string { return KeysDir + "/" + keyID + ".pem" }
 
 // NewOrigin draws a log's name: 26 base32 characters and ".exhibit.invalid".
-func NewOrigin() string { return strings.ToLower(rand.Text()) + ".exhibit.invalid" }
+func NewOrigin(random io.Reader) (string, error) {
+	var b [17]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("draw the name of a log: %w", err)
+	}
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:])[:26]) + ".exhibit.invalid", nil
+}
