@@ -1,0 +1,340 @@
+package record
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fixedRandom is a reproducible source of salts.
+func fixedRandom() *rand.ChaCha8 { return rand.NewChaCha8([32]byte{1, 2, 3}) }
+
+func exampleTime() Time {
+	at := time.Date(2026, 11, 23, 9, 15, 0, 0, time.FixedZone("", 3600))
+	return NewTime(at, ClockSystem, Known(true))
+}
+
+func exampleDigest(alg Algorithm, fill byte) Digest {
+	d, err := NewDigest(alg, bytes.Repeat([]byte{fill}, digestBytes[alg]))
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func exampleHeader(number int64) Header {
+	h := Header{
+		Exhibit: "7/a", Number: number, Time: exampleTime(),
+		Log: LogState{Checkpoint: exampleDigest(SHA256, 9), Origin: strings.Repeat("a", 26) + ".exhibit.invalid", Size: 3},
+	}
+	if number > 1 {
+		h.Previous = &LeafHash{1, 2, 3}
+	}
+	return h
+}
+
+func exampleOpened() *CaseOpened {
+	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 91)) }
+	return &CaseOpened{
+		Agency: "Example Police", Case: "2026-001", Nonce: strings.Repeat("0f", 32),
+		LogKeys:  []LogKey{{LineECDSA, key(1)}, {LineEd25519, key(2)}},
+		OpenedBy: Unknown[Personal]("not given"),
+		Origin:   strings.Repeat("a", 26) + ".exhibit.invalid",
+		Signers:  []Signer{{[]Type{TypeAcquired, TypeSeized}, Unknown[Personal]("not given"), KindPerson, key(3)}},
+		Time:     exampleTime(),
+	}
+}
+
+func exampleSeized(o *Openings) *Seized {
+	description, err := o.Commit(fixedRandom(), "/seizure/description", "laptop, black")
+	if err != nil {
+		panic(err)
+	}
+	none := Unknown[Personal]("not given")
+	return &Seized{exampleHeader(1), Seizure{none, description, none, none, none, []string{"S-1"}, exampleTime()}}
+}
+
+func exampleAcquired() *Acquired {
+	two := []Digest{exampleDigest(BLAKE3, 1), exampleDigest(SHA256, 2)}
+	file := func(name, role string, size int64) File { return File{two, name, role, size} }
+	var o Openings
+	p, err := o.Commit(fixedRandom(), "/circumstances/commandLine", "exhibit acquire")
+	if err != nil {
+		panic(err)
+	}
+	none := Unknown[Personal]("not given")
+	return &Acquired{
+		Circumstances: Circumstances{p, none, none, none, p}, Event: exampleHeader(2),
+		Acquisition: Acquisition{
+			Destinations: []Destination{{Unknown[string]("no"), Known("ext4")}},
+			Digests:      []MediaDigest{{ComputedWhileReading, two[0]}, {ComputedWhileReading, exampleDigest(MD5, 3)}, {ComputedWhileReading, two[1]}},
+			Ended:        exampleTime(), Started: exampleTime(), Format: FormatRaw, ID: "20261123T081500Z-1a2b3c4d",
+			Files: []File{file("7.raw", RoleImage, 5), file("7.tree", RoleTree, 96), file("SHA256SUMS", RoleSums, 9),
+				file("B3SUMS", RoleSums, 9), file("journal", RoleJournal, 9)},
+			Host: Host{"amd64", Known("6.18"), "linux", 2}, Method: MethodPhysical, Mode: ModeSequential,
+			Medium:  Medium{MediumFile, Unknown[int64]("a file"), Unknown[string]("a file"), Unknown[int64]("a file"), Known(false), 5},
+			Options: Options{[]Algorithm{MD5}, true, 0}, Reread: Reread{RereadDirect, true},
+			Tool: Tool{Unknown[Digest]("no"), "exhibit", "1"},
+		},
+	}
+}
+
+func TestEncodeDecodeRoundTrip(t *testing.T) {
+	var o Openings
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired()} {
+		first, err := Encode(p)
+		if err != nil {
+			t.Fatalf("Encode(%s): %v", p.Type(), err)
+		}
+		got, err := Decode(first)
+		if err != nil {
+			t.Fatalf("Decode(%s): %v", p.Type(), err)
+		}
+		again, err := Encode(got)
+		if err != nil || !bytes.Equal(first, again) {
+			t.Errorf("%s: encoded again %s (%v), want %s", p.Type(), again, err, first)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	good, err := Encode(exampleAcquired())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		old, new string
+		want     error
+	}{
+		"unknown member":        {`{"acquisition":{`, `{"acquisition":{"aaa":1,`, ErrMalformed},
+		"doubled member":        {`"format":"raw"`, `"format":"raw","format":"raw"`, ErrMalformed},
+		"missing member":        {`"format":"raw",`, ``, ErrMalformed},
+		"space":                 {`"format":"raw"`, `"format": "raw"`, ErrMalformed},
+		"escaped":               {`"format":"raw"`, `"format":"\u0072aw"`, ErrMalformed},
+		"case of member":        {`"format":"raw"`, `"Format":"raw"`, ErrMalformed},
+		"number as text":        {`"sizeBytes":96`, `"sizeBytes":"96"`, ErrMalformed},
+		"fraction":              {`"sizeBytes":96`, `"sizeBytes":96.0`, ErrMalformed},
+		"null":                  {`"sizeBytes":96`, `"sizeBytes":null`, ErrMalformed},
+		"negative size":         {`"sizeBytes":96`, `"sizeBytes":-96`, ErrMalformed},
+		"size past 2^53":        {`"sizeBytes":96`, `"sizeBytes":9007199254740992`, ErrMalformed},
+		"newer version":         {`/acquired/v1`, `/acquired/v2`, ErrNewer},
+		"unknown type":          {`/acquired/v1`, `/laundered/v1`, ErrNewer},
+		"foreign type":          {`https://github.com/exhibit-forensics/exhibit/acquired/v1`, `https://example.com/acquired/v1`, ErrMalformed},
+		"other statement":       {`in-toto.io/Statement/v1`, `in-toto.io/Statement/v2`, ErrMalformed},
+		"unknown format":        {`"format":"raw"`, `"format":"ex02"`, ErrNewer},
+		"unread":                {`"unread":{"bytes":0`, `"unread":{"bytes":5`, ErrNewer},
+		"path in a file name":   {`"name":"7.tree"`, `"name":"../7.tree"`, ErrMalformed},
+		"slash in a file name":  {`"name":"7.tree"`, `"name":"a/7.tree"`, ErrMalformed},
+		"dot name":              {`"name":"7.tree"`, `"name":".tree"`, ErrMalformed},
+		"doubled file":          {`"name":"7.tree"`, `"name":"7.RAW"`, ErrMalformed},
+		"role order":            {`"role":"tree"`, `"role":"image"`, ErrMalformed},
+		"image size":            {`"name":"7.raw","role":"image","sizeBytes":5`, `"name":"7.raw","role":"image","sizeBytes":6`, ErrMalformed},
+		"subject name":          {`"name":"media"`, `"name":"medium"`, ErrMalformed},
+		"subject digest":        {`"digest":{"blake3":"01`, `"digest":{"blake3":"02`, ErrMalformed},
+		"upper-case digest":     {`"sha256:0202`, `"sha256:0A02`, ErrMalformed},
+		"impossible id":         {`20261123T081500Z-1a2b3c4d`, `20261323T081500Z-1a2b3c4d`, ErrMalformed},
+		"control character":     {`"exhibit":"7/a"`, `"exhibit":"7\n"`, ErrMalformed},
+		"right-to-left":         {`"exhibit":"7/a"`, "\"exhibit\":\"7\u202ea\"", ErrMalformed},
+		"number without before": {`"number":2`, `"number":1`, ErrMalformed},
+		"time":                  {`08:15:00.000Z"}`, `08:15:00Z"}`, ErrMalformed},
+		"empty reason":          {`{"unknown":"a file"}`, `{"unknown":""}`, ErrMalformed},
+		"re-read not done":      {`"matches":true`, `"matches":false`, ErrMalformed},
+		"trailing":              {`}]}`, `}]} `, ErrMalformed},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bad := bytes.Replace(good, []byte(test.old), []byte(test.new), 1)
+			if bytes.Equal(bad, good) {
+				t.Fatalf("the example does not hold %s", test.old)
+			}
+			p, err := Decode(bad)
+			if !errors.Is(err, test.want) || p != nil {
+				t.Errorf("Decode = %v, %v; want nil and %v", p, err, test.want)
+			}
+		})
+	}
+}
+
+// Every single flipped bit is refused, or it is another statement that encodes to those very bytes.
+func TestDecodeEveryBit(t *testing.T) {
+	for _, p := range []Predicate{exampleOpened(), exampleAcquired()} {
+		good, err := Encode(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range len(good) * 8 {
+			bad := bytes.Clone(good)
+			bad[i/8] ^= 1 << (i % 8)
+			if q, err := Decode(bad); err == nil {
+				again, err := Encode(q)
+				if err != nil || !bytes.Equal(again, bad) {
+					t.Fatalf("bit %d: accepted %s but encodes as %s (%v)", i, bad, again, err)
+				}
+			}
+		}
+	}
+}
+
+func TestValidateOpened(t *testing.T) {
+	tests := map[string]func(*CaseOpened){
+		"empty agency":      func(c *CaseOpened) { c.Agency = "" },
+		"nonce":             func(c *CaseOpened) { c.Nonce = strings.ToUpper(c.Nonce) },
+		"origin":            func(c *CaseOpened) { c.Origin = "example.com" },
+		"one log key":       func(c *CaseOpened) { c.LogKeys = c.LogKeys[:1] },
+		"log keys swapped":  func(c *CaseOpened) { c.LogKeys[0], c.LogKeys[1] = c.LogKeys[1], c.LogKeys[0] },
+		"no signer":         func(c *CaseOpened) { c.Signers = nil },
+		"signer is log key": func(c *CaseOpened) { c.Signers[0].PublicKey = c.LogKeys[0].PublicKey },
+		"no events":         func(c *CaseOpened) { c.Signers[0].Events = nil },
+		"unknown event":     func(c *CaseOpened) { c.Signers[0].Events = []Type{"laundered"} },
+		"kind":              func(c *CaseOpened) { c.Signers[0].Kind = "log" },
+		"fact left out":     func(c *CaseOpened) { c.OpenedBy = Fact[Personal]{} },
+	}
+	for name, spoil := range tests {
+		c := exampleOpened()
+		spoil(c)
+		if b, err := Encode(c); err == nil {
+			t.Errorf("%s: Encode gave %s, want an error", name, b)
+		}
+	}
+	if c := exampleOpened(); !c.MaySign(c.Signers[0].PublicKey, TypeSeized) || c.MaySign(c.LogKeys[0].PublicKey, TypeSeized) {
+		t.Error("MaySign does not follow the signers")
+	}
+}
+
+func TestOpenings(t *testing.T) {
+	var o Openings
+	payload, err := Encode(exampleSeized(&o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if closed, err := o.Check(payload); closed != 0 || err != nil {
+		t.Errorf("Check = %d, %v; want 0, nil", closed, err)
+	}
+	if closed, err := (Openings{}).Check(payload); closed != 1 || err != nil {
+		t.Errorf("Check of none = %d, %v; want 1, nil", closed, err)
+	}
+	file, err := o.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := DecodeOpenings(file)
+	if v, ok := back.Value("/seizure/description"); err != nil || !ok || v != "laptop, black" {
+		t.Errorf("DecodeOpenings gave %q, %t, %v", v, ok, err)
+	}
+	for name, spoil := range map[string]func(*Opening){
+		"value": func(op *Opening) { op.Value = "laptop, white" },
+		"salt":  func(op *Opening) { op.Salt = strings.Repeat("0", 32) },
+		"path":  func(op *Opening) { op.Path = "/seizure/place" },
+	} {
+		bad := Openings{o[0]}
+		spoil(&bad[0])
+		if _, err := bad.Check(payload); !errors.Is(err, ErrOpening) {
+			t.Errorf("%s: Check = %v, want ErrOpening", name, err)
+		}
+	}
+	if bytes.Contains(payload, []byte("laptop")) {
+		t.Error("the payload holds a personal value")
+	}
+	if _, err := o.Commit(fixedRandom(), "/seizure/description", "x"); err == nil {
+		t.Error("a path was committed twice")
+	}
+}
+
+func TestCommitmentVector(t *testing.T) {
+	op := Opening{Path: "/a", Salt: "000102030405060708090a0b0c0d0e0f", Value: "ä"}
+	got, err := op.commitment()
+	// printf '["exhibit-personal-v1","/a","000102030405060708090a0b0c0d0e0f","ä"]' | sha256sum
+	const want = "sha256:27038c144de38efe478d42f86f6a33f9746d0b0cccc639df4c4badf470a93e06"
+	if err != nil || got.String() != want {
+		t.Errorf("commitment = %v, %v; want %s", got, err, want)
+	}
+}
+
+func TestDigestText(t *testing.T) {
+	for alg := range maps.Keys(digestBytes) {
+		d := exampleDigest(alg, 0xab)
+		if back, err := ParseDigest(d.String()); err != nil || back != d {
+			t.Errorf("ParseDigest(%s) = %v, %v", d, back, err)
+		}
+	}
+	for _, bad := range []string{"", ":", "sha256", "sha256:", "sha256:AB", "sha3:" + strings.Repeat("0", 64), "none",
+		"sha256:" + strings.Repeat("A", 64), "sha256:" + strings.Repeat("0", 63), "md5:" + strings.Repeat("0", 64)} {
+		if d, err := ParseDigest(bad); !errors.Is(err, ErrDigest) || !d.IsZero() {
+			t.Errorf("ParseDigest(%q) = %v, %v; want ErrDigest", bad, d, err)
+		}
+	}
+	if _, err := (Digest{}).MarshalText(); err == nil {
+		t.Error("the zero digest was encoded")
+	}
+}
+
+func TestTimeRefuses(t *testing.T) {
+	good := exampleTime()
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for i, spoil := range []func(*Time){
+		func(x *Time) { x.Clock = "sundial" },
+		func(x *Time) { x.OffsetMinutes = 1440 },
+		func(x *Time) { x.UTC = "2026-11-23T08:15:00Z" },
+		func(x *Time) { x.UTC = "2026-11-31T08:15:00.000Z" },
+	} {
+		bad := good
+		spoil(&bad)
+		if err := bad.Validate(); !errors.Is(err, ErrMalformed) {
+			t.Errorf("case %d: Validate = %v, want ErrMalformed", i, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	var o Openings
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired()} {
+		b, err := Encode(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := Decode(b)
+		if err != nil {
+			if p != nil {
+				t.Fatalf("an error and a value: %v", p)
+			}
+			return
+		}
+		again, err := Encode(p)
+		if err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("accepted %q, which encodes as %q (%v)", b, again, err)
+		}
+	})
+}
+
+func FuzzDecodeOpenings(f *testing.F) {
+	var o Openings
+	exampleSeized(&o)
+	b, err := o.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte(fmt.Sprintf(`{"openings":[],"type":%q}`, openingsType)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := DecodeOpenings(b)
+		if err != nil {
+			return
+		}
+		again, err := o.Encode()
+		if err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("accepted %q, which encodes as %q (%v)", b, again, err)
+		}
+	})
+}
