@@ -1,0 +1,61 @@
+# Exhibit. `make build` makes bin/exhibit, `make demo` shows it at work, `make test` runs every test.
+# Any Go from 1.21 will do: it fetches the version that go.mod names by itself.
+
+# Whatever the environment says: a Go told to stay `local` would refuse go.mod's newer version.
+export GOTOOLCHAIN := auto
+export CGO_ENABLED := 0
+
+GO_MINOR := $(shell GOTOOLCHAIN=local go version 2>/dev/null | sed -n 's/^go version .*go1\.\([0-9][0-9]*\).*/\1/p')
+ifeq ($(shell command -v go 2>/dev/null),)
+  $(error Exhibit is built with Go, and there is no `go` on your PATH: install Go 1.21 or newer)
+endif
+ifeq ($(GO_MINOR),)
+  $(error `go version` failed or printed something unexpected: install Go 1.21 or newer)
+endif
+ifeq ($(shell test $(GO_MINOR) -ge 21 && echo yes),)
+  $(error Exhibit needs Go 1.21 or newer, and this is Go 1.$(GO_MINOR))
+endif
+
+# Without git, or in a checkout that belongs to somebody else (git then refuses to look), the version is unknown.
+VERSION := $(shell git describe --always --dirty --tags 2>/dev/null | tr -cd 'A-Za-z0-9.+-')
+VERSION := $(or $(VERSION),unknown)
+
+BUILD := go build -trimpath -buildvcs=false
+TESTFLAGS ?=
+FUZZTIME ?= 10s
+LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: build demo test race lint cross fuzz bench clean
+.DEFAULT_GOAL := build
+
+build: ## static bin/exhibit
+	$(BUILD) -ldflags '-X main.version=$(VERSION)' -o bin/exhibit ./cmd/exhibit
+
+demo: build ## the whole way on a practice medium, in a few seconds
+	bin/exhibit demo
+
+test: ## every test; one whose tool is missing is skipped, with EXHIBIT_REQUIRE_TOOLS=1 it fails
+	go test $(TESTFLAGS) ./...
+
+race: ## every test under the race detector, which needs a C compiler
+	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
+
+lint: bin/golangci-lint ## the house rules of .golangci.yml
+	bin/golangci-lint run ./...
+
+bin/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
+	cd .ci/tools && $(BUILD) -o $(CURDIR)/bin/golangci-lint $(LINTER)
+
+cross: ## what must build elsewhere: everything for Windows and macOS, verify for the browser
+	GOOS=windows GOARCH=amd64 $(BUILD) ./...
+	GOOS=darwin GOARCH=arm64 $(BUILD) ./...
+	GOOS=js GOARCH=wasm $(BUILD) ./verify/...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	bash .ci/fuzz $(FUZZTIME)
+
+bench: build ## the speed table against other tools; ROW=name for one row
+	go run ./internal/bench $(ROW)
+
+clean:
+	rm -rf bin
