@@ -1,0 +1,108 @@
+package state
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+)
+
+func leaf(n byte) record.LeafHash { return record.LeafHash{n} }
+
+func header(exhibit string, number int64, previous *record.LeafHash, minute int) record.Header {
+	at := time.Date(2026, 11, 23, 9, minute, 0, 0, time.UTC)
+	return record.Header{Exhibit: exhibit, Number: number, Previous: previous, Time: record.NewTime(at, record.ClockSystem, record.Known(true))}
+}
+
+func seized(index int64, exhibit string, number int64, previous *record.LeafHash) LoggedEvent {
+	return LoggedEvent{index, leaf(byte(index)), &record.Seized{Event: header(exhibit, number, previous, int(index)),
+		Seizure: record.Seizure{Seals: []string{"S-1"}}}}
+}
+
+func acquired(index int64, exhibit, id string, number int64, previous *record.LeafHash) LoggedEvent {
+	return LoggedEvent{index, leaf(byte(index)), &record.Acquired{Event: header(exhibit, number, previous, int(index)),
+		Acquisition: record.Acquisition{ID: id}}}
+}
+
+func after(n byte) *record.LeafHash { l := leaf(n); return &l }
+
+func TestCheck(t *testing.T) {
+	tests := map[string]struct {
+		events                     []LoggedEvent
+		gaps, contradictions, note string // a part of the one sentence; empty: none
+	}{
+		"seized and acquired": {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1))}},
+		"acquired twice":      {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), acquired(3, "7", "b", 3, after(2))}},
+		"never seized":        {events: []LoggedEvent{acquired(1, "7", "a", 1, nil)}, gaps: "though never seized"},
+		"seized again":        {events: []LoggedEvent{seized(1, "7", 1, nil), seized(2, "7", 2, after(1))}, gaps: "already begun"},
+		"hole":                {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 3, after(1))}, contradictions: "what lies between"},
+		"first missing":       {events: []LoggedEvent{seized(1, "7", 2, after(9))}, contradictions: "events 1 to 1 are not"},
+		"number twice":        {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 1, nil)}, contradictions: "stands twice"},
+		"wrong leaf":          {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(9))}, contradictions: "follows an event with leaf 09"},
+		"no previous":         {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, nil)}, contradictions: "does not say rightly"},
+		"same acquisition":    {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), acquired(3, "7", "a", 3, after(2))}, contradictions: "second time"},
+		"clock went back":     {events: []LoggedEvent{seized(5, "7", 1, nil), acquired(2, "7", "a", 2, after(5))}, note: "was signed before"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			reports := Check(tt.events)
+			if len(reports) != 1 {
+				t.Fatalf("%d reports, want 1", len(reports))
+			}
+			r := reports[0]
+			if got := int64(len(tt.events)); r.Events != got || r.Exhibit != "7" {
+				t.Errorf("report of %q with %d events, want %d", r.Exhibit, r.Events, got)
+			}
+			expect(t, "gaps", r.Gaps, tt.gaps)
+			expect(t, "contradictions", r.Contradictions, tt.contradictions)
+			expect(t, "notes", r.Notes, tt.note)
+			if want := tt.gaps == "" && tt.contradictions == ""; r.Sound() != want {
+				t.Errorf("sound %t, want %t", r.Sound(), want)
+			}
+		})
+	}
+}
+
+func expect(t *testing.T, what string, got []string, part string) {
+	t.Helper()
+	if part == "" && len(got) == 0 {
+		return
+	}
+	if part == "" || len(got) != 1 || !strings.Contains(got[0], part) {
+		t.Errorf("%s %q, want one with %q", what, got, part)
+	}
+}
+
+func TestNothingIsNotSound(t *testing.T) {
+	if (Report{}).Sound() {
+		t.Error("the zero Report is sound")
+	}
+	if got := Check(nil); len(got) != 0 {
+		t.Errorf("reports of no events: %v", got)
+	}
+}
+
+func TestExhibitsAreApart(t *testing.T) {
+	got := Check([]LoggedEvent{
+		seized(1, "8", 1, nil), seized(2, "7", 1, nil), acquired(3, "8", "a", 2, after(1)), acquired(4, "7", "a", 2, after(2)),
+	})
+	if len(got) != 2 || got[0].Exhibit != "7" || got[1].Exhibit != "8" || !got[0].Sound() || !got[1].Sound() {
+		t.Fatalf("reports %+v, want sound ones of 7 and 8", got)
+	}
+	if r := got[1]; r.First != 1 || r.Last != 3 || !slices.Equal(r.Acquisitions, []string{"a"}) || !slices.Equal(r.Seals, []string{"S-1"}) {
+		t.Errorf("facts of 8: %+v", r)
+	}
+}
+
+func TestSentencesAreBounded(t *testing.T) {
+	var b Book
+	b.Add(seized(1, "7", 1, nil))
+	for range 1000 {
+		b.Add(acquired(2, "7", "a", 1, nil))
+	}
+	if got := len(b.Reports()[0].Contradictions); got != maxSentences+1 {
+		t.Errorf("%d sentences, want %d", got, maxSentences+1)
+	}
+}
