@@ -1,0 +1,301 @@
+// Package pass sends the bytes of a medium, read once, to everything that must see them: the BLAKE3 tree, hashes that
+// run in order, and writers.
+//
+// Start with [Run]. The promise: every consumer gets exactly the bytes that the source gave, once; a [Result] without an
+// error means that all of them took all of it. Each block is read into a buffer of a fixed pool, hashed in place and
+// written from there, so that neither copies nor memory grow with the medium; all goroutines have ended and the pool is
+// returned when Run returns.
+package pass
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+)
+
+// BlockSize is the number of bytes in every block but the last. Blocks are the groups of the tree.
+const BlockSize = hashtree.GroupSize
+
+const (
+	defaultBuffers = 32
+	maxBuffers     = 4096
+	maxWorkers     = 1024
+	// maxEmptyReads in a row, neither bytes nor an error, and the source is taken for broken.
+	maxEmptyReads = 100
+)
+
+// Tree takes the values of the groups, in any order and from several goroutines at once, each group once.
+// A *hashtree.Writer is one.
+type Tree interface {
+	Put(group int64, v hashtree.Value) error
+}
+
+// Options says who gets the bytes. At least one of Tree, Linear and Sinks must be there.
+type Options struct {
+	// Tree gets the value of each group, or of a medium of at most BlockSize bytes its root as the only one. Nil: none.
+	Tree Tree
+	// FirstGroup is the number of the group at which src begins, for a pass that goes on where another ended. Greater
+	// than zero it says that the medium has bytes before src; then no value is a root.
+	FirstGroup int64
+	// Linear hashes are written in order, each on a goroutine of its own.
+	Linear []hash.Hash
+	// Sinks are written in order, each on a goroutine of its own: BlockSize bytes at a page-aligned address each time,
+	// fewer the last time. A sink must neither change nor keep them: the memory is returned to the system at the end.
+	Sinks []io.Writer
+	// Workers is the number of goroutines that compute the tree, at most 1024. 0: one for each core.
+	Workers int
+	// Buffers is the number of blocks of memory, 2 to 4096. 0: 32.
+	Buffers int
+	// Progress, if not nil, is told the number of bytes read so far, after each block, from the goroutine that called
+	// Run. Consumers may lag behind by all Buffers.
+	Progress func(readBytes int64)
+}
+
+// Result is what a complete pass has seen.
+type Result struct {
+	// SizeBytes is the number of bytes that src gave.
+	SizeBytes int64
+	// Single is the root, which is also the only value in the tree, of a medium of at most BlockSize bytes. Nil if the
+	// medium is longer, if the pass did not begin at group 0, or if there was no Tree.
+	Single *hashtree.Value
+}
+
+// Run reads src to its end and hands each block to all consumers. The first error ends it, whoever reports it: a failed
+// or short write, a failed Put, a read error other than io.EOF (the error names the offset from the start of src), or
+// the end of ctx, which is looked at between blocks; a Read or Write that hangs is not interrupted. On error the Result
+// is zero and the consumers have seen some part of the medium.
+func Run(ctx context.Context, src io.Reader, opts Options) (Result, error) {
+	if err := opts.validate(); err != nil {
+		return Result{}, err
+	}
+	p, err := newPool(opts.Buffers)
+	if err != nil {
+		return Result{}, err
+	}
+	r := start(ctx, p, opts)
+	res, err := r.read(src)
+	if err != nil {
+		r.fail(err)
+	}
+	r.wait()
+	err = r.firstError()
+	r.cancel(nil)
+	if err = errors.Join(err, p.close()); err != nil {
+		return Result{}, err
+	}
+	return res, nil
+}
+
+// validate also fills in the defaults.
+func (o *Options) validate() error {
+	if o.Tree == nil && len(o.Linear) == 0 && len(o.Sinks) == 0 {
+		return errors.New("a pass without a tree, a hash or a sink")
+	}
+	if o.Workers < 0 || o.Workers > maxWorkers {
+		return fmt.Errorf("%d workers: there can be 1 to %d", o.Workers, maxWorkers)
+	}
+	if o.Workers == 0 {
+		o.Workers = min(runtime.GOMAXPROCS(0), maxWorkers)
+	}
+	if o.Buffers == 0 {
+		o.Buffers = defaultBuffers
+	}
+	// The first block waits in its buffer until the second is read.
+	if o.Buffers < 2 || o.Buffers > maxBuffers {
+		return fmt.Errorf("%d buffers: there can be 2 to %d", o.Buffers, maxBuffers)
+	}
+	if o.FirstGroup < 0 || o.FirstGroup > hashtree.MaxSize/BlockSize {
+		return fmt.Errorf("a pass that begins at group %d", o.FirstGroup)
+	}
+	return nil
+}
+
+// run is one pass on its way. Every channel has room for all blocks, so only two things ever wait: the reader for a
+// free block, and a consumer for the next one. After a failure the consumers let the rest go by untouched.
+type run struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	opts   Options
+	pool   *pool
+	tree   chan *block   // nil without a tree
+	lines  []chan *block // one for each linear hash, then one for each sink
+	ended  sync.WaitGroup
+}
+
+func start(ctx context.Context, p *pool, opts Options) *run {
+	r := &run{opts: opts, pool: p}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	if opts.Tree != nil {
+		r.tree = make(chan *block, opts.Buffers)
+		for range opts.Workers {
+			r.ended.Go(r.hashGroups)
+		}
+	}
+	line := func(w io.Writer, what string, i int) {
+		in := make(chan *block, opts.Buffers)
+		r.lines = append(r.lines, in)
+		r.ended.Go(func() { r.write(w, in, what, i) })
+	}
+	for i, h := range opts.Linear {
+		line(h, "hash", i)
+	}
+	for i, w := range opts.Sinks {
+		line(w, "sink", i)
+	}
+	return r
+}
+
+// wait lets the consumers finish.
+func (r *run) wait() {
+	if r.tree != nil {
+		close(r.tree)
+	}
+	for _, in := range r.lines {
+		close(in)
+	}
+	r.ended.Wait()
+}
+
+// failure marks an error of the pass itself, to tell it from the reason why the caller's context ended.
+type failure struct{ error }
+
+// fail ends the pass; only the first error counts.
+func (r *run) fail(err error) { r.cancel(failure{err}) }
+
+func (r *run) firstError() error {
+	stopped := r.ctx.Err()
+	if stopped == nil {
+		return nil
+	}
+	cause := context.Cause(r.ctx)
+	if f, ok := cause.(failure); ok {
+		return f.error
+	}
+	if cause != stopped {
+		return fmt.Errorf("pass was stopped: %w: %w", stopped, cause)
+	}
+	return fmt.Errorf("pass was stopped: %w", stopped)
+}
+
+// read hands out the blocks of src. The tree gets group 0 only when more follows: alone it is the root.
+func (r *run) read(src io.Reader) (Result, error) {
+	var size int64
+	var held *block
+	for eof := false; !eof; {
+		b := <-r.pool.free
+		if r.ctx.Err() != nil {
+			return Result{}, nil // firstError knows why
+		}
+		n, err := fill(src, b.data)
+		if eof = err == io.EOF; err != nil && !eof {
+			return Result{}, fmt.Errorf("read at offset %d: %w", size+int64(n), err)
+		}
+		if n == 0 {
+			break
+		}
+		b.n, b.group = n, r.opts.FirstGroup+size/BlockSize
+		if size += int64(n); size > hashtree.MaxSize-r.opts.FirstGroup*BlockSize {
+			return Result{}, fmt.Errorf("the medium is longer than %d bytes", int64(hashtree.MaxSize))
+		}
+		if held != nil {
+			r.tree <- held
+			held = nil
+		}
+		if r.hand(b); r.tree != nil && b.group == 0 {
+			held = b
+		}
+		if r.opts.Progress != nil {
+			r.opts.Progress(size)
+		}
+	}
+	res := Result{SizeBytes: size}
+	if r.tree == nil || r.opts.FirstGroup > 0 || size > BlockSize {
+		return res, nil
+	}
+	return r.single(res, held)
+}
+
+// single gives the tree the root of a medium of one group, or of none.
+func (r *run) single(res Result, held *block) (Result, error) {
+	var v hashtree.Value
+	if held == nil {
+		v = hashtree.Root(nil)
+	} else {
+		v = hashtree.Root(held.bytes())
+	}
+	if err := r.opts.Tree.Put(0, v); err != nil {
+		return Result{}, err
+	}
+	res.Single = &v
+	return res, nil
+}
+
+// hand gives a block to all consumers, but group 0 not to the tree.
+func (r *run) hand(b *block) {
+	users := len(r.lines)
+	if r.tree != nil {
+		users++
+	}
+	b.users.Store(int32(users))
+	for _, in := range r.lines {
+		in <- b
+	}
+	if r.tree != nil && b.group != 0 {
+		r.tree <- b
+	}
+}
+
+func (r *run) hashGroups() {
+	for b := range r.tree {
+		if r.ctx.Err() == nil {
+			if err := r.opts.Tree.Put(b.group, hashtree.Sum(b.bytes(), b.group)); err != nil {
+				r.fail(err)
+			}
+		}
+		r.pool.release(b)
+	}
+}
+
+func (r *run) write(w io.Writer, in <-chan *block, what string, number int) {
+	var offset int64
+	for b := range in {
+		if r.ctx.Err() == nil {
+			n, err := w.Write(b.bytes())
+			if err == nil && n != b.n {
+				err = io.ErrShortWrite
+			}
+			if err != nil {
+				r.fail(fmt.Errorf("write to %s %d at offset %d: %w", what, number, offset, err))
+			}
+			offset += int64(b.n)
+		}
+		r.pool.release(b)
+	}
+}
+
+// fill reads until p is full. Unlike io.ReadFull it reports io.EOF, with the bytes before it, only for the end of src:
+// a source that itself says io.ErrUnexpectedEOF has failed.
+func fill(src io.Reader, p []byte) (n int, err error) {
+	for empty := 0; n < len(p); {
+		got, err := src.Read(p[n:])
+		if got < 0 || got > len(p)-n {
+			return n, fmt.Errorf("the source claims to have read %d bytes into %d", got, len(p)-n)
+		}
+		n += got
+		if err != nil {
+			return n, err
+		}
+		if got > 0 {
+			empty = 0
+		} else if empty++; empty == maxEmptyReads {
+			return n, io.ErrNoProgress
+		}
+	}
+	return n, nil
+}
