@@ -55,7 +55,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	bash .ci/fuzz $(FUZZTIME)
 
 bench: build ## the speed table against other tools; ROW=name for one row
-	go run ./internal/bench $(ROW)
+	go run ./internal/bench $(if $(ROW),-row $(ROW))
 
 clean:
 	rm -rf bin
