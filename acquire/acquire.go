@@ -1,0 +1,150 @@
+// Package acquire reads a medium into an image and leaves a folder that is ready to be signed.
+//
+// Start with [Acquire], which needs a medium (package medium), one or two destinations and [Options]. It leaves
+// <id>.partial in each destination, with the image, its tree file, SHA256SUMS, B3SUMS, the journal, and unsigned.json,
+// which holds the finished record. Later, perhaps in another process, [ReadUnsigned] gives the record to be signed, and
+// [Seal] puts the signed files beside the image and takes ".partial" off the folder's name.
+//
+// The promise: a folder that can be sealed holds every byte the medium gave, synced to the disk and, unless the caller
+// chose otherwise, read again from there and compared. Whatever goes wrong on the way, a bad place of the medium, a full
+// disk, a kill, an image that reads back differently, leaves a folder that is called .partial and cannot be sealed.
+// Every digest of the record is computed from the bytes as the medium gave them. Nothing that exists is overwritten, and
+// nothing is written to the medium. Memory does not grow with the medium, but for an image in segments by 32 bytes for
+// each MiB of a segment.
+//
+// The shapes are normative in docs/format.md. Acquisition works on Linux only.
+package acquire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/medium"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+)
+
+// Errors a caller branches on. Those of package medium and package image come through unchanged.
+var (
+	// ErrSpace says that a destination has no room, found before the first byte or while writing.
+	ErrSpace = errors.New("not enough space at the destination")
+	// ErrExists says that an acquisition of this identifier is there already.
+	ErrExists = errors.New("an acquisition of this identifier exists already")
+	// ErrReread says that the image does not read back as it was written; see RereadError. The destination is not to be
+	// trusted, and nothing was recorded.
+	ErrReread = errors.New("the image does not read back as it was written")
+	// ErrUnfinished refuses to seal or sign a folder whose acquisition did not come to its end.
+	ErrUnfinished = errors.New("the acquisition is not finished")
+	// ErrOptions refuses options that are wrong in themselves, before anything is made.
+	ErrOptions = errors.New("the acquisition cannot be done with these options")
+
+	ErrSegments      = image.ErrSegments
+	ErrFileTooLarge  = image.ErrFileTooLarge
+	ErrSameDevice    = medium.ErrSameDevice
+	ErrMediumChanged = medium.ErrMediumChanged
+)
+
+// ReadError is a place of the medium that could not be read.
+type ReadError = medium.ReadError
+
+// Destination is a folder that gets the image: that of the exhibit.
+type Destination struct {
+	Root *durable.Root // open; the caller keeps it
+	Dir  string        // the same folder's path, for the file system's facts and for messages
+}
+
+// Options say what is done and who does it. The zero value is not usable: all fields but SegmentBytes, Extra, Reread,
+// Openings and Progress are required.
+type Options struct {
+	Exhibit string // the exhibit's number
+	ID      string // of the acquisition: layout.NewAcquisitionID
+
+	// SegmentBytes cuts the image into files of exactly this size. 0: one file.
+	SegmentBytes int64
+	// Extra are digests of the medium beside BLAKE3 and SHA-256: sha512, sha1, md5, in any order.
+	Extra []record.Algorithm
+	// Reread reads the image again from the disk and compares it. False leaves a bad destination undetected until
+	// somebody verifies, and is refused together with SegmentBytes, because the digests of each segment come from it.
+	Reread bool
+
+	Tool          record.Tool
+	Host          record.Host
+	Circumstances record.Circumstances
+	Openings      record.Openings // of the commitments in Circumstances
+	Clock         record.Clock
+	Progress      Progress // nil: none
+}
+
+// Progress is told how far the work is. Its methods are called from one goroutine, which waits for them.
+type Progress interface {
+	// Phase begins "reading", "re-reading" or "finishing", of totalBytes; -1 if that is not known.
+	Phase(name string, totalBytes int64)
+	// Done says how many bytes of the phase are done.
+	Done(bytes int64)
+}
+
+// The phases, in the journal and for Progress.
+const (
+	PhaseReading   = "reading"
+	PhaseRereading = "re-reading"
+	PhaseFinishing = "finishing"
+)
+
+// Acquire reads m to its end into one or two destinations; see the package comment for what it leaves there, and
+// docs/format.md for the files. It returns the record that stands in unsigned.json.
+//
+// Before the first byte it refuses, and leaves nothing: options that do not fit (ErrOptions, ErrSegments), a folder that
+// exists (ErrExists), a destination on the medium (ErrSameDevice), too little space (ErrSpace), a file larger than the
+// file system can hold (ErrFileTooLarge).
+//
+// Later errors leave the .partial folder and name it: a *ReadError of the medium, ErrMediumChanged, a destination that
+// cannot be written (also ErrSpace, ErrFileTooLarge, ErrSegments for a stream), ErrReread, and the error of ctx. A
+// failure of one destination ends the acquisition. Some errors carry a hint (medium.HintError).
+func Acquire(ctx context.Context, m *medium.Medium, destinations []Destination, opts Options) (record.Acquisition, error) {
+	r, err := prepare(m, destinations, opts)
+	if err != nil {
+		return record.Acquisition{}, err
+	}
+	err = r.do(ctx)
+	// After success there is nothing left to give up.
+	if err = errors.Join(err, r.close()); err != nil {
+		return record.Acquisition{}, r.explain(err)
+	}
+	return r.acq, nil
+}
+
+func (r *run) do(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{r.begin, r.read, r.reread, r.finish} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explain adds what is kept where, and what can be done.
+func (r *run) explain(err error) error {
+	switch {
+	case noSpace(err):
+		err = fmt.Errorf("%w: %w", ErrSpace, err)
+	case r.isReadError(err):
+		err = &medium.HintError{Err: err, Text: "a failing medium needs reading in the manner of ddrescue, which this version cannot do; switch it off rather than try again"}
+	}
+	for _, d := range r.dests {
+		if d.root != nil {
+			err = fmt.Errorf("%w; unfinished, kept in %q: %d bytes of the medium", err, d.partial(), d.written())
+		}
+	}
+	return err
+}
+
+// isReadError recognises a bad place of the medium itself.
+func (r *run) isReadError(err error) bool {
+	e, ok := errors.AsType[*ReadError](err)
+	return ok && e.Path == r.m.Path() && !errors.Is(err, ErrMediumChanged)
+}

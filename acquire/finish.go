@@ -1,0 +1,112 @@
+package acquire
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+	"github.com/exhibit-forensics/exhibit/internal/pass"
+)
+
+// finish writes the sums, freezes the journal and writes the record, at last and at every destination.
+func (r *run) finish(ctx context.Context) error {
+	if err := r.phase(PhaseFinishing, -1); err != nil {
+		return err
+	}
+	images := r.acq.Files
+	for i, d := range r.dests {
+		files, err := d.finish(ctx, r.name, images)
+		if err != nil {
+			return d.wrap(err)
+		}
+		if i > 0 && !sameFiles(r.acq.Files, files) {
+			return fmt.Errorf("the files at %q and %q differ: %w", r.dests[0].Dir, d.Dir, ErrReread)
+		}
+		r.acq.Files = files
+	}
+	r.acq.Ended = r.opts.Clock()
+	b, err := encodeUnsigned(Unsigned{r.opts.Exhibit, r.acq, r.opts.Circumstances, r.opts.Openings})
+	if err != nil {
+		return err
+	}
+	for _, d := range r.dests {
+		if err := d.root.CreateEx(layout.Unsigned, b); err != nil {
+			return d.wrap(err)
+		}
+	}
+	return nil
+}
+
+// finish returns every file that the record binds.
+func (d *dest) finish(ctx context.Context, name string, images []record.File) ([]record.File, error) {
+	tree, err := digestFile(ctx, d.root, layout.TreeName(name), record.RoleTree)
+	if err != nil && ctx.Err() == nil {
+		err = &RereadError{Dir: d.partial(), Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	files := append(slices.Clone(images), tree)
+	summed := files
+	for _, s := range []struct {
+		name string
+		alg  record.Algorithm
+	}{{layout.SHA256Sums, record.SHA256}, {layout.B3Sums, record.BLAKE3}} {
+		b := sums(summed, s.alg)
+		if err := d.root.CreateEx(s.name, b); err != nil {
+			return nil, err
+		}
+		files = append(files, record.File{Name: s.name, Role: record.RoleSums, SizeBytes: int64(len(b)), Digests: digestsOf(b)})
+	}
+	if err := d.journal.Seal(); err != nil {
+		return nil, err
+	}
+	b, err := d.root.ReadFile(layout.Journal, layout.MaxJournal)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, record.File{Name: layout.Journal, Role: record.RoleJournal, SizeBytes: int64(len(b)), Digests: digestsOf(b)})
+	return files, nil
+}
+
+// digestFile reads a file that may be large.
+func digestFile(ctx context.Context, root *durable.Root, name, role string) (record.File, error) {
+	src, err := openUncached(root, name)
+	if err != nil {
+		return record.File{}, err
+	}
+	defer src.Close()
+	sum := sha256.New()
+	tree := hashtree.NewWriter(&memoryList{})
+	res, err := pass.Run(ctx, src, pass.Options{Tree: tree, Linear: []hash.Hash{sum}})
+	if err != nil {
+		return record.File{}, fmt.Errorf("digests of %q: %w", name, err)
+	}
+	root3, err := tree.Finish(res.SizeBytes)
+	if err != nil {
+		return record.File{}, err
+	}
+	return record.File{Name: name, Role: role, SizeBytes: res.SizeBytes, Digests: []record.Digest{
+		record.BLAKE3Digest(root3), record.SHA256Digest([32]byte(sum.Sum(nil))),
+	}}, nil
+}
+
+// sums is the file that sha256sum -c or b3sum -c takes.
+func sums(files []record.File, alg record.Algorithm) []byte {
+	var b strings.Builder
+	for _, f := range files {
+		for _, d := range f.Digests {
+			if d.Algorithm() == alg {
+				fmt.Fprintf(&b, "%s  %s\n", d.Hex(), f.Name)
+			}
+		}
+	}
+	return []byte(b.String())
+}

@@ -1,0 +1,29 @@
+//go:build !linux
+
+package medium
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+)
+
+var errOnlyLinux = fmt.Errorf("reading a medium works only on Linux: %w", errors.ErrUnsupported)
+
+func openDisk(string) (source, error) { return nil, errOnlyLinux }
+
+// FromFile works only on Linux.
+func FromFile(*os.File) (*Medium, error) { return nil, errOnlyLinux }
+
+// PastCache is false: there is no medium here but a stream.
+func (m *Medium) PastCache() bool { return false }
+
+// DescribeDestination knows nothing here.
+func DescribeDestination(string) record.Destination {
+	return record.Destination{
+		Device:     record.Unknown[string](errOnlyLinux.Error()),
+		FileSystem: record.Unknown[string](errOnlyLinux.Error()),
+	}
+}

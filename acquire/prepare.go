@@ -1,0 +1,231 @@
+package acquire
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/medium"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// reserveBytes stay free at a destination beside image and tree: for sums, journal, record, and the file system itself.
+const reserveBytes = 16 << 20
+
+// run is one acquisition on its way.
+type run struct {
+	m     *medium.Medium
+	opts  Options
+	name  string // of the files, without what follows the dot
+	size  int64  // of the medium; -1 until it is known
+	dests []*dest
+	root  hashtree.Value // BLAKE3 of the medium, once read
+	acq   record.Acquisition
+}
+
+// dest is one destination.
+type dest struct {
+	Destination
+	id       string
+	space    space
+	root     *durable.Root // of the .partial folder; nil until it is made
+	journal  *durable.AppendFile
+	tree     *durable.File
+	image    *image.Writer
+	segments []image.Segment // once written
+}
+
+// space is what the system says of a destination's file system.
+type space struct {
+	device    uint64
+	freeBytes int64
+	fileBytes int64 // the largest file; 0: no bound is known
+	fileWhy   string
+	direct    bool // direct I/O really reads from the disk there
+}
+
+func (d *dest) partial() string { return filepath.Join(d.Dir, d.id+layout.PartialSuffix) }
+
+// written is the number of bytes of the medium in the image so far.
+func (d *dest) written() (n int64) {
+	segments := d.segments
+	if segments == nil && d.image != nil {
+		segments = d.image.Written()
+	}
+	for _, s := range segments {
+		n += s.SizeBytes
+	}
+	return n
+}
+
+// prepare makes every check that can be made before the first byte, and changes nothing.
+func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, error) {
+	r := &run{m: m, opts: opts, size: -1}
+	if n, known := m.Size(); known {
+		r.size = n
+	}
+	if len(destinations) < 1 || len(destinations) > 2 {
+		return nil, fmt.Errorf("%w: %d destinations", ErrOptions, len(destinations))
+	}
+	if err := r.checkOptions(); err != nil {
+		return nil, err
+	}
+	segments, err := image.Plan(r.name, max(r.size, 0), opts.SegmentBytes)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range destinations {
+		d := &dest{Destination: d, id: opts.ID}
+		if err := d.check(m); err != nil {
+			return nil, err
+		}
+		r.dests = append(r.dests, d)
+		r.acq.Destinations = append(r.acq.Destinations, medium.DescribeDestination(d.Dir))
+	}
+	if err := r.checkSpace(segments[0].SizeBytes); err != nil {
+		return nil, err
+	}
+	if err := r.rehearse(segments); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *run) checkOptions() (err error) {
+	o := &r.opts
+	if err := record.CheckExhibit(o.Exhibit); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	if r.name, err = layout.Encode(o.Exhibit); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	if !record.ValidAcquisitionID(o.ID) {
+		return fmt.Errorf("%w: acquisition id %.60q", ErrOptions, o.ID)
+	}
+	if o.Clock == nil {
+		return fmt.Errorf("%w: no clock", ErrOptions)
+	}
+	if !o.Reread && o.SegmentBytes != 0 {
+		return &medium.HintError{
+			Err:  fmt.Errorf("%w: an image in segments must be read again, for the digests of each segment", ErrOptions),
+			Text: "leave out either the cutting into segments or the switching off of the re-read",
+		}
+	}
+	o.Extra = slices.Sorted(slices.Values(o.Extra))
+	for i, alg := range o.Extra {
+		if newHash(alg) == nil || i > 0 && o.Extra[i-1] == alg {
+			return fmt.Errorf("%w: extra digest %.20q is unknown, doubled, or computed in any case", ErrOptions, alg)
+		}
+	}
+	r.acq = record.Acquisition{
+		Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
+		ID: o.ID, Medium: r.m.Describe(), Tool: o.Tool, Host: o.Host, Started: o.Clock(),
+		Options: record.Options{ExtraDigests: o.Extra, Reread: o.Reread, SegmentBytes: o.SegmentBytes},
+		Reread:  record.Reread{Kind: record.RereadNone},
+	}
+	return nil
+}
+
+// check looks at one destination.
+func (d *dest) check(m *medium.Medium) (err error) {
+	for _, name := range []string{d.id, d.id + layout.PartialSuffix} {
+		if _, err := d.Root.Lstat(name); err == nil {
+			return fmt.Errorf("%q: %w", filepath.Join(d.Dir, name), ErrExists)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("destination %q: %w", d.Dir, err)
+		}
+	}
+	// Root and Dir come from the caller; if they were two places, the checks would be made at the wrong one.
+	a, err := fs.Stat(d.Root.FS(), ".")
+	if err != nil {
+		return fmt.Errorf("destination %q: %w", d.Dir, err)
+	}
+	b, err := os.Stat(d.Dir)
+	if err != nil || !os.SameFile(a, b) {
+		return fmt.Errorf("%w: destination %q is not the folder that was opened", ErrOptions, d.Dir)
+	}
+	if err := m.CheckDestination(d.Dir); err != nil {
+		return err
+	}
+	if d.space, err = lookAtSpace(d.Dir); err != nil {
+		return fmt.Errorf("destination %q: %w", d.Dir, err)
+	}
+	return nil
+}
+
+// checkSpace asks for room for image and tree, twice where both destinations share a file system. Of a stream only the
+// reserve is known to be needed.
+func (r *run) checkSpace(largestFile int64) error {
+	need := int64(reserveBytes)
+	if r.size >= 0 {
+		if r.size > hashtree.MaxSize {
+			return fmt.Errorf("%w: a medium of %d bytes", ErrOptions, r.size)
+		}
+		need += r.size + hashtree.FileSize(r.size)
+	}
+	wanted := map[uint64]int64{}
+	for _, d := range r.dests {
+		wanted[d.space.device] += need
+		if wanted[d.space.device] > d.space.freeBytes {
+			return fmt.Errorf("%w: %q has %d bytes free and the acquisition needs %d", ErrSpace, d.Dir,
+				d.space.freeBytes, wanted[d.space.device])
+		}
+		if limit := d.space.fileBytes; limit > 0 && largestFile > limit {
+			return d.tooLarge(fmt.Errorf("%w: a file of %d bytes in %q", ErrFileTooLarge, largestFile, d.Dir))
+		}
+	}
+	return nil
+}
+
+func (d *dest) tooLarge(err error) error {
+	return &medium.HintError{
+		Err:  fmt.Errorf("%w: %s allows %d bytes in a file", err, d.space.fileWhy, d.space.fileBytes),
+		Text: "cut the image into smaller files: --split 4000M",
+	}
+}
+
+// rehearse makes a record like the one at the end, so that a fact that was forgotten, or openings that do not fit, are
+// found now and not after nine hours.
+func (r *run) rehearse(segments []image.Segment) error {
+	a := r.acq
+	a.Medium.SizeBytes = max(r.size, 0)
+	a.Ended = a.Started
+	zero := make([]byte, 64)
+	for _, alg := range append([]record.Algorithm{record.BLAKE3, record.SHA256}, r.opts.Extra...) {
+		size := 32
+		if h := newHash(alg); h != nil {
+			size = h.Size()
+		}
+		d, err := record.NewDigest(alg, zero[:size])
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrOptions, err)
+		}
+		a.Digests = append(a.Digests, record.MediaDigest{Computed: record.ComputedWhileReading, Digest: d})
+	}
+	sortDigests(a.Digests)
+	file := func(name, role string, size int64) {
+		digests := []record.Digest{record.BLAKE3Digest([32]byte{}), record.SHA256Digest([32]byte{})}
+		a.Files = append(a.Files, record.File{Name: name, Role: role, SizeBytes: size, Digests: digests})
+	}
+	for _, s := range segments {
+		file(s.Name, record.RoleImage, s.SizeBytes)
+	}
+	file(layout.TreeName(r.name), record.RoleTree, 0)
+	file(layout.SHA256Sums, record.RoleSums, 0)
+	file(layout.B3Sums, record.RoleSums, 0)
+	file(layout.Journal, record.RoleJournal, 0)
+	if r.opts.Reread {
+		a.Reread = record.Reread{Kind: record.RereadDirect, Matches: true}
+	}
+	if _, err := encodeUnsigned(Unsigned{r.opts.Exhibit, a, r.opts.Circumstances, r.opts.Openings}); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	return nil
+}

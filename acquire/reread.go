@@ -1,0 +1,258 @@
+package acquire
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/medium"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+	"github.com/exhibit-forensics/exhibit/internal/pass"
+)
+
+// RereadError says what of an image does not read back as it was written. It is an ErrReread.
+type RereadError struct {
+	Dir    string  // of the acquisition
+	Ranges []Range // of the media stream, in order, to the MiB; may be empty
+	Err    error   // what else is wrong; may be nil
+}
+
+// Range is a stretch of the media stream.
+type Range struct {
+	Offset, SizeBytes int64
+}
+
+func (e *RereadError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v: %q", ErrReread, e.Dir)
+	for i, r := range e.Ranges {
+		if i == maxNamed {
+			fmt.Fprintf(&b, ", and %d more ranges", len(e.Ranges)-i)
+			break
+		}
+		fmt.Fprintf(&b, ", bytes %d to %d", r.Offset, r.Offset+r.SizeBytes-1)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns what else is wrong.
+func (e *RereadError) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, ErrReread) true.
+func (e *RereadError) Is(target error) bool { return target == ErrReread }
+
+const (
+	maxNamed  = 10   // ranges in a message
+	maxDamage = 1000 // groups; after that the destination is known to be bad
+)
+
+// reread reads each image again and computes the digests of its files; without it, the only file is the media stream.
+func (r *run) reread(ctx context.Context) error {
+	if !r.opts.Reread {
+		one := r.dests[0].segments[0]
+		r.acq.Files = []record.File{{Name: one.Name, Role: record.RoleImage, SizeBytes: one.SizeBytes,
+			Digests: []record.Digest{r.media(record.BLAKE3), r.media(record.SHA256)}}}
+		return nil
+	}
+	if err := r.phase(PhaseRereading, r.size*int64(len(r.dests))); err != nil {
+		return err
+	}
+	weakest := record.RereadDirect
+	for i, d := range r.dests {
+		c := &rereading{run: r, dest: d, before: int64(i) * r.size, kind: record.RereadDirect}
+		if !d.space.direct {
+			c.kind = record.RereadCached
+		}
+		files, err := c.do(ctx)
+		if err != nil {
+			return d.wrap(err)
+		}
+		weakest = weaker(weakest, c.kind)
+		if i > 0 && !sameFiles(r.acq.Files, files) {
+			return fmt.Errorf("the files at %q and %q differ: %w", r.dests[0].Dir, d.Dir, ErrReread)
+		}
+		r.acq.Files = files
+	}
+	r.acq.Reread = record.Reread{Kind: weakest, Matches: true}
+	return nil
+}
+
+// weaker orders what a re-read proves: past the cache, after dropping it, perhaps from it.
+func weaker(a, b string) string {
+	order := []string{record.RereadCached, record.RereadCacheDropped, record.RereadDirect}
+	return order[min(slices.Index(order, a), slices.Index(order, b))]
+}
+
+func sameFiles(a, b []record.File) bool {
+	return slices.EqualFunc(a, b, func(a, b record.File) bool {
+		return a.Name == b.Name && a.Role == b.Role && a.SizeBytes == b.SizeBytes && slices.Equal(a.Digests, b.Digests)
+	})
+}
+
+// rereading is the second reading of one destination.
+type rereading struct {
+	*run
+	dest   *dest
+	kind   string
+	before int64 // bytes of the phase that are done
+	tree   *hashtree.File
+
+	mu  sync.Mutex
+	bad []int64 // groups
+}
+
+// errDamage ends a reading that has found enough.
+var errDamage = errors.New("too many differences")
+
+func (c *rereading) do(ctx context.Context) ([]record.File, error) {
+	f, err := c.dest.root.Open(layout.TreeName(c.name))
+	if err != nil {
+		return nil, c.fail(err)
+	}
+	defer f.Close()
+	evict(f)
+	if c.tree, err = hashtree.Open(f, hashtree.FileSize(c.size)); err != nil {
+		return nil, c.fail(err)
+	}
+	if c.tree.Root() != c.root || c.tree.Size() != c.size {
+		return nil, c.fail(fmt.Errorf("%q is not the tree that was written", layout.TreeName(c.name)))
+	}
+	media := sha256.New()
+	var files []record.File
+	if c.opts.SegmentBytes == 0 {
+		files, err = c.whole(ctx, media)
+	} else {
+		files, err = c.segments(ctx, media)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil && !errors.Is(err, errDamage) || len(c.bad) > 0 {
+		return nil, c.fail(err)
+	}
+	// The tree fits, so the bytes are right; this finds a block that changed in memory between two hashes.
+	if got := record.SHA256Digest([32]byte(media.Sum(nil))); got != c.media(record.SHA256) {
+		return nil, c.fail(fmt.Errorf("sha256 of the image is %s, of the medium %s, though the tree is the same (faulty memory?)", got, c.media(record.SHA256)))
+	}
+	return files, nil
+}
+
+// whole compares the groups of an image in one file, on all cores. All of them right, the file's BLAKE3 is the tree's.
+func (c *rereading) whole(ctx context.Context, media hash.Hash) ([]record.File, error) {
+	s := c.dest.segments[0]
+	if err := c.pass(ctx, s, pass.Options{Tree: c, Linear: []hash.Hash{media}}); err != nil {
+		return nil, err
+	}
+	return []record.File{imageFile(s, c.root, media)}, nil
+}
+
+// segments compares the groups, which do not end where segments end, on one goroutine, beside the digests of each file.
+func (c *rereading) segments(ctx context.Context, media hash.Hash) ([]record.File, error) {
+	groups := &regroup{c: c}
+	var files []record.File
+	for _, s := range c.dest.segments {
+		own := sha256.New()
+		list := &memoryList{}
+		tree := hashtree.NewWriter(list)
+		opts := pass.Options{Tree: tree, Linear: []hash.Hash{own, media}, Sinks: []io.Writer{groups}}
+		if err := c.pass(ctx, s, opts); err != nil {
+			return nil, err
+		}
+		root, err := tree.Finish(s.SizeBytes)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, imageFile(s, root, own))
+	}
+	return files, groups.end()
+}
+
+func imageFile(s image.Segment, root hashtree.Value, sum hash.Hash) record.File {
+	return record.File{Name: s.Name, Role: record.RoleImage, SizeBytes: s.SizeBytes, Digests: []record.Digest{
+		record.BLAKE3Digest(root), record.SHA256Digest([32]byte(sum.Sum(nil))),
+	}}
+}
+
+// pass reads one file of the image, from the disk as far as that can be had.
+func (c *rereading) pass(ctx context.Context, s image.Segment, opts pass.Options) error {
+	src, err := openUncached(c.dest.root, s.Name)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if n, _ := src.Size(); n != s.SizeBytes {
+		return fmt.Errorf("%q has %d bytes instead of %d", s.Name, n, s.SizeBytes)
+	}
+	opts.Progress = func(n int64) { c.done(c.before + n) }
+	if _, err := pass.Run(ctx, src, opts); err != nil {
+		return err
+	}
+	c.before += s.SizeBytes
+	if !src.PastCache() {
+		c.kind = weaker(c.kind, record.RereadCacheDropped)
+	}
+	return nil
+}
+
+// openUncached opens a finished file for reading without what the system keeps of it in memory.
+func openUncached(root *durable.Root, name string) (*medium.Medium, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	evict(f)
+	m, err := medium.FromFile(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return m, nil
+}
+
+// Put compares a group with the tree. It is called from several goroutines.
+func (c *rereading) Put(group int64, v hashtree.Value) error {
+	want, err := c.tree.Value(group)
+	if err != nil {
+		return err
+	}
+	if v == want {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bad = append(c.bad, group); len(c.bad) >= maxDamage {
+		return errDamage
+	}
+	return nil
+}
+
+// fail makes the RereadError. A cancelled reading is none.
+func (c *rereading) fail(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	slices.Sort(c.bad)
+	var ranges []Range
+	for _, group := range c.bad {
+		off := group * hashtree.GroupSize
+		n := min(hashtree.GroupSize, c.size-off)
+		if last := len(ranges) - 1; last >= 0 && ranges[last].Offset+ranges[last].SizeBytes == off {
+			ranges[last].SizeBytes += n
+			continue
+		}
+		ranges = append(ranges, Range{off, n})
+	}
+	return &RereadError{Dir: c.dest.partial(), Ranges: ranges, Err: err}
+}

@@ -1,0 +1,129 @@
+package acquire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// Sealed are the files that signing and logging give, to be put beside the image.
+type Sealed struct {
+	Statement []byte
+	Personal  []byte // nil: the openings were erased
+	Proof     []byte
+	Genesis   []byte
+}
+
+// Seal puts the signed files into the .partial folder of a finished acquisition, removes unsigned.json, and takes
+// ".partial" off the folder's name; exhibitDir is the exhibit's folder. It does not look into the files: the caller
+// signed what ReadUnsigned gave. Other writers of the folder are kept away by the caller.
+//
+// Each step is synced before the next, and a Seal that was killed is repeated with the same files. A folder that is
+// sealed already is success if its statement is this one (durable.ErrDiffers if not). ErrUnfinished refuses a folder
+// without a record.
+func Seal(exhibitDir *durable.Root, id string, files Sealed) error {
+	if !record.ValidAcquisitionID(id) {
+		return fmt.Errorf("%w: acquisition id %.60q", ErrOptions, id)
+	}
+	if len(files.Statement) == 0 || len(files.Proof) == 0 || len(files.Genesis) == 0 {
+		return fmt.Errorf("%w: seal %q without statement, proof or genesis", ErrOptions, id)
+	}
+	if err := seal(exhibitDir, id, files); err != nil {
+		return fmt.Errorf("seal acquisition %q in %q: %w", id, exhibitDir.Name(), err)
+	}
+	return nil
+}
+
+func seal(exhibitDir *durable.Root, id string, files Sealed) error {
+	partial := id + layout.PartialSuffix
+	root, err := exhibitDir.Sub(partial)
+	if errors.Is(err, fs.ErrNotExist) {
+		return checkSealed(exhibitDir, id, files)
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := fill(root, files); err != nil {
+		return err
+	}
+	err = exhibitDir.Rename(partial, id)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// Without renameat2 a kill leaves an empty folder as a claim on the name; one with anything in it is not removed.
+	if err := exhibitDir.Remove(id); err != nil {
+		return fmt.Errorf("%w: %w", ErrExists, err)
+	}
+	return exhibitDir.Rename(partial, id)
+}
+
+// fill makes the .partial folder complete.
+func fill(root *durable.Root, files Sealed) error {
+	unsigned, err := exists(root, layout.Unsigned)
+	if err != nil {
+		return err
+	}
+	// A statement without the record is what an earlier Seal left.
+	begun, err := exists(root, layout.Statement)
+	if err != nil {
+		return err
+	}
+	if !unsigned && !begun {
+		return ErrUnfinished
+	}
+	if _, err := root.Sweep("."); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{
+		{layout.Statement, files.Statement},
+		{layout.Personal, files.Personal},
+		{layout.Proof, files.Proof},
+		{layout.Genesis, files.Genesis},
+	} {
+		if len(f.data) == 0 {
+			continue
+		}
+		if err := root.CreateIdempotent(f.name, f.data); err != nil {
+			return err
+		}
+	}
+	if !unsigned {
+		return nil
+	}
+	return root.Remove(layout.Unsigned)
+}
+
+func exists(root *durable.Root, name string) (bool, error) {
+	_, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// checkSealed accepts a folder that was sealed with the same statement, and makes its name durable: who renamed it may
+// have been killed before the sync.
+func checkSealed(exhibitDir *durable.Root, id string, files Sealed) error {
+	root, err := exhibitDir.Sub(id)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	have, err := root.ReadFile(layout.Statement, layout.MaxEnvelope)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(have, files.Statement) {
+		return fmt.Errorf("%q: %w", layout.Statement, durable.ErrDiffers)
+	}
+	return exhibitDir.SyncDir(".")
+}
