@@ -228,7 +228,7 @@ func (in folder) sweep(base string) (removed []string, err error) {
 	if err != nil {
 		return nil, wrap("list folder", in.path, err)
 	}
-	defer f.Close()
+	defer release(f)
 	var stale []string // first the list: removing while reading may skip entries
 	for {
 		names, err := f.Readdirnames(1024)

@@ -84,6 +84,12 @@ func TestSystemCallOrder(t *testing.T) {
 			}
 			return f.Seal()
 		}, "create d/f, sync folder d, sync d/f, make read-only d/f, sync d/f, close d/f, sync folder d"},
+		{"Reopen", nil, func(r *durable.Root) error { return abort(r.Reopen("old")) }, "sync old, sync folder ., close old"},
+		{"OpenAppend", nil, func(r *durable.Root) error { return appendOne(r, "old") },
+			"sync old, sync folder ., write old, sync old, close old"},
+		{"OpenAppend of a new file", nil, func(r *durable.Root) error { return appendOne(r, "d/f") },
+			"create d/f, sync d/f, sync folder d, write d/f, sync d/f, close d/f"},
+		{"Persist", nil, func(r *durable.Root) error { return r.Persist("old") }, "sync old, close old, sync folder ."},
 		{"MkdirAll", nil, func(r *durable.Root) error { return r.MkdirAll("d/e/f") },
 			"sync folder ., create folder d/e, sync folder d, create folder d/e/f, sync folder d/e"},
 		{"Remove", nil, func(r *durable.Root) error { return r.Remove("old") }, "remove old, sync folder ."},
@@ -116,6 +122,21 @@ func TestSystemCallOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+func abort(f *durable.File, err error) error {
+	if err != nil {
+		return err
+	}
+	return f.Abort()
+}
+
+func appendOne(r *durable.Root, name string) error {
+	a, err := r.OpenAppend(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.Append([]byte("x")), a.Close())
 }
 
 func createFile(r *durable.Root) error { return r.CreateEx("d/f", []byte("content")) }
@@ -348,32 +369,39 @@ func TestAppend(t *testing.T) {
 	wantFile(t, filepath.Join(dir, "journal"), "one\ntwo\n", 0o444)
 }
 
-// TestFailureStays: after one failed sync nothing is retried and nothing sealed, although the disk works again.
+// TestFailureStays: after one failed call nothing is retried and nothing sealed, although the disk works again.
 func TestFailureStays(t *testing.T) {
-	dir := t.TempDir()
-	failed := false
-	root, err := durable.OpenRootFaults(dir, func(op durable.Op, _ string) error {
-		if op == durable.OpSync && !failed {
-			failed = true
-			return syscall.EIO
-		}
-		return nil
-	})
-	must(t, err)
-	defer root.Close()
-	f, err := root.OpenEx("image")
-	must(t, err)
-	_, err = f.Write([]byte("abc"))
-	must(t, err)
-	wantErr(t, f.Sync(), syscall.EIO)
-	wantErr(t, f.Sync(), syscall.EIO)
-	_, err = f.Write([]byte("d"))
-	wantErr(t, err, syscall.EIO)
-	_, err = f.WriteAt([]byte("d"), 0)
-	wantErr(t, err, syscall.EIO)
-	wantErr(t, f.Truncate(0), syscall.EIO)
-	wantErr(t, f.Seal(), syscall.EIO)
-	wantFile(t, filepath.Join(dir, "image"), "abc", 0o600)
+	for _, failing := range []durable.Op{durable.OpWrite, durable.OpSync, durable.OpTruncate} {
+		t.Run(string(failing), func(t *testing.T) {
+			dir := t.TempDir()
+			armed := false
+			root, err := durable.OpenRootFaults(dir, func(op durable.Op, _ string) error {
+				if armed && op == failing {
+					armed = false
+					return syscall.EIO
+				}
+				return nil
+			})
+			must(t, err)
+			defer root.Close()
+			f, err := root.OpenEx("image")
+			must(t, err)
+			_, err = f.Write([]byte("abc"))
+			must(t, err)
+			armed = true
+			_, werr := f.Write([]byte("d"))
+			terr := f.Truncate(3)
+			wantErr(t, errors.Join(werr, terr, f.Sync()), syscall.EIO)
+			_, err = f.Write([]byte("e"))
+			wantErr(t, err, syscall.EIO)
+			_, err = f.WriteAt([]byte("e"), 0)
+			wantErr(t, err, syscall.EIO)
+			wantErr(t, f.Sync(), syscall.EIO)
+			wantErr(t, f.Truncate(0), syscall.EIO)
+			wantErr(t, f.Seal(), syscall.EIO)
+			wantFile(t, filepath.Join(dir, "image"), "abc"+map[bool]string{true: "d"}[failing == durable.OpTruncate], 0o600)
+		})
+	}
 }
 
 func TestSweep(t *testing.T) {

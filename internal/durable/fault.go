@@ -26,8 +26,8 @@ const (
 // called from several goroutines.
 type Hook func(op Op, name string) error
 
-// HalfWrite, returned by a Hook for OpWrite, makes the first half of the bytes reach the file before the write fails
-// with Err, as a full disk or a kill does.
+// HalfWrite is an error that a Hook returns for OpWrite, to let the first half of the bytes reach the file before the
+// write fails with Err, as a full disk or a kill does.
 type HalfWrite struct{ Err error }
 
 func (e *HalfWrite) Error() string { return e.Err.Error() }

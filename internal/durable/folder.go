@@ -165,7 +165,7 @@ func (r *Root) ReadFile(name string, max int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer release(f)
 	if info.Size() > max {
 		return nil, wrap("read", in.join(base), ErrTooLarge)
 	}

@@ -40,13 +40,6 @@ var byName = map[string]func(r *durable.Root, name string) error{
 	"Sweep":            func(r *durable.Root, name string) error { _, err := r.Sweep(name); return err },
 }
 
-func abort(f *durable.File, err error) error {
-	if err != nil {
-		return err
-	}
-	return f.Abort()
-}
-
 // hostileDir returns a folder with a link of every kind, a FIFO, a socket and, for root, a device, beside an outside
 // file and folder that nothing may touch.
 func hostileDir(t *testing.T) (dir, outside string, entries []string) {

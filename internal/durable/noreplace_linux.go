@@ -13,11 +13,11 @@ func renameNoReplace(root *os.Root, old, new string) error {
 	if err != nil {
 		return err
 	}
-	defer from.Close()
+	defer release(from)
 	to, err := root.Open(path.Dir(new))
 	if err != nil {
 		return err
 	}
-	defer to.Close()
+	defer release(to)
 	return unix.Renameat2(int(from.Fd()), path.Base(old), int(to.Fd()), path.Base(new), unix.RENAME_NOREPLACE)
 }

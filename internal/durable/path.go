@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -78,7 +79,7 @@ func (in folder) down(base string) (folder, error) {
 		err = ErrChanged
 	}
 	if err != nil {
-		dir.Close() // opened for looking only
+		release(dir)
 		return folder{}, wrap("open folder", name, err)
 	}
 	return folder{r: in.r, dir: dir, path: name}, nil
@@ -86,10 +87,13 @@ func (in folder) down(base string) (folder, error) {
 
 func (in folder) join(base string) string { return path.Join(in.path, base) }
 
-// close gives the handle back; it was used for finding names only, so closing it says nothing about the disk.
+// release closes a handle through which nothing was written, so that an error of closing it says nothing about the disk.
+func release(c io.Closer) { _ = c.Close() }
+
+// close gives the handle back.
 func (in folder) close() {
 	if !in.borrowed && in.dir != nil {
-		in.dir.Close()
+		release(in.dir)
 	}
 }
 
@@ -113,7 +117,7 @@ func (in folder) sync() error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer release(f)
 		return syncFolder(f)
 	})
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
@@ -168,7 +172,7 @@ func (in folder) open(base string, flags int) (*os.File, fs.FileInfo, error) {
 		err = ErrChanged
 	}
 	if err != nil {
-		f.Close() // nothing was written
+		release(f)
 		return nil, nil, wrap("open", name, err)
 	}
 	return f, got, nil

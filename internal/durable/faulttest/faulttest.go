@@ -108,7 +108,11 @@ func (c Case) run(t *testing.T, dir string, in *injector) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	t.Cleanup(func() {
+		if err := root.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return c.Run(root)
 }
 
@@ -126,7 +130,7 @@ type injector struct {
 func (in *injector) hook(op durable.Op, name string) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.fired && in.fault.err == ErrKilled {
+	if in.fired && errors.Is(in.fault.err, ErrKilled) {
 		return ErrKilled
 	}
 	if in.lacking != nil {
