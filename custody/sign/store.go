@@ -40,7 +40,8 @@ type Store struct {
 	// Clock gives the time of creation that a new certificate carries; nil is the system's clock.
 	Clock func() time.Time
 
-	dir string
+	dir  string
+	hook durable.Hook // makes the calls that write fail; tests only
 }
 
 // Info is what is known of a key without its passphrase. Its self-signed certificate was checked, nothing else.
@@ -162,7 +163,7 @@ func (s *Store) write(name string, files []file) (err error) {
 			err = errors.Join(err, os.RemoveAll(temp)) // without effect after the rename
 		}
 	}()
-	root, err := durable.OpenRoot(temp)
+	root, err := durable.OpenRootFaults(temp, s.hook)
 	if err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func (s *Store) write(name string, files []file) (err error) {
 	if err := os.Rename(temp, filepath.Join(s.dir, name)); err != nil {
 		return err
 	}
-	parent, err := durable.OpenRoot(s.dir)
+	parent, err := durable.OpenRootFaults(s.dir, s.hook)
 	if err != nil {
 		return err
 	}
