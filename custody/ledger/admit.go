@@ -1,0 +1,132 @@
+package ledger
+
+import (
+	"fmt"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// entry is a statement that was admitted at its place.
+type entry struct {
+	envelope []byte
+	openings record.Openings
+	bytes    []byte // the log entry
+	leaf     record.LeafHash
+}
+
+// opened is a statement that was read, and not yet judged.
+type opened struct {
+	item     Item
+	envelope sign.Envelope
+	event    record.Event
+	key      sign.PublicKey // one that the genesis names
+}
+
+// admit requires that the statements fit the log, one after the other, and returns the chains with them.
+func (w *writer) admit(items []Item) ([]entry, *chains, error) {
+	batch, read := make([]entry, len(items)), make([]opened, len(items))
+	fail := func(i int, err error) ([]entry, *chains, error) {
+		return nil, nil, fmt.Errorf("statement %d of %d: %w", i+1, len(items), err)
+	}
+	for i, item := range items {
+		o, err := w.open(item)
+		if err != nil {
+			return fail(i, err)
+		}
+		read[i] = o
+	}
+	next := w.chains.clone()
+	for i, o := range read {
+		e, err := w.admitOne(next, o)
+		if err != nil {
+			return fail(i, err)
+		}
+		batch[i] = e
+	}
+	return batch, next, nil
+}
+
+// open reads a statement, and sees to it that the cache is right about its exhibit.
+func (w *writer) open(item Item) (opened, error) {
+	e, err := sign.ParseEnvelope(item.Envelope)
+	if err != nil {
+		return opened{}, err
+	}
+	p, err := record.Decode(e.Payload)
+	if err != nil {
+		return opened{}, err
+	}
+	ev, ok := p.(record.Event)
+	if !ok {
+		return opened{}, fmt.Errorf("%w: a statement of type %q is no event", ErrStatement, p.Type())
+	}
+	key, _, err := findSigner(w.genesis, e.KeyID)
+	if err != nil {
+		return opened{}, err
+	}
+	if _, _, err := w.previous(ev.Header().Exhibit); err != nil {
+		return opened{}, fmt.Errorf("%w: %w", errFolder, err)
+	}
+	return opened{item, e, ev, key}, nil
+}
+
+// admitOne requires that the signer is admitted for that event, that the statement names the newest checkpoint and the
+// exhibit's last event in c, that the signature holds and that the openings are its own; and takes it into c.
+func (w *writer) admitOne(c *chains, o opened) (entry, error) {
+	if !w.genesis.MaySign(o.key.Base64(), o.event.Type()) {
+		return entry{}, fmt.Errorf("%w: the genesis does not admit key %s for %q", ErrStatement, o.envelope.KeyID, o.event.Type())
+	}
+	h := o.event.Header()
+	if h.Log.Origin != w.genesis.Origin || h.Log.Size != w.log.Size() || h.Log.Checkpoint != w.digest() {
+		return entry{}, fmt.Errorf("%w: it names the checkpoint of size %d of log %s, want the newest, of size %d", ErrStatement, h.Log.Size, h.Log.Origin, w.log.Size())
+	}
+	e, err := sealEntry(o.envelope, o.key, o.item)
+	if err != nil {
+		return entry{}, err
+	}
+	if err := c.add(h, e.leaf); err != nil {
+		return entry{}, err
+	}
+	return e, nil
+}
+
+// sealEntry verifies the signature and the openings, and makes the log entry.
+func sealEntry(e sign.Envelope, key sign.PublicKey, item Item) (entry, error) {
+	if err := e.Verify(key); err != nil {
+		return entry{}, err
+	}
+	if _, err := item.Openings.Check(e.Payload); err != nil {
+		return entry{}, fmt.Errorf("%w: %w", ErrStatement, err)
+	}
+	b, err := e.Entry(key)
+	if err != nil {
+		return entry{}, err
+	}
+	if len(b) > layout.MaxEntry {
+		return entry{}, fmt.Errorf("%w: its log entry has %d bytes", ErrStatement, len(b))
+	}
+	return entry{envelope: item.Envelope, openings: item.Openings, bytes: b, leaf: LeafHash(b)}, nil
+}
+
+func (w *writer) admitGenesis(item Item) (entry, error) {
+	e, err := sign.ParseEnvelope(item.Envelope)
+	if err != nil {
+		return entry{}, err
+	}
+	g, _, err := openGenesis(item.Envelope)
+	if err != nil {
+		return entry{}, err
+	}
+	keys := w.key.Keys()
+	if keys[0] != g.LogKeys[0] || keys[1] != g.LogKeys[1] {
+		return entry{}, fmt.Errorf("%w: the genesis does not name this log key", ErrStatement)
+	}
+	key, _, err := findSigner(g, e.KeyID)
+	if err != nil {
+		return entry{}, err
+	}
+	w.genesis = g
+	return sealEntry(e, key, item)
+}

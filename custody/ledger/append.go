@@ -1,0 +1,202 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// errFolder marks trouble with the log folder while a statement is judged, to tell it from a statement that does not fit.
+var errFolder = errors.New("reading the log")
+
+// Item is a statement to be logged, with the openings of its personal fields; none is no file of openings.
+type Item struct {
+	Envelope []byte
+	Openings record.Openings
+}
+
+// Head is what the next statements need to know of the log.
+type Head struct {
+	Origin     string
+	Size       int64
+	Checkpoint record.Digest // SHA-256 of the newest checkpoint's bytes
+	Genesis    *record.CaseOpened
+	// Previous returns the number and leaf hash of an exhibit's last event; 0 and nil if it has none.
+	Previous func(exhibit string) (number int64, leaf *record.LeafHash, err error)
+	// Recovered are statements that an interrupted append had left and this call has just logged. Who repeats an append
+	// looks for his own among them.
+	Recovered []Logged
+}
+
+// Logged is a statement that stands in the log.
+type Logged struct {
+	Index    int64
+	Leaf     record.LeafHash
+	Envelope []byte
+	Openings record.Openings // nil when there are none
+	Proof    []byte          // proof.tlog-proof, under the checkpoint that followed
+}
+
+// Create begins a log in an empty folder, with the genesis as its leaf 0. The genesis names the keys of key. After an error
+// the folder is not a log to go on with.
+func Create(root *durable.Root, key sign.LogSigner, genesis Item) (err error) {
+	lock, err := root.TryLock(layout.Lock)
+	if err != nil {
+		return fmt.Errorf("create the log: %w", err)
+	}
+	w := &writer{root: root, fsys: root.FS(), key: key, careful: true}
+	err = w.create(genesis)
+	if uerr := lock.Unlock(); uerr != nil {
+		err = errors.Join(err, uerr)
+	}
+	if err != nil {
+		return fmt.Errorf("create the log: %w", err)
+	}
+	return nil
+}
+
+func (w *writer) create(genesis Item) error {
+	names, err := listFolder(w.fsys, ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range names {
+		if e.Name() != layout.Lock {
+			return fmt.Errorf("the folder holds %q: %w", e.Name(), fs.ErrExist)
+		}
+	}
+	b, err := w.admitGenesis(genesis)
+	if err != nil {
+		return err
+	}
+	if err := w.root.MkdirAll(layout.CheckpointsDir); err != nil {
+		return err
+	}
+	_, err = w.commit([]entry{b}, newChains())
+	return err
+}
+
+// Append logs the statements that build returns, in their order and under one new checkpoint. It waits for the log's lock
+// until ctx is done, and then says who holds it; it completes what an interrupted append left; then build is called, under
+// the lock, with what the next events need. Build itself numbers several events of one exhibit.
+//
+// The result begins with what was recovered, if anything, and ends with build's statements. If build returns none, that is
+// ErrNothing unless something was recovered. An error that wraps ErrUnsettled came after the first write; after any other,
+// nothing of build's is or will be logged.
+func Append(ctx context.Context, root *durable.Root, key sign.LogSigner, build func(Head) ([]Item, error)) ([]Logged, error) {
+	return locked(ctx, root, key, func(w *writer) ([]Logged, error) {
+		items, err := build(w.head())
+		if err != nil {
+			return nil, err
+		}
+		if len(items) == 0 && len(w.recovered) == 0 {
+			return nil, ErrNothing
+		}
+		if len(items) == 0 {
+			return nil, nil
+		}
+		batch, next, err := w.admit(items)
+		if err != nil {
+			return nil, err
+		}
+		return w.commit(batch, next)
+	})
+}
+
+// Recover completes what an interrupted append left, and returns the statements that were logged by that; usually none.
+func Recover(ctx context.Context, root *durable.Root, key sign.LogSigner) ([]Logged, error) {
+	return locked(ctx, root, key, func(*writer) ([]Logged, error) { return nil, nil })
+}
+
+// locked runs do on a log that is in order, under its lock.
+func locked(ctx context.Context, root *durable.Root, key sign.LogSigner, do func(*writer) ([]Logged, error)) ([]Logged, error) {
+	// A killed holder leaves its text in the lock file, which Lock then overwrites.
+	text, err := root.ReadFile(layout.Lock, 1<<10)
+	careful := err != nil || len(text) > 0
+	lock, err := root.Lock(ctx, layout.Lock)
+	if err != nil {
+		return nil, fmt.Errorf("append to the log: %w", err)
+	}
+	w := &writer{root: root, fsys: root.FS(), key: key, careful: careful}
+	logged, err := w.run(ctx, do)
+	if uerr := lock.Unlock(); uerr != nil {
+		err = errors.Join(err, uerr)
+	}
+	if err != nil && w.wrote {
+		err = fmt.Errorf("%w: %w", ErrUnsettled, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("append to the log: %w", err)
+	}
+	return append(w.recovered, logged...), nil
+}
+
+// writer is one append; the lock is held.
+type writer struct {
+	root    *durable.Root
+	fsys    fs.FS
+	key     sign.LogSigner
+	genesis *record.CaseOpened
+	log     *Log    // as published; nil while it is created
+	chains  *chains // of the published log
+	// careful says that the previous append may not have ended as it should: then the folder is listed, and every folder
+	// written to is synced in its own.
+	careful   bool
+	recovered []Logged
+	wrote     bool // of the caller's statements something may be on the disk
+}
+
+func (w *writer) run(ctx context.Context, do func(*writer) ([]Logged, error)) ([]Logged, error) {
+	if err := w.prepare(); err != nil {
+		w.wrote = false // nothing of the caller's
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	w.wrote = false // what was recovered is complete
+	return do(w)
+}
+
+// prepare reads the genesis, completes what is unfinished, and leaves the published log and its chains in w.
+func (w *writer) prepare() error {
+	_, g, leaf, err := ReadGenesis(w.fsys)
+	if err != nil {
+		return err
+	}
+	keys := w.key.Keys()
+	if keys[0] != g.LogKeys[0] || keys[1] != g.LogKeys[1] {
+		return fmt.Errorf("the log key is not that of the log %s", g.Origin)
+	}
+	w.genesis = g
+	if err := w.finishPending(leaf); err != nil {
+		return err
+	}
+	if err := w.openPublished(leaf); err != nil {
+		return err
+	}
+	complete, err := w.inOrder()
+	if err != nil || complete {
+		return err
+	}
+	w.careful = true
+	return w.tidy()
+}
+
+func (w *writer) head() Head {
+	return Head{
+		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Genesis: w.genesis,
+		Previous: w.previous, Recovered: w.recovered,
+	}
+}
+
+func (w *writer) digest() record.Digest { return digestOf(w.log.note) }
+
+func digestOf(note []byte) record.Digest { return record.SHA256Digest(sha256.Sum256(note)) }

@@ -1,0 +1,375 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// file is a file to be written, or only removed.
+type file struct {
+	name string
+	data []byte
+}
+
+// commit logs a batch that was admitted; next are the chains with it. The order, each step synced before the next:
+//
+//	openings, so that an envelope that is found later is found with them
+//	envelopes
+//	entry bundles and tiles
+//	pending: the checkpoint, signed. From here on it is published, by this append or by a later one
+//	publish
+//	heads
+func (w *writer) commit(batch []entry, next *chains) ([]Logged, error) {
+	g := &growth{size: int64(len(batch)), known: map[int64]tlog.Hash{}}
+	if w.log != nil {
+		g.old, g.start = w.log, w.log.Size()
+		g.size += g.start
+	}
+	if err := g.add(batch); err != nil {
+		return nil, err
+	}
+	tree, tiles, err := g.tree(batch)
+	if err != nil {
+		return nil, err
+	}
+	note, err := w.write(batch, g.start, tiles, tree)
+	if err == nil {
+		err = w.publish(note, g.start, tree)
+	}
+	if err == nil {
+		w.chains = next
+		err = w.saveChains()
+	}
+	if err != nil {
+		return nil, err
+	}
+	logged := make([]Logged, len(batch))
+	for i, e := range batch {
+		index := g.start + int64(i)
+		hashes, err := tlog.ProveRecord(g.size, index, g)
+		if err != nil {
+			return nil, fmt.Errorf("prove entry %d: %w", index, err)
+		}
+		proof := Proof{Index: index, Hashes: hashes, Checkpoint: note}
+		logged[i] = Logged{Index: index, Leaf: e.leaf, Envelope: e.envelope, Openings: e.openings, Proof: proof.Encode()}
+	}
+	return logged, nil
+}
+
+// growth is the log with a batch added: the published tree, whose hashes are proven, and those that are new.
+type growth struct {
+	old   *Log // nil at the genesis
+	start int64
+	size  int64
+	known map[int64]tlog.Hash
+}
+
+// ReadHashes implements tlog.HashReader.
+func (g *growth) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	var missing []int64
+	for _, x := range indexes {
+		if _, ok := g.known[x]; !ok {
+			missing = append(missing, x)
+		}
+	}
+	if len(missing) > 0 {
+		if g.old == nil {
+			return nil, errors.New("a hash is wanted that the new log does not have")
+		}
+		hashes, err := g.old.ReadHashes(missing)
+		if err != nil {
+			return nil, err
+		}
+		for i, x := range missing {
+			g.known[x] = hashes[i]
+		}
+	}
+	out := make([]tlog.Hash, len(indexes))
+	for i, x := range indexes {
+		out[i] = g.known[x]
+	}
+	return out, nil
+}
+
+// add computes the hashes that the batch adds to the tree.
+func (g *growth) add(batch []entry) error {
+	if g.size > layout.MaxLogSize {
+		return fmt.Errorf("the log is full: %d entries", g.start)
+	}
+	for i, e := range batch {
+		index := g.start + int64(i)
+		hashes, err := tlog.StoredHashesForRecordHash(index, tlog.Hash(e.leaf), g)
+		if err != nil {
+			return err
+		}
+		first := tlog.StoredHashIndex(0, index)
+		for j, h := range hashes {
+			g.known[first+int64(j)] = h
+		}
+	}
+	return nil
+}
+
+// tree returns the new root and the tiles and entry bundles that the new tree has beyond the old.
+func (g *growth) tree(batch []entry) (tlog.Tree, []file, error) {
+	root, err := tlog.TreeHash(g.size, g)
+	if err != nil {
+		return tlog.Tree{}, nil, err
+	}
+	var files []file
+	for n := g.start / tileWidth; n*tileWidth < g.size; n++ {
+		f, err := g.bundle(n, batch)
+		if err != nil {
+			return tlog.Tree{}, nil, err
+		}
+		files = append(files, f)
+	}
+	for _, t := range tlog.NewTiles(tileHeight, g.start, g.size) {
+		data, err := tlog.ReadTileData(t, g)
+		if err != nil {
+			return tlog.Tree{}, nil, err
+		}
+		files = append(files, file{tileFile(t), data})
+	}
+	return tlog.Tree{N: g.size, Hash: root}, files, nil
+}
+
+// bundle returns entry bundle n: what was published of it, proven, and what the batch adds.
+func (g *growth) bundle(n int64, batch []entry) (file, error) {
+	var b []byte
+	for i := n * tileWidth; i < g.start; i++ {
+		e, err := g.old.Entry(i)
+		if err != nil {
+			return file{}, err
+		}
+		b = appendEntry(b, e)
+	}
+	end := min((n+1)*tileWidth, g.size)
+	for i := max(n*tileWidth, g.start); i < end; i++ {
+		b = appendEntry(b, batch[i-g.start].bytes)
+	}
+	return file{layout.TilePath(entriesLevel, n, int(end-n*tileWidth)), b}, nil
+}
+
+// write brings statements and tiles to the disk, signs the checkpoint, and brings it to the disk as pending.
+func (w *writer) write(batch []entry, start int64, tiles []file, tree tlog.Tree) ([]byte, error) {
+	var envelopes, openings, stale []file
+	for i, e := range batch {
+		index := start + int64(i)
+		envelopes = append(envelopes, file{layout.StatementFile(index), e.envelope})
+		personal := layout.PersonalFile(index)
+		if len(e.openings) == 0 {
+			stale = append(stale, file{name: personal})
+			continue
+		}
+		b, err := e.openings.Encode()
+		if err != nil {
+			return nil, err
+		}
+		if len(b) > layout.MaxOpenings {
+			return nil, fmt.Errorf("%w: %d bytes of openings", ErrStatement, len(b))
+		}
+		openings = append(openings, file{personal, b})
+	}
+	w.wrote = true
+	if err := w.makeFolders(start, append(slices.Clone(envelopes), tiles...)); err != nil {
+		return nil, err
+	}
+	if err := each(stale, w.setAsideIfThere); err != nil {
+		return nil, err
+	}
+	for _, files := range [][]file{openings, envelopes, tiles} {
+		if err := each(files, w.writeFile); err != nil {
+			return nil, err
+		}
+	}
+	note, err := w.sign(tree)
+	if err != nil {
+		return nil, err
+	}
+	pending, err := encodePending(note)
+	if err != nil {
+		return nil, err
+	}
+	return note, w.root.Replace(layout.Pending, pending)
+}
+
+// sign reads the new tree's root back from the disk and signs its checkpoint.
+func (w *writer) sign(tree tlog.Tree) ([]byte, error) {
+	reader := &tileReader{fsys: w.fsys, proven: map[tlog.Tile][]byte{}}
+	root, err := tlog.TreeHash(tree.N, tlog.TileHashReader(tree, reader))
+	if err != nil || root != tree.Hash {
+		return nil, fmt.Errorf("the tiles just written do not give the new root: %w", errors.Join(err, record.ErrMalformed))
+	}
+	want := Checkpoint{Origin: w.genesis.Origin, Size: tree.N, Root: tree.Hash}
+	note, err := w.key.Sign(want.Origin, want.Text())
+	if err != nil {
+		return nil, fmt.Errorf("sign the checkpoint: %w", err)
+	}
+	got, err := openNote([]byte(note), w.genesis.Origin, w.genesis.LogKeys)
+	if err != nil {
+		return nil, fmt.Errorf("sign the checkpoint: %w", err)
+	}
+	if got != want {
+		return nil, errors.New("sign the checkpoint: the key signed another text")
+	}
+	return []byte(note), nil
+}
+
+// publish makes a checkpoint that stands in pending the newest one; old is the size of the one before. Every step can be
+// repeated after a crash.
+func (w *writer) publish(note []byte, old int64, tree tlog.Tree) error {
+	if err := w.writeCheckpoint(layout.CheckpointFile(tree.N), note); err != nil {
+		return err
+	}
+	if err := w.root.Replace(layout.Checkpoint, note); err != nil {
+		return err
+	}
+	if err := w.removePartials(old, tree.N); err != nil {
+		return err
+	}
+	if err := w.root.Remove(layout.Pending); err != nil {
+		return err
+	}
+	w.log = makeLog(w.fsys, note, w.genesis.Origin, w.genesis.LogKeys, tree)
+	return nil
+}
+
+// removePartials removes the partial tiles whose full tile the new checkpoint covers.
+func (w *writer) removePartials(old, size int64) error {
+	for _, t := range partials(old) {
+		if widthIn(size, t.L, t.N) < tileWidth {
+			continue
+		}
+		folder := path.Dir(tileFile(t))
+		names, err := listFolder(w.fsys, folder)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		var files []file
+		for _, e := range names {
+			if _, ok := parseTileFile(folder + "/" + e.Name()); ok {
+				files = append(files, file{name: folder + "/" + e.Name()})
+			}
+		}
+		if err := each(files, func(f file) error { return w.root.Remove(f.name) }); err != nil {
+			return err
+		}
+		if len(files) < len(names) {
+			continue // something else lies there, such as what was set aside
+		}
+		if err := w.root.Remove(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveChains writes the cache of heads. An exhibit's worth is about 150 bytes; a log with so many that the cache would pass
+// its bound has none, and is then read from the start by each append.
+func (w *writer) saveChains() error {
+	b, err := w.chains.encode(w.digest())
+	if err != nil {
+		return err
+	}
+	if len(b) > record.MaxJSON {
+		return nil
+	}
+	return w.root.Replace(layout.Heads, b)
+}
+
+// makeFolders makes the folders of the files. In the ordinary case those that the published log has files in are left
+// alone, because making sure of a folder costs a sync for each of its components.
+func (w *writer) makeFolders(start int64, files []file) error {
+	there := map[string]bool{}
+	if !w.careful {
+		there = publishedFolders(start)
+	}
+	wanted := map[string]bool{}
+	for _, f := range files {
+		if dir := path.Dir(f.name); !there[dir] {
+			wanted[dir] = true
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(wanted)) {
+		if err := w.root.MkdirAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publishedFolders are the folders at the right edge of a log of that size, in which it has files.
+func publishedFolders(size int64) map[string]bool {
+	there := map[string]bool{}
+	if size == 0 {
+		return there
+	}
+	there[layout.StatementFolder(size-1)] = true
+	for _, t := range partials(size) {
+		there[path.Dir(tileFile(t))] = true
+	}
+	for level := entriesLevel; size>>(tileHeight*max(level, 0)) > 0; level++ {
+		if n := size >> (tileHeight * (max(level, 0) + 1)); n > 0 {
+			there[path.Dir(layout.TilePath(level, n-1, tileWidth))] = true
+		}
+	}
+	return there
+}
+
+// writeFile writes a file that lies beyond the published log. Something else under that name is no part of the log.
+func (w *writer) writeFile(f file) error {
+	err := w.root.CreateIdempotent(f.name, f.data)
+	if !errors.Is(err, durable.ErrDiffers) {
+		return err
+	}
+	if err := w.setAside(f.name); err != nil {
+		return err
+	}
+	return w.root.CreateEx(f.name, f.data)
+}
+
+// each calls do for each file; many at once for a batch, because the system then syncs them together.
+func each(files []file, do func(file) error) error {
+	workers := min(len(files)/8, 32)
+	if workers < 2 {
+		for _, f := range files {
+			if err := do(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var next atomic.Int64
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for i := range workers {
+		wg.Go(func() {
+			for errs[i] == nil {
+				n := next.Add(1) - 1
+				if n >= int64(len(files)) {
+					return
+				}
+				if errs[i] = do(files[n]); errs[i] != nil {
+					next.Store(int64(len(files))) // the others stop
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

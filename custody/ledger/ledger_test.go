@@ -1,0 +1,297 @@
+package ledger
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// world holds the keys of one case, which all logs of a test share.
+type world struct {
+	person, station, stranger sign.Signer
+	log                       *notary
+	genesis                   Item
+	opened                    *record.CaseOpened
+}
+
+// notary is a log key that remembers every note it signed.
+type notary struct {
+	sign.LogSigner
+	mu    sync.Mutex
+	notes []string
+}
+
+func (n *notary) Sign(origin, text string) (string, error) {
+	note, err := n.LogSigner.Sign(origin, text)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.notes = append(n.notes, note)
+	return note, err
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func newSigner() sign.Signer {
+	return must(sign.NewSoftwareSigner(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))))
+}
+
+func newNotary() *notary {
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	must(0, err)
+	return &notary{LogSigner: must(sign.NewSoftwareLogSigner(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), ed))}
+}
+
+func testTime() record.Time {
+	return record.NewTime(time.Date(2026, 11, 23, 8, 15, 0, 0, time.UTC), record.ClockSystem, record.Known(true))
+}
+
+// newWorld makes keys and a genesis. Panics stand for t.Fatal, because fuzz seeds and re-executed tests need it too.
+func newWorld() *world {
+	w := &world{person: newSigner(), station: newSigner(), stranger: newSigner(), log: newNotary()}
+	keys := w.log.Keys()
+	var nonce [32]byte
+	must(rand.Read(nonce[:]))
+	g := &record.CaseOpened{
+		Agency: "Test agency", Case: "2026/1", LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]),
+		Origin: must(layout.NewOrigin(rand.Reader)), Time: testTime(),
+		Signers: []record.Signer{
+			{Events: []record.Type{record.TypeAcquired, record.TypeSeized}, Holder: record.Unknown[record.Personal]("test"), Kind: record.KindPerson, PublicKey: w.person.PublicKey().Base64()},
+			{Events: []record.Type{record.TypeAcquired}, Holder: record.Unknown[record.Personal]("test"), Kind: record.KindStation, PublicKey: w.station.PublicKey().Base64()},
+		},
+	}
+	var openings record.Openings
+	g.OpenedBy = must(openings.CommitFact(rand.Reader, "/openedBy", "A. Person", ""))
+	w.opened = g
+	w.genesis = Item{Envelope: must(sign.Seal(w.person, must(record.Encode(g)))), Openings: openings}
+	return w
+}
+
+// sharedWorld saves the making of keys where a test does not change them.
+var sharedWorld = sync.OnceValue(newWorld)
+
+// seized makes the event number of an exhibit, signed, for a log as h describes it.
+func (w *world) seized(h Head, exhibit string, number int64, previous *record.LeafHash) Item {
+	s := &record.Seized{Event: record.Header{
+		Exhibit: exhibit, Number: number, Previous: previous, Time: testTime(),
+		Log: record.LogState{Checkpoint: h.Checkpoint, Origin: h.Origin, Size: h.Size},
+	}}
+	var openings record.Openings
+	unknown := record.Unknown[record.Personal]("test")
+	s.Seizure = record.Seizure{Authority: unknown, Holder: unknown, Officer: unknown, Place: unknown, SeizedAt: testTime()}
+	s.Seizure.Description = must(openings.Commit(rand.Reader, "/seizure/description", "a disk, serial 0815"))
+	return Item{Envelope: must(sign.Seal(w.person, must(record.Encode(s)))), Openings: openings}
+}
+
+// next builds one next event for each exhibit named, in order; an exhibit may be named more than once.
+func (w *world) next(exhibits ...string) func(Head) ([]Item, error) {
+	return func(h Head) ([]Item, error) {
+		last := map[string]head{}
+		var items []Item
+		for _, x := range exhibits {
+			before, ok := last[x]
+			if !ok {
+				number, leaf, err := h.Previous(x)
+				if err != nil {
+					return nil, err
+				}
+				if before.Number = number; leaf != nil {
+					before.Leaf = *leaf
+				}
+			}
+			var previous *record.LeafHash
+			if before.Number > 0 {
+				previous = &before.Leaf
+			}
+			item := w.seized(h, x, before.Number+1, previous)
+			e := must(sign.ParseEnvelope(item.Envelope))
+			last[x] = head{Number: before.Number + 1, Leaf: LeafHash(must(e.Entry(w.person.PublicKey())))}
+			items = append(items, item)
+		}
+		return items, nil
+	}
+}
+
+// memoryDir is t.TempDir in memory where there is such a place: hundreds of real syncs take long, and no power fails here.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "exhibit-ledger-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func openRoot(t testing.TB, dir string) *durable.Root {
+	t.Helper()
+	root, err := durable.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return root
+}
+
+// create makes a log in a fresh folder.
+func create(t testing.TB, w *world) (dir string, root *durable.Root) {
+	t.Helper()
+	dir = memoryDir(t)
+	root = openRoot(t, dir)
+	if err := Create(root, w.log, w.genesis); err != nil {
+		t.Fatal(err)
+	}
+	return dir, root
+}
+
+func (w *world) append(t testing.TB, root *durable.Root, exhibits ...string) []Logged {
+	t.Helper()
+	logged, err := Append(context.Background(), root, w.log, w.next(exhibits...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logged
+}
+
+func (w *world) open(t testing.TB, dir string) *Log {
+	t.Helper()
+	l, err := Open(os.DirFS(dir), w.opened.Origin, w.opened.LogKeys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// numbered makes n exhibits' names, a few of them again and again.
+func numbered(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("exhibit %d", i%7)
+	}
+	return names
+}
+
+// sound requires that the folder holds a log of at least size entries that is right in every file, whatever else lies there.
+func (w *world) sound(t testing.TB, dir string, size int64) *Log {
+	t.Helper()
+	l := w.open(t, dir)
+	if l.Size() < size {
+		t.Fatalf("the log has %d entries, want at least %d", l.Size(), size)
+	}
+	_, _, leaf, err := ReadGenesis(os.DirFS(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := must(l.Leaf(0)); got != leaf {
+		t.Fatalf("leaf 0 is %s, want that of the genesis, %s", got, leaf)
+	}
+	c := newChains()
+	for i := range l.Size() {
+		b, err := l.Statement(i)
+		if err != nil {
+			t.Fatalf("statement %d: %v", i, err)
+		}
+		if i == 0 {
+			continue
+		}
+		e := must(sign.ParseEnvelope(b))
+		if err := e.Verify(w.person.PublicKey()); err != nil {
+			t.Fatalf("statement %d: %v", i, err)
+		}
+		h := must(record.Decode(e.Payload)).(record.Event).Header()
+		if err := c.add(h, must(l.Leaf(i))); err != nil {
+			t.Fatalf("statement %d: %v", i, err)
+		}
+		at, err := l.At(h.Log.Size)
+		if err != nil {
+			t.Fatalf("statement %d: %v", i, err)
+		}
+		if digestOf(at.Checkpoint()) != h.Log.Checkpoint {
+			t.Fatalf("statement %d names checkpoint %s, which is not that of size %d", i, h.Log.Checkpoint, h.Log.Size)
+		}
+		openings := must(record.DecodeOpenings(must(l.Openings(i))))
+		if closed, err := openings.Check(e.Payload); err != nil || closed != 0 {
+			t.Fatalf("statement %d: openings: %v, %d stay closed", i, err, closed)
+		}
+	}
+	sizes := must(l.Checkpoints())
+	if len(sizes) == 0 || sizes[len(sizes)-1] != l.Size() {
+		t.Fatalf("checkpoints are of sizes %v, want the last to be %d", sizes, l.Size())
+	}
+	for _, size := range sizes {
+		if _, err := l.At(size); err != nil {
+			t.Errorf("checkpoint of size %d: %v", size, err)
+		}
+	}
+	return l
+}
+
+func TestAppendAndRead(t *testing.T) {
+	w := sharedWorld()
+	dir, root := create(t, w)
+	for i, exhibits := range [][]string{{"1"}, {"1", "2", "1"}, {"3"}, {"2"}} {
+		before := w.open(t, dir).Size()
+		logged := w.append(t, root, exhibits...)
+		if len(logged) != len(exhibits) {
+			t.Fatalf("append %d logged %d statements, want %d", i, len(logged), len(exhibits))
+		}
+		l := w.sound(t, dir, before+int64(len(exhibits)))
+		for j, got := range logged {
+			entry := must(l.Entry(got.Index))
+			index, size, checkpoint, err := CheckProof(got.Proof, entry, w.opened.Origin, w.opened.LogKeys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if index != before+int64(j) || index != got.Index || size != l.Size() || string(checkpoint) != string(l.Checkpoint()) {
+				t.Errorf("proof of statement %d says index %d, size %d", got.Index, index, size)
+			}
+			if got.Leaf != LeafHash(entry) || string(got.Envelope) != string(must(l.Statement(got.Index))) {
+				t.Errorf("statement %d was logged with other bytes than reported", got.Index)
+			}
+			if p := must(l.EncodeProof(got.Index)); string(p) != string(got.Proof) {
+				t.Errorf("proof of statement %d read from the folder differs from the one returned", got.Index)
+			}
+		}
+	}
+}
+
+func TestAppendCrossesTiles(t *testing.T) {
+	w := sharedWorld()
+	dir, root := create(t, w)
+	w.append(t, root, numbered(253)...)
+	for range 5 { // sizes 255 to 259
+		w.append(t, root, "1")
+	}
+	w.append(t, root, numbered(300)...)
+	l := w.sound(t, dir, 559)
+	for _, name := range []string{"tile/0/000.p", "tile/0/001.p", "tile/entries/000.p"} {
+		if _, err := os.Lstat(dir + "/" + name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v, want no partial tiles beside the full one", name, err)
+		}
+	}
+	if l.Size() != 559 {
+		t.Errorf("size is %d, want 559", l.Size())
+	}
+}
