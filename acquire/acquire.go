@@ -37,6 +37,8 @@ var (
 	ErrReread = errors.New("the image does not read back as it was written")
 	// ErrUnfinished refuses to seal or sign a folder whose acquisition did not come to its end.
 	ErrUnfinished = errors.New("the acquisition is not finished")
+	// ErrSealing says that the record is signed and logged, and only Seal has to be repeated.
+	ErrSealing = errors.New("the acquisition is signed, its folder is not sealed to the end")
 	// ErrOptions refuses options that are wrong in themselves, before anything is made.
 	ErrOptions = errors.New("the acquisition cannot be done with these options")
 

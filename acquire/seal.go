@@ -11,8 +11,8 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// Sealed are the files that signing and logging give, to be put beside the image.
-type Sealed struct {
+// SealFiles are the files that signing and logging give, to be put beside the image.
+type SealFiles struct {
 	Statement []byte
 	Personal  []byte // nil: the openings were erased
 	Proof     []byte
@@ -26,7 +26,7 @@ type Sealed struct {
 // Each step is synced before the next, and a Seal that was killed is repeated with the same files. A folder that is
 // sealed already is success if its statement is this one (durable.ErrDiffers if not). ErrUnfinished refuses a folder
 // without a record.
-func Seal(exhibitDir *durable.Root, id string, files Sealed) error {
+func Seal(exhibitDir *durable.Root, id string, files SealFiles) error {
 	if !record.ValidAcquisitionID(id) {
 		return fmt.Errorf("%w: acquisition id %.60q", ErrOptions, id)
 	}
@@ -39,7 +39,7 @@ func Seal(exhibitDir *durable.Root, id string, files Sealed) error {
 	return nil
 }
 
-func seal(exhibitDir *durable.Root, id string, files Sealed) error {
+func seal(exhibitDir *durable.Root, id string, files SealFiles) error {
 	partial := id + layout.PartialSuffix
 	root, err := exhibitDir.Sub(partial)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +64,7 @@ func seal(exhibitDir *durable.Root, id string, files Sealed) error {
 }
 
 // fill makes the .partial folder complete.
-func fill(root *durable.Root, files Sealed) error {
+func fill(root *durable.Root, files SealFiles) error {
 	unsigned, err := exists(root, layout.Unsigned)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func exists(root *durable.Root, name string) (bool, error) {
 
 // checkSealed accepts a folder that was sealed with the same statement, and makes its name durable: who renamed it may
 // have been killed before the sync.
-func checkSealed(exhibitDir *durable.Root, id string, files Sealed) error {
+func checkSealed(exhibitDir *durable.Root, id string, files SealFiles) error {
 	root, err := exhibitDir.Sub(id)
 	if err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 )
 
 // sealed stands for what signing gives; Seal does not look into it.
-func sealed() acquire.Sealed {
-	return acquire.Sealed{Statement: []byte("statement"), Personal: []byte("personal"), Proof: []byte("proof"), Genesis: []byte("genesis")}
+func sealed() acquire.SealFiles {
+	return acquire.SealFiles{Statement: []byte("statement"), Personal: []byte("personal"), Proof: []byte("proof"), Genesis: []byte("genesis")}
 }
 
 // acquireTiny makes a finished acquisition of a few bytes.
@@ -95,7 +95,7 @@ func TestSealNothing(t *testing.T) {
 	if err := acquire.Seal(d.Root, testID, sealed()); err == nil {
 		t.Error("sealed a folder that is not there")
 	}
-	if err := acquire.Seal(d.Root, testID, acquire.Sealed{}); !errors.Is(err, acquire.ErrOptions) {
+	if err := acquire.Seal(d.Root, testID, acquire.SealFiles{}); !errors.Is(err, acquire.ErrOptions) {
 		t.Errorf("got %v, want ErrOptions", err)
 	}
 	if err := acquire.Seal(d.Root, "..", sealed()); !errors.Is(err, acquire.ErrOptions) {
@@ -147,6 +147,7 @@ func again(t *testing.T, dir string) {
 	_, merr := os.Lstat(filepath.Join(partial(dir), "unsigned.json"))
 	_, serr := os.Lstat(filepath.Join(partial(dir), "statement.dsse.json"))
 	_, derr := os.Lstat(filepath.Join(dir, testID))
+	checkUnsigned(t, d, merr == nil, serr == nil, derr == nil)
 	err := acquire.Seal(d.Root, testID, sealed())
 	if merr == nil || serr == nil || derr == nil {
 		if err != nil {
@@ -160,4 +161,26 @@ func again(t *testing.T, dir string) {
 		t.Error("an unfinished acquisition could be sealed")
 	}
 	mustNotExist(t, filepath.Join(dir, testID))
+}
+
+// checkUnsigned requires that ReadUnsigned tells what is left to do.
+func checkUnsigned(t *testing.T, d acquire.Destination, record, statement, done bool) {
+	t.Helper()
+	if done {
+		return
+	}
+	root, err := d.Root.Sub(testID + ".partial")
+	if err != nil {
+		return // the folder was never made
+	}
+	defer root.Close()
+	want := acquire.ErrUnfinished
+	if record {
+		want = nil
+	} else if statement {
+		want = acquire.ErrSealing
+	}
+	if _, err := acquire.ReadUnsigned(root); !errors.Is(err, want) {
+		t.Errorf("ReadUnsigned: %v, want %v", err, want)
+	}
 }

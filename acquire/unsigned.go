@@ -83,11 +83,18 @@ func (u *Unsigned) validate() error {
 // ReadUnsigned reads the finished record from an acquisition's .partial folder, and makes sure that the files it binds
 // are there with their sizes, and that sums and journal have the bytes it says. The image itself is not read.
 //
-// Errors: ErrUnfinished if there is no record, record.ErrMalformed if a file is not as the record says.
+// Errors: ErrUnfinished if there is no record; ErrSealing if there is none any more, because a Seal was interrupted after
+// it had removed it; record.ErrMalformed if a file is not as the record says.
 func ReadUnsigned(root *durable.Root) (Unsigned, error) {
 	b, err := root.ReadFile(layout.Unsigned, record.MaxJSON)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Unsigned{}, fmt.Errorf("%q: no record waits to be signed: %w", root.Name(), ErrUnfinished)
+		begun, err := exists(root, layout.Statement)
+		if err == nil && begun {
+			err = ErrSealing
+		} else if err == nil {
+			err = ErrUnfinished
+		}
+		return Unsigned{}, fmt.Errorf("%q: no record waits to be signed: %w", root.Name(), err)
 	}
 	if err != nil {
 		return Unsigned{}, err

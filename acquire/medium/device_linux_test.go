@@ -1,0 +1,303 @@
+package medium_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-forensics/exhibit/acquire/medium"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/testtool"
+)
+
+var f0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// attach makes a loop device of a file until the test ends.
+func attach(t testing.TB, file string, flags ...string) string {
+	t.Helper()
+	testtool.NeedRoot(t)
+	testtool.Need(t, "losetup")
+	dev := run(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
+	t.Cleanup(func() { run(t, "losetup", "--detach", dev) })
+	return dev
+}
+
+// formatted is a file with an empty ext4.
+func formatted(t testing.TB) string {
+	t.Helper()
+	testtool.NeedRoot(t)
+	testtool.Need(t, "mkfs.ext4", "mount", "umount")
+	path := file(t, nil)
+	if err := os.Truncate(path, 8<<20); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mkfs.ext4", "-q", path)
+	return path
+}
+
+func mount(t testing.TB, dev string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "a place") // the space is written as \040 in mountinfo
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mount", dev, dir)
+	t.Cleanup(func() { run(t, "umount", dir) })
+	return dir
+}
+
+// A device of an odd number of sectors, read in blocks and in crumbs, is what the file behind it is.
+func TestDevice(t *testing.T) {
+	want := content(3<<20 + 3*512)
+	for _, sector := range []string{"512", "4096"} {
+		path := file(t, want)
+		dev := attach(t, path, "--read-only", "--sector-size", sector)
+		size := len(want)
+		if sector == "4096" {
+			size -= size % 4096
+		}
+		for _, block := range []int{1 << 20, 4096, 1000} {
+			m := open(t, dev, nil)
+			got, err := blocks(m, block)
+			if err != io.EOF || !bytes.Equal(got, want[:size]) {
+				t.Errorf("sectors of %s, blocks of %d: got %d bytes, %v, want %d", sector, block, len(got), err, size)
+			}
+			d := m.Describe()
+			name, _ := d.Name.Get()
+			logical, _ := d.LogicalSectorBytes.Get()
+			physical, ok := d.PhysicalSectorBytes.Get()
+			readOnly, known := d.ReadOnly.Get()
+			if d.Kind != record.MediumDevice || "/dev/"+name != dev || d.SizeBytes != int64(size) ||
+				sector == "512" && logical != 512 || sector == "4096" && logical != 4096 || !ok || physical < logical || !readOnly || !known {
+				t.Errorf("%s is described as %+v", dev, d)
+			}
+			if !m.PastCache() {
+				t.Error("a block device was read through the page cache")
+			}
+			m.Close()
+		}
+	}
+}
+
+// A bad place is a ReadError that says where; bytes before it are given out, and none of it.
+func TestReadError(t *testing.T) {
+	want := content(4 << 20)
+	path := file(t, want)
+	dev := attach(t, path, "--read-only")
+	if err := os.Truncate(path, 2<<20); err != nil { // the device keeps its size and answers EIO from here on
+		t.Fatal(err)
+	}
+	m := open(t, dev, nil)
+	got, err := blocks(m, 1<<20)
+	e, ok := errors.AsType[*medium.ReadError](err)
+	if !ok || e.Offset != 2<<20 || e.SizeBytes != 1<<20 || !errors.Is(err, syscall.EIO) || errors.Is(err, medium.ErrMediumChanged) {
+		t.Fatalf("got %v, want a ReadError of 1 MiB at 2 MiB with EIO", err)
+	}
+	if !bytes.Equal(got, want[:2<<20]) {
+		t.Errorf("%d bytes were given out, want the first 2 MiB", len(got))
+	}
+	if text := err.Error(); !strings.Contains(text, "2097152") || !strings.Contains(text, dev) {
+		t.Errorf("%q does not name offset and device", text)
+	}
+}
+
+// A device that changes its size under the reader, as one that is pulled out does.
+func TestDeviceChanges(t *testing.T) {
+	for name, size := range map[string]int64{"grows": 5 << 20, "shrinks": 2 << 20} {
+		t.Run(name, func(t *testing.T) {
+			path := file(t, content(4<<20))
+			dev := attach(t, path, "--read-only")
+			m := open(t, dev, nil)
+			if _, err := io.ReadFull(m, make([]byte, 1<<20)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, size); err != nil {
+				t.Fatal(err)
+			}
+			run(t, "losetup", "--set-capacity", dev)
+			if _, err := blocks(m, 1<<20); !errors.Is(err, medium.ErrMediumChanged) {
+				t.Errorf("got %v, want ErrMediumChanged", err)
+			}
+		})
+	}
+}
+
+// While a device is read nothing can be mounted from it, and a mounted one is not read.
+func TestExclusive(t *testing.T) {
+	dev := attach(t, formatted(t))
+	m := open(t, dev, nil)
+	if out, err := exec.Command("mount", dev, t.TempDir()).CombinedOutput(); err == nil {
+		t.Errorf("the device could be mounted while it was read: %s", out)
+	}
+	m.Close()
+	dir := mount(t, dev)
+	_, err := medium.Open(t.Context(), dev, nil)
+	if !errors.Is(err, medium.ErrInUse) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("got %v, want ErrInUse and %q", err, dir)
+	}
+	if h, ok := errors.AsType[*medium.HintError](err); !ok || !strings.Contains(h.Hint(), "umount") {
+		t.Errorf("%v does not say what to type", err)
+	}
+}
+
+func TestEmptyDevice(t *testing.T) {
+	dev := attach(t, file(t, nil))
+	if _, err := medium.Open(t.Context(), dev, nil); !errors.Is(err, medium.ErrEmptyDevice) {
+		t.Errorf("got %v, want ErrEmptyDevice", err)
+	}
+}
+
+// Nothing else is a medium, and nothing of it is opened: opening a pipe would wait for ever.
+func TestKinds(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{fifo, "/dev/null", "/dev/zero", t.TempDir()} {
+		if _, err := medium.Open(t.Context(), path, nil); !errors.Is(err, medium.ErrKind) {
+			t.Errorf("%s: got %v, want ErrKind", path, err)
+		}
+	}
+}
+
+// tmpfs takes the flag for direct I/O or refuses it, as the kernel likes; the bytes are right in any case.
+func TestMemoryFile(t *testing.T) {
+	f, err := os.CreateTemp("/dev/shm", "exhibit-medium-")
+	if err != nil {
+		t.Skip("no /dev/shm")
+	}
+	defer os.Remove(f.Name())
+	want := content(1<<20 + 17)
+	if _, err := f.Write(want); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := blocks(open(t, f.Name(), nil), 1<<20); err != io.EOF || !bytes.Equal(got, want) {
+		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(want))
+	}
+}
+
+func TestFromFile(t *testing.T) {
+	want := content(1<<20 + 17)
+	f, err := os.Open(file(t, want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := medium.FromFile(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if got, err := blocks(m, 1<<20); err != io.EOF || !bytes.Equal(got, want) {
+		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(want))
+	}
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if _, err := medium.FromFile(dir); !errors.Is(err, medium.ErrKind) {
+		t.Errorf("of a folder: got %v, want ErrKind", err)
+	}
+}
+
+// Writing to the destination must never write to the medium, whatever lies between.
+func TestCheckDestination(t *testing.T) {
+	path := formatted(t)
+	dir := mount(t, attach(t, path))
+	// The same file once more: the medium is another device, or the file itself, but the bytes are the same.
+	second := open(t, attach(t, path, "--read-only"), nil)
+	itself := open(t, path, nil)
+	for _, m := range []*medium.Medium{second, itself} {
+		if err := m.CheckDestination(dir); !errors.Is(err, medium.ErrSameDevice) {
+			t.Errorf("%s: got %v, want ErrSameDevice", m.Path(), err)
+		}
+		if err := m.CheckDestination(t.TempDir()); err != nil {
+			t.Errorf("%s: another folder: %v", m.Path(), err)
+		}
+	}
+	// A file system in a file on the mounted one lies on it too.
+	inner := filepath.Join(dir, "inner")
+	if err := os.WriteFile(inner, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(inner, 2<<20); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mkfs.ext4", "-q", inner)
+	deep := mount(t, attach(t, inner))
+	if err := second.CheckDestination(deep); !errors.Is(err, medium.ErrSameDevice) {
+		t.Errorf("a loop device on it: got %v, want ErrSameDevice", err)
+	}
+	other := open(t, file(t, []byte("x")), nil)
+	if err := other.CheckDestination(deep); err != nil {
+		t.Errorf("another medium: %v", err)
+	}
+	stream := open(t, "-", strings.NewReader(""))
+	if err := stream.CheckDestination(dir); err != nil {
+		t.Errorf("a stream: %v", err)
+	}
+}
+
+// A partition's file system lies on the disk, and the disk's partitions are looked at when it is in use.
+func TestPartition(t *testing.T) {
+	testtool.NeedRoot(t)
+	testtool.Need(t, "sfdisk", "losetup", "mkfs.ext4", "mount", "umount")
+	path := file(t, nil)
+	if err := os.Truncate(path, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sfdisk", "--quiet", path)
+	cmd.Stdin = strings.NewReader("start=2048, size=20480\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sfdisk: %v\n%s", err, out)
+	}
+	dev := attach(t, path, "--partscan")
+	part := dev + "p1"
+	if _, err := os.Stat(part); err != nil {
+		t.Skip("nobody makes device nodes of partitions here")
+	}
+	run(t, "mkfs.ext4", "-q", part)
+	dir := mount(t, part)
+	if _, err := medium.Open(t.Context(), dev, nil); !errors.Is(err, medium.ErrInUse) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("got %v, want ErrInUse and %q", err, dir)
+	}
+	second := open(t, attach(t, path, "--read-only"), nil)
+	if err := second.CheckDestination(dir); !errors.Is(err, medium.ErrSameDevice) {
+		t.Errorf("got %v, want ErrSameDevice", err)
+	}
+}
+
+func TestDescribeDestination(t *testing.T) {
+	dir := mount(t, attach(t, formatted(t)))
+	d := medium.DescribeDestination(dir)
+	kind, _ := d.FileSystem.Get()
+	device, _ := d.Device.Get()
+	if kind != "ext4" || !strings.HasPrefix(device, "7:") {
+		t.Errorf("got %q on %q, want ext4 on 7:...", kind, device)
+	}
+	d = medium.DescribeDestination(filepath.Join(dir, "nowhere"))
+	if _, ok := d.Device.Get(); ok || d.Device.Reason() == "" {
+		t.Errorf("a folder that is not there has device %+v", d.Device)
+	}
+}
