@@ -1,0 +1,273 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// checkCase checks a whole case folder: every log, the folder of every acquisition, every chain.
+func (c *checker) checkCase(ctx context.Context) error {
+	logs, err := c.caseLogs()
+	if err != nil {
+		return err
+	}
+	c.caseFile(logs)
+	c.certificates(logs)
+	named := map[string]bool{}
+	for _, l := range logs {
+		c.takeLog(l)
+		for _, ref := range l.acquired {
+			f, err := c.checkFolder(ctx, l, ref)
+			if err != nil {
+				return err
+			}
+			named[f.dir] = true
+			c.takeFolder(f)
+		}
+	}
+	return c.exhibitFolders(ctx, named)
+}
+
+// caseLogs checks every log under logs/, the folders' names in order.
+func (c *checker) caseLogs() ([]*logCheck, error) {
+	var logs []*logCheck
+	entries, err := c.fsys.readDir(layout.LogsDir, layout.MaxFolder)
+	if err != nil {
+		c.lines[3].add(fromError(layout.LogsDir, err))
+		return nil, nil
+	}
+	for _, e := range entries {
+		name := within(layout.LogsDir, e.Name())
+		switch {
+		case !e.IsDir() && !e.Type().IsRegular():
+			c.lines[3].add(fromError(name, fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
+		case e.IsDir() && record.ValidOrigin(e.Name()):
+			l, err := c.checkLog(e.Name())
+			if err != nil {
+				return nil, err
+			}
+			logs = append(logs, l)
+		case e.IsDir():
+			c.lines[3].add(Finding{Severity: Missing, File: name, Text: "the folder is not called as a log is: nothing in it was checked"})
+		default:
+			c.uncovered(name)
+		}
+	}
+	if len(logs) == 0 {
+		c.lines[3].add(Finding{Severity: Missing, File: layout.LogsDir, Text: "the case has no log", Advice: adviceMissing})
+	}
+	return logs, nil
+}
+
+// caseFile requires case.json to be the payload of the genesis of the log it names.
+func (c *checker) caseFile(logs []*logCheck) {
+	b, err := c.fsys.readFile(layout.CaseFile, record.MaxJSON)
+	if err != nil {
+		c.lines[2].add(fromError(layout.CaseFile, err))
+		return
+	}
+	p, err := record.Decode(b)
+	if err != nil {
+		c.lines[2].add(fromError(layout.CaseFile, err))
+		return
+	}
+	opened, ok := p.(*record.CaseOpened)
+	if !ok {
+		c.lines[2].add(mismatch(layout.CaseFile, "predicateType", string(record.TypeCaseOpened), string(p.Type()), "the file does not open a case"))
+		return
+	}
+	i := slices.IndexFunc(logs, func(l *logCheck) bool { return l.origin == opened.Origin })
+	switch {
+	case i < 0:
+		c.lines[3].add(Finding{Severity: Missing, File: layout.LogDir(opened.Origin), Text: "the case's own log is missing", Advice: adviceMissing})
+	case logs[i].gen == nil:
+		// Why its genesis cannot be read is said.
+	case !bytes.Equal(b, logs[i].gen.payload):
+		c.lines[2].add(mismatch(layout.CaseFile, "", "", "", "it differs from the genesis, entry 0 of the log "+opened.Origin))
+	default:
+		c.lines[2].checked++
+	}
+}
+
+// certificates looks at keys/: each admitted key has its certificate there, for use with other tools. That a key lies
+// there is a reason to trust it for nobody.
+func (c *checker) certificates(logs []*logCheck) {
+	wanted := map[string]bool{}
+	for _, l := range logs {
+		if l.gen == nil {
+			continue
+		}
+		for id := range l.gen.signers {
+			wanted[id] = true
+		}
+	}
+	for _, id := range sortedKeys(wanted) {
+		name := layout.KeyFile(id)
+		b, err := c.fsys.readFile(name, maxCertificate)
+		if err == nil {
+			err = content(checkCertificate(b, id))
+		}
+		if err != nil {
+			c.lines[2].add(fromError(name, err))
+		}
+	}
+	entries, err := c.fsys.readDir(layout.KeysDir, layout.MaxFolder)
+	if err != nil && !isMissing(err) {
+		c.lines[2].add(fromError(layout.KeysDir, err))
+	}
+	for _, e := range entries {
+		name := within(layout.KeysDir, e.Name())
+		if id, ok := strings.CutSuffix(e.Name(), ".pem"); !ok || !wanted[id] {
+			c.uncovered(name)
+		}
+	}
+}
+
+const maxCertificate = 64 << 10
+
+// checkCertificate requires exactly one PEM certificate, of the key with that id, signed by itself.
+func checkCertificate(b []byte, keyID string) error {
+	block, _ := pem.Decode(b)
+	if block == nil || block.Type != "CERTIFICATE" || !bytes.Equal(b, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})) {
+		return fmt.Errorf("not exactly one PEM certificate")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return err
+	}
+	if sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo); hex.EncodeToString(sum[:]) != keyID {
+		return fmt.Errorf("the certificate is of another key than its name says")
+	}
+	return cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
+}
+
+// takeLog adds what a log gave to the report.
+func (c *checker) takeLog(l *logCheck) {
+	if l.gen != nil {
+		if l.gen.trusted {
+			l.signature.checked++
+		} else {
+			l.signature.add(untrusted(l.path(layout.StatementFile(0)), l.gen.leaf.String()))
+		}
+		c.report.Cases = append(c.report.Cases, l.gen.facts(l.size, l.checkpoints))
+	}
+	c.lines[2].merge(&l.signature)
+	c.lines[3].merge(&l.log)
+	c.lines[4].merge(&l.append)
+	c.checkpoints += l.checkpoints
+	c.entries += l.size
+	for id := range l.keys {
+		c.keys[id] = true
+	}
+	for _, r := range l.book.Reports() {
+		var own line
+		name := path.Join(layout.ExhibitsDir, r.Exhibit)
+		if dir, err := layout.ExhibitDir(r.Exhibit); err == nil {
+			name = dir
+		}
+		for _, s := range r.Gaps {
+			own.add(Finding{Severity: Missing, File: name, Text: s, Advice: "ask who kept the exhibit, and log what is found out as an event"})
+		}
+		for _, s := range r.Contradictions {
+			f := Finding{Severity: Mismatch, File: name, Text: s, Advice: adviceLog}
+			if l.unreadable > 0 { // then the log's statements are not all known, and a hole proves nothing
+				f.Severity, f.Advice = Missing, adviceMissing
+			}
+			own.add(f)
+		}
+		for _, s := range r.Notes {
+			own.add(Finding{Severity: Note, File: name, Text: s})
+		}
+		own.checked = r.Events
+		c.events += r.Events
+		c.report.Exhibits = append(c.report.Exhibits, ExhibitFacts{r.Exhibit, r.Events, r.Seals, own.status()})
+		c.lines[6].merge(&own)
+	}
+}
+
+func (c *checker) takeFolder(f *folder) {
+	c.lines[1].merge(&f.image)
+	c.lines[2].merge(&f.signature)
+	c.lines[3].merge(&f.log)
+	facts := f.facts()
+	c.report.Acquisitions = append(c.report.Acquisitions, facts)
+	c.bytes += facts.SizeBytes
+	if f.acquired != nil {
+		c.times = append(c.times, f.acquired.Event.Time)
+	}
+}
+
+// exhibitFolders looks for folders that no event names. One is checked by what lies in it, so that the report says what
+// it is worth, and it leaves the case unknown all the same.
+func (c *checker) exhibitFolders(ctx context.Context, named map[string]bool) error {
+	exhibits, err := c.fsys.readDir(layout.ExhibitsDir, layout.MaxFolder)
+	if err != nil && !isMissing(err) {
+		c.lines[6].add(fromError(layout.ExhibitsDir, err))
+	}
+	for _, e := range exhibits {
+		dir := within(layout.ExhibitsDir, e.Name())
+		if !c.plainFolder(dir, e) {
+			continue
+		}
+		if _, err := layout.Decode(e.Name()); err != nil {
+			c.lines[6].add(Finding{Severity: Missing, File: dir, Text: "the folder is not called as an exhibit is: nothing in it was checked"})
+			continue
+		}
+		acquisitions, err := c.fsys.readDir(dir, layout.MaxFolder)
+		if err != nil {
+			c.lines[6].add(fromError(dir, err))
+		}
+		for _, a := range acquisitions {
+			if err := c.acquisitionFolder(ctx, within(dir, a.Name()), a, named); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// plainFolder reports whether e is a folder; a file is noted, and anything else is a finding.
+func (c *checker) plainFolder(name string, e fs.DirEntry) bool {
+	switch {
+	case e.IsDir():
+		return true
+	case e.Type().IsRegular():
+		c.uncovered(name)
+	default:
+		c.lines[6].add(fromError(name, fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
+	}
+	return false
+}
+
+func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEntry, named map[string]bool) error {
+	if named[dir] || !c.plainFolder(dir, e) {
+		return nil
+	}
+	if strings.HasSuffix(dir, layout.PartialSuffix) {
+		c.report.Notes = append(c.report.Notes, Finding{File: dir, Text: "an acquisition that is not finished: no evidence of anything", Advice: adviceResume(dir)})
+		return nil
+	}
+	c.lines[6].add(Finding{Severity: Missing, File: dir, Text: "no event in the logs of this case names this folder",
+		Advice: "find out where it comes from; verify it by itself, or fetch the log from another copy of the case"})
+	if !c.looksSealed(dir) {
+		return nil
+	}
+	f, err := c.checkAlone(ctx, dir)
+	if err != nil {
+		return err
+	}
+	c.takeFolder(f)
+	return nil
+}

@@ -1,0 +1,482 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// maxEntries bounds the logs this version checks: each entry costs a few file accesses and two signatures.
+const maxEntries = 10_000_000
+
+const maxOpenings = layout.MaxOpenings
+
+// acquiredRef is an acquisition that the log names.
+type acquiredRef struct {
+	exhibit, id string
+	index       int64
+}
+
+// logCheck reads one log once, from the genesis to the newest entry, and holds everything in its folder against what
+// follows from the statements.
+type logCheck struct {
+	c      *checker
+	dir    string // of the log
+	origin string
+	gen    *genesis
+	size   int64 // of the newest checkpoint
+
+	signature, log, append line // the report's lines 2, 3 and 4, as far as this log goes
+
+	tree        tree
+	bundle      []byte        // the entry bundle being rebuilt
+	diskEntries [][]byte      // of the same bundle, as it lies there
+	diskHashes  []tlog.Hash   // of the same tile
+	last        checkpointRef // the newest checkpoint that an event can have seen so far
+	book        state.Book
+	acquired    []acquiredRef
+	keys        map[string]bool // that signed
+	checkpoints int64
+	unreadable  int64 // statements that are missing or cannot be read
+	beyond      int64 // files of an append that did not come to its end
+	pending     bool
+}
+
+type checkpointRef struct {
+	size   int64
+	digest record.Digest
+}
+
+// checkLog checks the log of that origin. The error is that of the context.
+func (c *checker) checkLog(origin string) (*logCheck, error) {
+	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}}
+	l.tree.full = func(level int, n int64, hashes []tlog.Hash) { l.compareTile(level, n, len(hashes), tileBytes(hashes)) }
+	if !l.readGenesis() {
+		return l, nil
+	}
+	if err := l.readNewest(); err != nil || l.size == 0 {
+		return l, err
+	}
+	if err := l.entries(); err != nil {
+		return nil, err
+	}
+	l.tree.finish()
+	if l.tree.size%tileWidth != 0 {
+		l.compareTile(-1, l.tree.size/tileWidth, int(l.tree.size%tileWidth), l.bundle)
+	}
+	return l, l.strangers()
+}
+
+func (l *logCheck) path(name string) string { return within(l.dir, name) }
+
+func (l *logCheck) readGenesis() bool {
+	name := l.path(layout.StatementFile(0))
+	b, err := l.c.fsys.readFile(name, layout.MaxEnvelope)
+	if err != nil {
+		l.signature.add(fromError(name, err))
+		return false
+	}
+	if l.gen, err = readGenesis(b, l.c.policy.Trust); err != nil {
+		l.signature.add(fromError(name, err))
+		return false
+	}
+	if l.gen.opened.Origin != l.origin {
+		l.signature.add(mismatch(name, "origin", l.origin, l.gen.opened.Origin, "the genesis is that of another log"))
+		return false
+	}
+	l.gen.openings = l.c.checkOpenings(l.path(layout.PersonalFile(0)), l.gen.payload, &l.signature)
+	return true
+}
+
+// openCheckpoint reads a checkpoint and verifies both its lines.
+func (l *logCheck) openCheckpoint(name string) (note []byte, cp ledger.Checkpoint, err error) {
+	if note, err = l.c.fsys.readFile(name, layout.MaxCheckpoint); err != nil {
+		return nil, cp, err
+	}
+	text, err := sign.OpenNote(note, l.origin, l.gen.opened.LogKeys)
+	if err == nil {
+		cp, err = ledger.ParseCheckpoint(text)
+	}
+	return note, cp, content(err)
+}
+
+// readNewest learns the size of the log: from `checkpoint`, or when that is missing or damaged from the largest name in
+// checkpoints/. It also looks for what an interrupted append left.
+func (l *logCheck) readNewest() error {
+	largest, err := l.listCheckpoints()
+	if err != nil {
+		return err
+	}
+	l.readPending()
+	name := l.path(layout.Checkpoint)
+	note, cp, err := l.openCheckpoint(name)
+	if err != nil {
+		l.log.add(fromError(name, err))
+		l.size = largest
+	} else {
+		l.size = cp.Size
+	}
+	switch {
+	case l.size > maxEntries:
+		l.log.add(Finding{Severity: Missing, File: name, Text: fmt.Sprintf("the log has %d entries; this program checks at most %d", l.size, int64(maxEntries)), Advice: adviceNewer})
+		l.size = 0
+	case largest > l.size && l.pending:
+		l.beyond++
+	case largest > l.size:
+		f := mismatch(l.path(layout.CheckpointFile(largest)), "", fmt.Sprint(l.size), fmt.Sprint(largest),
+			"a checkpoint lies here that is newer than the newest: the log was cut back, or the file is foreign")
+		f.Advice = adviceLog
+		l.append.add(f)
+	}
+	if err == nil && l.size > 0 {
+		l.compareNewest(name, note)
+	}
+	return nil
+}
+
+func (l *logCheck) compareNewest(name string, note []byte) {
+	other := l.path(layout.CheckpointFile(l.size))
+	b, err := l.c.fsys.readFile(other, layout.MaxCheckpoint)
+	if err != nil {
+		l.log.add(fromError(other, err))
+	} else if !bytes.Equal(b, note) {
+		l.log.add(mismatch(name, "", "", "", fmt.Sprintf("it differs from %q: there are never two checkpoints of one size", other)))
+	}
+}
+
+// listCheckpoints goes through the folder in portions, for it holds a name for each append, and returns the largest size.
+func (l *logCheck) listCheckpoints() (largest int64, err error) {
+	dir := l.path(layout.CheckpointsDir)
+	err = l.c.fsys.eachEntry(l.c.ctx, dir, func(e fs.DirEntry) {
+		size, err := strconv.ParseInt(e.Name(), 10, 64)
+		name := within(dir, e.Name())
+		switch {
+		case !e.Type().IsRegular() && !e.IsDir():
+			l.log.add(fromError(name, fmt.Errorf("%q is %s: %w", e.Name(), kindOf(e.Type()), errNotPlain)))
+		case err != nil || size < 1 || strconv.FormatInt(size, 10) != e.Name():
+			l.c.uncovered(name)
+		default:
+			largest = max(largest, size)
+		}
+	})
+	if l.c.ctx.Err() != nil {
+		return 0, l.c.ctx.Err()
+	}
+	if err != nil {
+		l.log.add(fromError(dir, err))
+	}
+	return largest, nil
+}
+
+// pendingFile is what docs/format.md says of `pending`.
+type pendingFile struct {
+	Note string `json:"note"`
+	Type string `json:"type"`
+}
+
+func (l *logCheck) readPending() {
+	name := l.path(layout.Pending)
+	b, err := l.c.fsys.readFile(name, layout.MaxPending)
+	if isMissing(err) {
+		return
+	}
+	var p pendingFile
+	if err == nil {
+		err = record.DecodeJSON(b, &p)
+	}
+	if err == nil && p.Type != "exhibit-pending/v1" {
+		err = fmt.Errorf("type %.60q is %w", p.Type, record.ErrNewer)
+	}
+	if err == nil {
+		_, err = sign.OpenNote([]byte(p.Note), l.origin, l.gen.opened.LogKeys)
+		err = content(err)
+	}
+	if err != nil {
+		l.log.add(fromError(name, err))
+		return
+	}
+	l.pending = true
+	l.log.add(Finding{Severity: Missing, File: name, Text: "an append was interrupted: a signed checkpoint waits to be published", Advice: adviceAppend})
+}
+
+// entries goes through the log in portions: the costly work on several cores, the order-dependent work after it.
+func (l *logCheck) entries() error {
+	l.c.phase("log", -1)
+	for from := int64(0); from < l.size; from += portion {
+		loaded, err := l.load(from, min(from+portion, l.size))
+		if err != nil {
+			return err
+		}
+		for i, e := range loaded {
+			l.entry(from+int64(i), e)
+		}
+	}
+	return nil
+}
+
+// entry takes the next entry of the log.
+func (l *logCheck) entry(i int64, e loadedEntry) {
+	if i%tileWidth == 0 {
+		l.startTile(i)
+	}
+	entry, ok := l.agree(i, e)
+	leaf := leafHash(entry)
+	if at := int(i % tileWidth); !ok && at < len(l.diskHashes) {
+		leaf = record.LeafHash(l.diskHashes[at])
+	}
+	l.bundle = append(binary.BigEndian.AppendUint16(l.bundle, uint16(len(entry))), entry...)
+	if i%tileWidth == tileWidth-1 {
+		l.compareTile(-1, i/tileWidth, tileWidth, l.bundle)
+	}
+	l.tree.add(tlog.Hash(leaf))
+	l.statement(i, leaf, e)
+	l.checkpoint(i+1, e)
+}
+
+// startTile reads what lies on the disk for the next 256 entries. It serves only where a statement is missing or wrong:
+// then the rest of the log can still be checked.
+func (l *logCheck) startTile(i int64) {
+	l.bundle, l.diskEntries, l.diskHashes = l.bundle[:0], nil, nil
+	width := int(min(l.size-i, tileWidth))
+	if b, err := l.c.fsys.readFile(l.path(layout.TilePath(-1, i/tileWidth, width)), layout.MaxBundle); err == nil {
+		l.diskEntries = splitBundle(b)
+	}
+	if b, err := l.c.fsys.readFile(l.path(layout.TilePath(0, i/tileWidth, width)), layout.MaxTile); err == nil {
+		for ; len(b) >= tlog.HashSize; b = b[tlog.HashSize:] {
+			l.diskHashes = append(l.diskHashes, tlog.Hash(b[:tlog.HashSize]))
+		}
+	}
+}
+
+// agree returns the entry to go on with, and whether there is one. It is the statement's, unless statement and log
+// disagree and both files of the log agree with each other.
+func (l *logCheck) agree(i int64, e loadedEntry) (entry []byte, ok bool) {
+	at := int(i % tileWidth)
+	var disk []byte
+	if at < len(l.diskEntries) {
+		disk = l.diskEntries[at]
+	}
+	if e.entry == nil || bytes.Equal(e.entry, disk) {
+		return disk, disk != nil
+	}
+	if disk == nil || at >= len(l.diskHashes) || leafHash(disk) != record.LeafHash(l.diskHashes[at]) {
+		return e.entry, true // the tile or bundle is damaged, which its own comparison says
+	}
+	f := mismatch(l.path(layout.StatementFile(i)), "", record.LeafHash(l.diskHashes[at]).String(), e.leaf.String(),
+		fmt.Sprintf("statement %d is not the one that was logged", i))
+	f.Advice = adviceLog
+	l.log.add(f)
+	return disk, true
+}
+
+// statement takes what the statement says, and where it stands.
+func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
+	name := l.path(layout.StatementFile(i))
+	for _, f := range e.openings.findings {
+		l.signature.add(f)
+	}
+	if e.err != nil {
+		l.unreadable++
+		l.signature.add(fromError(name, e.err))
+		return
+	}
+	l.signature.checked++
+	l.log.checked++
+	l.keys[e.keyID] = true
+	if i == 0 {
+		return
+	}
+	if e.event == nil {
+		l.log.add(mismatch(name, "predicateType", "", "", fmt.Sprintf("entry %d opens a case a second time", i)))
+		return
+	}
+	l.header(i, name, e.event.Header())
+	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, Event: e.event})
+	if a, ok := e.event.(*record.Acquired); ok {
+		l.acquired = append(l.acquired, acquiredRef{a.Event.Exhibit, a.Acquisition.ID, i})
+	}
+}
+
+// header requires that the event saw the checkpoint that preceded it.
+func (l *logCheck) header(i int64, name string, h *record.Header) {
+	s := h.Log
+	switch {
+	case s.Origin != l.origin:
+		l.log.add(mismatch(name, "event.log.origin", l.origin, s.Origin, "the event was signed for another log"))
+	case s.Size > i:
+		l.log.add(mismatch(name, "event.log.size", fmt.Sprintf("at most %d", i), fmt.Sprint(s.Size), "the event names a checkpoint that comes after it"))
+	case s.Size > l.last.size:
+		file := l.path(layout.CheckpointFile(s.Size))
+		f := fromError(file, fs.ErrNotExist)
+		f.Text = fmt.Sprintf("the checkpoint of size %d, which entry %d names, is missing or damaged", s.Size, i)
+		l.log.add(f)
+	case s.Size < l.last.size:
+		l.log.add(mismatch(name, "event.log.size", fmt.Sprint(l.last.size), fmt.Sprint(s.Size),
+			"the event names an older checkpoint than the one that preceded it: it was signed on another copy of the log, or put in later"))
+	case s.Checkpoint != l.last.digest:
+		l.log.add(mismatch(name, "event.log.checkpoint", l.last.digest.String(), s.Checkpoint.String(),
+			fmt.Sprintf("the event names another checkpoint of size %d than the one here: there were two logs", s.Size)))
+	}
+}
+
+// checkpoint holds the checkpoint of that size, if there is one, against the root so far.
+func (l *logCheck) checkpoint(size int64, e loadedEntry) {
+	name := l.path(layout.CheckpointFile(size))
+	switch {
+	case isMissing(e.noteErr):
+		return
+	case e.noteErr != nil:
+		l.log.add(fromError(name, e.noteErr))
+		return
+	case e.note.Size != size:
+		l.log.add(mismatch(name, "size", fmt.Sprint(size), fmt.Sprint(e.note.Size), "the checkpoint is of another size than its name says"))
+		return
+	}
+	l.checkpoints++
+	l.last = checkpointRef{size, e.noteDigest}
+	if root := l.tree.root(); root != e.note.Root {
+		f := mismatch(name, "root", root.String(), e.note.Root.String(),
+			fmt.Sprintf("the first %d entries are not those this checkpoint was signed over: the log was rewritten, or a statement is damaged", size))
+		f.Advice = adviceLog
+		l.append.add(f)
+		return
+	}
+	l.log.checked++
+}
+
+// strangers looks at everything in the folder that the log does not name.
+func (l *logCheck) strangers() error {
+	entries, err := l.c.fsys.readDir(l.dir, layout.MaxFolder)
+	if err != nil {
+		l.log.add(fromError(l.dir, err))
+		return nil
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case !e.IsDir() && !e.Type().IsRegular():
+			l.log.add(fromError(l.path(name), fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
+		case name == layout.Checkpoint, name == layout.CheckpointsDir, name == layout.TileDir, name == layout.StatementDir,
+			name == layout.Pending, name == layout.Heads, name == layout.Lock:
+		default:
+			l.c.uncovered(l.path(name))
+		}
+	}
+	if err := l.checkLeftovers(); err != nil {
+		return err
+	}
+	if err := l.walk(layout.StatementDir, 0, l.strangeStatement); err != nil {
+		return err
+	}
+	if l.beyond > 0 {
+		l.log.add(Finding{Severity: Missing, File: l.dir, Text: fmt.Sprintf("an append was interrupted: %s beyond the newest checkpoint", number(l.beyond, "file")), Advice: adviceAppend})
+	}
+	return nil
+}
+
+func (l *logCheck) strangeStatement(name string) {
+	base := name[strings.LastIndexByte(name, '/')+1:]
+	digits, _, _ := strings.Cut(base, ".")
+	i, err := strconv.ParseInt(digits, 10, 64)
+	switch {
+	case err != nil || i < 0 || name != layout.StatementFile(i) && name != layout.PersonalFile(i):
+		l.c.uncovered(l.path(name))
+	case i >= l.size:
+		l.beyond++
+	}
+}
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotPlain) }
+
+// portion is how many entries are prepared at once. It bounds the memory: each can be as large as an envelope may be.
+const portion = 64
+
+// loadedEntry is what can be said of an entry without its neighbours.
+type loadedEntry struct {
+	err      error // why the statement cannot be used
+	keyID    string
+	entry    []byte // nil when there is no valid signature
+	leaf     record.LeafHash
+	event    record.Event // nil for a genesis
+	openings line
+
+	note       ledger.Checkpoint // of size i+1
+	noteDigest record.Digest
+	noteErr    error // fs.ErrNotExist: there is none
+}
+
+// load prepares the entries from (inclusive) to to (exclusive), on all cores.
+func (l *logCheck) load(from, to int64) ([]loadedEntry, error) {
+	out := make([]loadedEntry, to-from)
+	err := parallel(l.c.ctx, l.c.workers(), len(out), func(i int) { out[i] = l.loadOne(from + int64(i)) })
+	return out, err
+}
+
+func (l *logCheck) loadOne(i int64) (e loadedEntry) {
+	note, cp, err := l.openCheckpoint(l.path(layout.CheckpointFile(i + 1)))
+	if e.noteErr = err; err == nil {
+		e.note, e.noteDigest = cp, record.SHA256Digest(sha256.Sum256(note))
+	}
+	if i == 0 {
+		e.entry, e.leaf, e.keyID = l.gen.entry, l.gen.leaf, l.gen.by
+		return e
+	}
+	envelope, err := l.c.fsys.readFile(l.path(layout.StatementFile(i)), layout.MaxEnvelope)
+	if err != nil {
+		e.err = err
+		return e
+	}
+	s, err := l.gen.readStatement(envelope)
+	e.err, e.entry, e.leaf = err, s.entry, s.leaf
+	if err != nil {
+		return e
+	}
+	e.keyID = s.by.key.KeyID()
+	l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
+	switch p := s.predicate.(type) {
+	case *record.Acquired: // of a record only what the chain needs is kept
+		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: p.Acquisition.ID}}
+	case record.Event:
+		e.event = p
+	}
+	return e
+}
+
+// parallel calls work for 0 to n-1 on several goroutines and returns when all have ended. The error is that of ctx.
+func parallel(ctx context.Context, workers, n int, work func(i int)) error {
+	next := make(chan int)
+	done := make(chan struct{})
+	workers = min(workers, n)
+	for range workers {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for i := range next {
+				work(i)
+			}
+		}()
+	}
+	var err error
+	for i := 0; i < n && err == nil; i++ {
+		if err = ctx.Err(); err == nil {
+			next <- i
+		}
+	}
+	close(next)
+	for range workers {
+		<-done
+	}
+	return err
+}

@@ -1,0 +1,212 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+)
+
+var titles = [lineCount + 1]string{1: "image", 2: "signature", 3: "log", 4: "append-only", 5: "time", 6: "custody", 7: "not proven"}
+
+// finish writes the seven lines.
+func (c *checker) finish() Report {
+	r := c.report
+	sentences := [lineCount + 1]string{1: c.sentenceImage(), 2: c.sentenceSignature(), 3: c.sentenceLog(), 4: c.sentenceAppend(),
+		5: c.sentenceTime(), 6: c.sentenceCustody(), 7: sentenceNotProven}
+	for n := 1; n <= lineCount; n++ {
+		r.Lines = append(r.Lines, c.lines[n].render(n, titles[n], sentences[n]))
+	}
+	return r
+}
+
+// about says what the lines are about where nothing was checked.
+func (c *checker) about() string {
+	switch c.report.Kind {
+	case KindPartial:
+		return "The acquisition is not finished, so there is nothing to check yet."
+	case KindNothing:
+		return "There is no evidence here that could be checked."
+	}
+	return ""
+}
+
+func (c *checker) sentenceImage() string {
+	l := &c.lines[1]
+	if s := c.about(); s != "" {
+		return s
+	}
+	n := number(int64(len(c.report.Acquisitions)), "acquisition")
+	switch l.status() {
+	case Verified:
+		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte"))
+	case Failed:
+		return "The bytes are NOT those that were acquired, or a file beside them was changed; what differs is listed."
+	case Unknown:
+		return "Whether the bytes are those that were acquired is not known, because something needed to check it is missing."
+	}
+	return "No acquisition is here, so no image was checked."
+}
+
+func (c *checker) sentenceSignature() string {
+	if s := c.about(); s != "" {
+		return s
+	}
+	switch c.lines[2].status() {
+	case Verified:
+		return fmt.Sprintf("The statements were signed by %s that the case admits; assurance: %s. %s%s", number(int64(len(c.signingKeys())), "key"), assurance, c.trustedAs(), c.heldBy())
+	case Failed:
+		return "A signature, a key or what was signed does NOT hold; what differs is listed."
+	case Unknown:
+		for _, g := range c.report.Cases {
+			if !g.Trusted {
+				return "Whoever signed this, it is not known to be the case it claims to be: compare its fingerprint by telephone, in person or with the case file: " + sign.Fingerprint(g.Fingerprint) + "."
+			}
+		}
+		return "Who signed is not known, because something needed to check it is missing."
+	}
+	return "Nothing signed was checked."
+}
+
+// signingKeys are the keys whose signatures were checked.
+func (c *checker) signingKeys() []string {
+	keys := map[string]bool{}
+	for id := range c.keys {
+		keys[id] = true
+	}
+	for _, a := range c.report.Acquisitions {
+		if a.KeyID != "" {
+			keys[a.KeyID] = true
+		}
+	}
+	return sortedKeys(keys)
+}
+
+func (c *checker) trustedAs() string {
+	var names []string
+	for _, g := range c.report.Cases {
+		names = append(names, fmt.Sprintf("%q", g.TrustName))
+	}
+	return "The case is the one trusted on this station as " + strings.Join(names, ", ") + "."
+}
+
+// heldBy says what is revealed of the holders of the keys that signed the records.
+func (c *checker) heldBy() string {
+	var out []string
+	for _, a := range c.report.Acquisitions {
+		if a.KeyID == "" {
+			continue
+		}
+		holder := "a holder whose name is not known here"
+		if a.Holder != "unknown" {
+			holder = fmt.Sprintf("%q, according to the genesis", a.Holder)
+		}
+		s := fmt.Sprintf(" Key %s of a %s is held by %s.", a.KeyID[:16], a.KeyKind, holder)
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	if len(out) > 3 {
+		out = append(out[:3], " And more.")
+	}
+	return strings.Join(out, "")
+}
+
+func (c *checker) sentenceLog() string {
+	if s := c.about(); s != "" {
+		return s
+	}
+	switch c.lines[3].status() {
+	case Verified:
+		if c.alone != nil {
+			return fmt.Sprintf("The record stands in the log %s as entry %d, under a checkpoint of %s that carries both signatures the genesis requires.",
+				c.alone.gen.opened.Origin, c.alone.index, entries(c.alone.size))
+		}
+		return fmt.Sprintf("Every statement stands in its log: %s and %s, each with both signatures that the genesis requires.", entries(c.entries), number(c.checkpoints, "checkpoint"))
+	case Failed:
+		return "The log, or a copy of what was logged, was changed or is damaged; what differs is listed."
+	case Unknown:
+		return "Whether the statements stand in the log is not fully known, because something is missing or unfinished."
+	}
+	return "No log entry was checked."
+}
+
+func entries(n int64) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return fmt.Sprintf("%d entries", n)
+}
+
+func (c *checker) sentenceAppend() string {
+	if s := c.about(); s != "" {
+		return s
+	}
+	const outside = "nothing from outside (a witness, a time-stamp, another log, a receipt) was there to compare with, so a log rewritten as a whole would not be seen."
+	switch {
+	case c.lines[4].status() == Failed:
+		return "The log was NOT only appended to: a checkpoint does not agree with the entries."
+	case c.report.Kind == KindCase && c.checkpoints > 0 && c.lines[3].worst == Note:
+		return fmt.Sprintf("Every checkpoint in this folder (%d of them) is a prefix of the next; %s", c.checkpoints, outside)
+	}
+	return "Not checked: " + outside
+}
+
+func (c *checker) sentenceTime() string {
+	if len(c.times) == 0 {
+		return "No time was recorded that could be shown."
+	}
+	var first, last record.Time
+	for i, t := range c.times {
+		if i == 0 || t.UTC < first.UTC {
+			first = t
+		}
+		if i == 0 || t.UTC > last.UTC {
+			last = t
+		}
+	}
+	said := clockWords(first)
+	if last != first {
+		said += ", and at last " + clockWords(last)
+	}
+	return "The station's clock said " + said + ". No time-stamp authority confirms it, so the time is the station's word."
+}
+
+func clockWords(t record.Time) string {
+	words := t.UTC
+	if t.Clock == record.ClockEntered {
+		words += " (typed in by a person)"
+	}
+	synchronised, known := t.Synchronised.Get()
+	switch {
+	case !known:
+		return words + fmt.Sprintf(" (whether it was synchronised is unknown: %q)", t.Synchronised.Reason())
+	case synchronised:
+		return words + " (the operating system called it synchronised)"
+	}
+	return words + " (the operating system called it NOT synchronised)"
+}
+
+func (c *checker) sentenceCustody() string {
+	if s := c.about(); s != "" {
+		return s
+	}
+	if c.report.Kind != KindCase {
+		return "Not checked: the chain of custody stands in the log of the case, which is not part of this folder."
+	}
+	switch c.lines[6].status() {
+	case Verified:
+		return fmt.Sprintf("The custody of %s has no gap: %s, numbered through, each naming the one before.", number(int64(len(c.report.Exhibits)), "exhibit"), number(c.events, "event"))
+	case Failed:
+		return "The custody events contradict each other: one was left out, put in or moved."
+	case Unknown:
+		return "The custody has a gap, or something on the disk that no event explains."
+	}
+	return "The case has no custody event yet."
+}
+
+const sentenceNotProven = "Not proven by any of this: that the medium was the right one and was unchanged before it was read; " +
+	"that the station, its clock and its software were what they should be; who held a key when it signed; " +
+	"that the medium gave all it held (areas hidden by the drive itself are not read); and what the content means."
