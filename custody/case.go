@@ -1,0 +1,319 @@
+// Package custody keeps a case folder: it opens the case with its genesis, and appends custody events to its log.
+//
+// Start with [Create] and [Open], then [Case.Append]. The promise: an event is numbered, tied to the exhibit's
+// previous event and to the log's state, signed and logged under one lock, so that leaving one out or changing the
+// order is seen; a case folder is complete from the moment its case.json is there. The package reads only what it
+// needs to append; whether a case is sound is for package verify to say.
+package custody
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// Errors a caller branches on.
+var (
+	ErrNotCase     = errors.New("not a case folder")
+	ErrNotAdmitted = errors.New("the case does not admit this key for this event")
+	ErrExists      = errors.New("already exists")
+	ErrSeized      = errors.New("the exhibit's chain has already begun")
+)
+
+// Case is an open case folder. Close it after use; its methods may be called from several goroutines.
+type Case struct {
+	root    *durable.Root
+	dir     string
+	genesis *record.CaseOpened
+	leaf    record.LeafHash
+}
+
+// Admission is a key that the genesis admits, with what it may sign.
+type Admission struct {
+	Key         sign.PublicKey
+	Kind        string        // record.KindPerson or record.KindStation
+	Holder      string        // a person's name, or empty; stands in the genesis only as a commitment
+	Events      []record.Type // in any order
+	Certificate []byte        // PEM, copied into keys/
+}
+
+// NewCase is what a genesis says. All but OpenedBy and Admission.Holder is required.
+type NewCase struct {
+	Number, Agency string
+	OpenedBy       string // a person's name; stands in the genesis only as a commitment
+	Admit          []Admission
+	Clock          record.Clock
+	Random         io.Reader
+}
+
+// Create makes the case folder dir, which must not exist or be empty, with the home log and its genesis signed by
+// person. After an error the folder is no case: it lacks its case.json.
+func Create(dir string, n NewCase, person sign.Signer, logKey sign.LogSigner) (*Case, error) {
+	genesis, openings, err := newGenesis(n, logKey)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := record.Encode(genesis)
+	if err != nil {
+		return nil, err
+	}
+	envelope, err := sign.Seal(person, payload)
+	if err != nil {
+		return nil, err
+	}
+	root, err := newFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := fill(root, genesis, n.Admit, payload, ledger.Item{Envelope: envelope, Openings: openings}, logKey); err != nil {
+		return nil, errors.Join(fmt.Errorf("create case %q: %w", dir, err), root.Close())
+	}
+	if err := root.Close(); err != nil {
+		return nil, err
+	}
+	return Open(dir)
+}
+
+func newGenesis(n NewCase, logKey sign.LogSigner) (*record.CaseOpened, record.Openings, error) {
+	var nonce [32]byte
+	if _, err := io.ReadFull(n.Random, nonce[:]); err != nil {
+		return nil, nil, fmt.Errorf("draw the nonce of the genesis: %w", err)
+	}
+	origin, err := layout.NewOrigin(n.Random)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys := logKey.Keys()
+	g := &record.CaseOpened{
+		Agency: n.Agency, Case: n.Number, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
+	}
+	var openings record.Openings
+	if g.OpenedBy, err = openings.CommitFact(n.Random, "/openedBy", n.OpenedBy, "not given"); err != nil {
+		return nil, nil, err
+	}
+	for i, a := range n.Admit {
+		events := slices.Clone(a.Events)
+		slices.Sort(events)
+		s := record.Signer{Events: events, Kind: a.Kind, PublicKey: a.Key.Base64()}
+		if s.Holder, err = openings.CommitFact(n.Random, fmt.Sprintf("/signers/%d/holder", i), a.Holder, "not given"); err != nil {
+			return nil, nil, err
+		}
+		g.Signers = append(g.Signers, s)
+	}
+	return g, openings, nil
+}
+
+// newFolder makes dir, or takes it when it is an empty folder.
+func newFolder(dir string) (*durable.Root, error) {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	root, err := durable.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("folder %q %w and is not empty", dir, ErrExists)
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
+// fill writes the folder in this order: keys, the log with its genesis, and last case.json, which makes it a case.
+func fill(root *durable.Root, g *record.CaseOpened, admit []Admission, payload []byte, genesis ledger.Item, logKey sign.LogSigner) error {
+	for _, d := range []string{layout.KeysDir, layout.ExhibitsDir, layout.LogDir(g.Origin)} {
+		if err := root.MkdirAll(d); err != nil {
+			return err
+		}
+	}
+	for _, a := range admit {
+		if err := root.CreateEx(layout.KeyFile(a.Key.KeyID()), a.Certificate); err != nil {
+			return err
+		}
+	}
+	logRoot, err := root.Sub(layout.LogDir(g.Origin))
+	if err != nil {
+		return err
+	}
+	if err := ledger.Create(logRoot, logKey, genesis); err != nil {
+		return errors.Join(err, logRoot.Close())
+	}
+	if err := logRoot.Close(); err != nil {
+		return err
+	}
+	return root.CreateEx(layout.CaseFile, payload)
+}
+
+// Open opens the case folder dir. It requires that case.json and the genesis of the home log agree; it does not
+// verify the case.
+func Open(dir string) (*Case, error) {
+	root, err := durable.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open case: %w", err)
+	}
+	c := &Case{root: root, dir: dir}
+	if err := c.load(); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return c, nil
+}
+
+func (c *Case) load() error {
+	payload, err := c.root.ReadFile(layout.CaseFile, record.MaxJSON)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%q is %w: it has no %s", c.dir, ErrNotCase, layout.CaseFile)
+	}
+	if err != nil {
+		return err
+	}
+	p, err := record.Decode(payload)
+	if err != nil {
+		return fmt.Errorf("%s: %w", layout.CaseFile, err)
+	}
+	opened, ok := p.(*record.CaseOpened)
+	if !ok {
+		return fmt.Errorf("%s: %w: a statement of type %q", layout.CaseFile, record.ErrMalformed, p.Type())
+	}
+	logFS, err := fs.Sub(c.root.FS(), layout.LogDir(opened.Origin))
+	if err != nil {
+		return err
+	}
+	envelope, genesis, leaf, err := ledger.ReadGenesis(logFS)
+	if err != nil {
+		return fmt.Errorf("log %s: %w", opened.Origin, err)
+	}
+	e, err := sign.ParseEnvelope(envelope)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(e.Payload, payload) {
+		return fmt.Errorf("%s: %w: it differs from leaf 0 of the log %s", layout.CaseFile, record.ErrMalformed, opened.Origin)
+	}
+	c.genesis, c.leaf = genesis, leaf
+	return nil
+}
+
+// Close releases the folder.
+func (c *Case) Close() error { return c.root.Close() }
+
+// Dir returns the folder's name as it was opened.
+func (c *Case) Dir() string { return c.dir }
+
+// FS returns the case folder for reading.
+func (c *Case) FS() fs.FS { return c.root.FS() }
+
+// Genesis returns the home log's leaf 0. The caller must not change it.
+func (c *Case) Genesis() *record.CaseOpened { return c.genesis }
+
+// Fingerprint returns the genesis' leaf hash, by which people recognise the case.
+func (c *Case) Fingerprint() record.LeafHash { return c.leaf }
+
+// LogFS returns the home log's folder for reading.
+func (c *Case) LogFS() (fs.FS, error) { return fs.Sub(c.root.FS(), layout.LogDir(c.genesis.Origin)) }
+
+// Unlogged is an event to log; its header needs only the exhibit's number.
+type Unlogged struct {
+	Event    record.Event
+	Openings record.Openings
+}
+
+// Append numbers, signs and logs one event. Waiting for the log's lock ends with ctx.
+func (c *Case) Append(ctx context.Context, e record.Event, openings record.Openings, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) (ledger.Logged, error) {
+	logged, err := c.AppendBatch(ctx, []Unlogged{{e, openings}}, signer, logKey, clock)
+	if err != nil {
+		return ledger.Logged{}, err
+	}
+	return logged[len(logged)-1], nil
+}
+
+// AppendBatch logs events in order under one checkpoint: all of them, or none is reported as logged.
+func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) ([]ledger.Logged, error) {
+	for _, e := range events {
+		if !c.genesis.MaySign(signer.PublicKey().Base64(), e.Event.Type()) {
+			return nil, fmt.Errorf("%w: key %s, event %q", ErrNotAdmitted, signer.PublicKey().KeyID(), e.Event.Type())
+		}
+	}
+	root, err := c.root.Sub(layout.LogDir(c.genesis.Origin))
+	if err != nil {
+		return nil, err
+	}
+	logged, err := ledger.Append(ctx, root, logKey, func(h ledger.Head) ([]ledger.Item, error) {
+		b := builder{h, signer, clock, map[string]last{}}
+		var items []ledger.Item
+		for _, e := range events {
+			item, err := b.item(e)
+			if err != nil {
+				return nil, err
+			}
+			items = append(items, item)
+		}
+		return items, nil
+	})
+	if err := errors.Join(err, root.Close()); err != nil {
+		return nil, err
+	}
+	return logged, nil
+}
+
+// builder numbers and signs the events of one append, under the log's lock.
+type builder struct {
+	head   ledger.Head
+	signer sign.Signer
+	clock  record.Clock
+	last   map[string]last // of each exhibit that this batch has an event of
+}
+
+type last struct {
+	number int64
+	leaf   *record.LeafHash
+}
+
+func (b *builder) item(e Unlogged) (ledger.Item, error) {
+	header := e.Event.Header()
+	before, ok := b.last[header.Exhibit]
+	if !ok {
+		var err error
+		if before.number, before.leaf, err = b.head.Previous(header.Exhibit); err != nil {
+			return ledger.Item{}, err
+		}
+	}
+	if e.Event.Type() == record.TypeSeized && before.number > 0 {
+		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)
+	}
+	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
+	header.Log = record.LogState{Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
+	payload, err := record.Encode(e.Event)
+	if err != nil {
+		return ledger.Item{}, err
+	}
+	envelope, err := sign.Seal(b.signer, payload)
+	if err != nil {
+		return ledger.Item{}, err
+	}
+	sealed, err := sign.ParseEnvelope(envelope)
+	if err != nil {
+		return ledger.Item{}, err
+	}
+	entry, err := sealed.Entry(b.signer.PublicKey())
+	if err != nil {
+		return ledger.Item{}, err
+	}
+	leaf := ledger.LeafHash(entry)
+	b.last[header.Exhibit] = last{header.Number, &leaf}
+	return ledger.Item{Envelope: envelope, Openings: e.Openings}, nil
+}

@@ -1,0 +1,173 @@
+package custody
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// ExhibitFolder makes the folder of an exhibit when it lacks, and opens it. A number that differs from another of
+// the case only by the case of letters is refused, for many file systems could not hold both. The caller closes the
+// root; dir is the folder's path.
+func (c *Case) ExhibitFolder(number string) (root *durable.Root, dir string, err error) {
+	if err := record.CheckExhibit(number); err != nil {
+		return nil, "", err
+	}
+	name, err := layout.ExhibitDir(number)
+	if err != nil {
+		return nil, "", err
+	}
+	entries, err := fs.ReadDir(c.root.FS(), layout.ExhibitsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, "", err
+	}
+	for _, e := range entries {
+		if e.Name() != path.Base(name) && strings.EqualFold(e.Name(), path.Base(name)) {
+			return nil, "", fmt.Errorf("exhibit %q: %w as %q, which differs only by the case of letters", number, ErrExists, e.Name())
+		}
+	}
+	if err := c.root.MkdirAll(name); err != nil {
+		return nil, "", err
+	}
+	if root, err = c.root.Sub(name); err != nil {
+		return nil, "", err
+	}
+	return root, filepath.Join(c.dir, filepath.FromSlash(name)), nil
+}
+
+// Entry is one logged statement, decoded but not verified.
+type Entry struct {
+	Index     int64
+	Leaf      record.LeafHash
+	KeyID     string
+	Predicate record.Predicate
+	Envelope  []byte
+	Openings  record.Openings // nil when erased
+}
+
+// Entries reads the home log's statements from the newest to the oldest. It checks the newest checkpoint and each
+// entry's form, no more: to know that the log is sound use package verify.
+func (c *Case) Entries() iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		l, err := c.openLog()
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		for i := l.Size() - 1; i >= 0; i-- {
+			e, err := readEntry(l, i)
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Entry reads one statement of the home log, as Entries does.
+func (c *Case) Entry(i int64) (Entry, error) {
+	l, err := c.openLog()
+	if err != nil {
+		return Entry{}, err
+	}
+	return readEntry(l, i)
+}
+
+func (c *Case) openLog() (*ledger.Log, error) {
+	logFS, err := c.LogFS()
+	if err != nil {
+		return nil, err
+	}
+	return ledger.Open(logFS, c.genesis.Origin, c.genesis.LogKeys)
+}
+
+func readEntry(l *ledger.Log, i int64) (Entry, error) {
+	fail := func(err error) (Entry, error) { return Entry{}, fmt.Errorf("log entry %d: %w", i, err) }
+	envelope, err := l.Statement(i)
+	if err != nil {
+		return fail(err)
+	}
+	e, err := sign.ParseEnvelope(envelope)
+	if err != nil {
+		return fail(err)
+	}
+	p, err := record.Decode(e.Payload)
+	if err != nil {
+		return fail(err)
+	}
+	entry, err := l.Entry(i)
+	if err != nil {
+		return fail(err)
+	}
+	out := Entry{Index: i, Leaf: ledger.LeafHash(entry), KeyID: e.KeyID, Predicate: p, Envelope: envelope}
+	b, err := l.Openings(i)
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, nil
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if out.Openings, err = record.DecodeOpenings(b); err != nil {
+		return fail(err)
+	}
+	if _, err := out.Openings.Check(e.Payload); err != nil {
+		return fail(err)
+	}
+	return out, nil
+}
+
+// Logged is what an acquisition folder gets from the log, beside its own files.
+type Logged struct {
+	Index     int64
+	Record    *record.Acquired
+	Statement []byte // the envelope
+	Personal  []byte // the file of openings
+	Proof     []byte // inclusion under the newest checkpoint
+	Genesis   []byte // the envelope of leaf 0
+}
+
+// FindAcquisition looks for the record of an acquisition in the home log, newest first. found is false when the log
+// holds none: then it must be signed.
+func (c *Case) FindAcquisition(exhibit, id string) (logged Logged, found bool, err error) {
+	for e, err := range c.Entries() {
+		if err != nil {
+			return Logged{}, false, err
+		}
+		a, ok := e.Predicate.(*record.Acquired)
+		if !ok || a.Acquisition.ID != id || a.Event.Exhibit != exhibit {
+			continue
+		}
+		logged, err := c.acquisitionFiles(e, a)
+		return logged, err == nil, err
+	}
+	return Logged{}, false, nil
+}
+
+func (c *Case) acquisitionFiles(e Entry, a *record.Acquired) (Logged, error) {
+	personal, err := e.Openings.Encode()
+	if err != nil {
+		return Logged{}, err
+	}
+	l, err := c.openLog()
+	if err != nil {
+		return Logged{}, err
+	}
+	proof, err := l.EncodeProof(e.Index)
+	if err != nil {
+		return Logged{}, err
+	}
+	genesis, err := l.Statement(0)
+	if err != nil {
+		return Logged{}, err
+	}
+	return Logged{Index: e.Index, Record: a, Statement: e.Envelope, Personal: personal, Proof: proof, Genesis: genesis}, nil
+}
