@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+type caseDocument struct {
+	Schema      string           `json:"schema"`
+	Folder      string           `json:"folder"`
+	Case        string           `json:"case"`
+	Agency      string           `json:"agency"`
+	Origin      string           `json:"origin"`
+	Fingerprint string           `json:"fingerprint"`
+	Opened      string           `json:"opened"`
+	Entries     int64            `json:"entries"`
+	Exhibits    []string         `json:"exhibits"`
+	Signers     []signerDocument `json:"signers"`
+}
+
+type signerDocument struct {
+	KeyID  string        `json:"keyId"`
+	Kind   string        `json:"kind"`
+	Events []record.Type `json:"events"`
+}
+
+func newCaseCommand(u *ui) *cobra.Command {
+	return group("case", "Open a case folder, show it", newCaseCreateCommand(u), newCaseShowCommand(u))
+}
+
+type caseCreateOptions struct {
+	number, agency, openedBy string
+	key, station, log        string
+	stationPass              string
+	pass                     passphraseFlags
+}
+
+func newCaseCreateCommand(u *ui) *cobra.Command {
+	var o caseCreateOptions
+	return newCommand(command{
+		use: "create DIR", short: "Open a case: make its folder, its log and its genesis",
+		long: "Open a case: make its folder, its log and its genesis, the log's first entry. The genesis names the case, the keys\n" +
+			"of the log and who may sign which event: the person's key every event, the station's key acquisitions. It is signed\n" +
+			"by the person's key. Its fingerprint is what others compare, by another channel, before they trust the case.",
+		example: "  exhibit case create case-2026-001 --number 2026-001 --agency \"Example Police\" \\\n" +
+			"      --key inspector --station lab1 --log-key lab1-log",
+		args: cobra.ExactArgs(1), codes: []int{codeInterrupted},
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&o.number, "number", "", "the case's `NUMBER` (required)")
+			f.StringVar(&o.agency, "agency", "", "the agency's `NAME` (required)")
+			f.StringVar(&o.openedBy, "opened-by", "", "`NAME` of the person who opens the case; kept as a commitment")
+			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the genesis (required)")
+			f.StringVar(&o.station, "station", "", "`NAME` of the station's key that will sign acquisitions (required)")
+			f.StringVar(&o.log, "log-key", "", "`NAME` of the log key (required)")
+			o.pass.register(f, true)
+		},
+		run: func(cmd *cobra.Command, args []string) error { return runCaseCreate(cmd.Context(), u, args[0], &o) },
+	})
+}
+
+func (o *caseCreateOptions) validate() error {
+	for _, f := range []struct{ flag, value string }{{"number", o.number}, {"agency", o.agency}, {"key", o.key},
+		{"station", o.station}, {"log-key", o.log}} {
+		if f.value == "" {
+			return withHints(fmt.Errorf("--%s is required", f.flag), "see: exhibit case create -h")
+		}
+	}
+	return nil
+}
+
+func runCaseCreate(_ context.Context, u *ui, dir string, o *caseCreateOptions) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	store, err := openStore(false)
+	if err != nil {
+		return err
+	}
+	person, station, err := genesisKeys(store, o)
+	if err != nil {
+		return err
+	}
+	passphrase, asked, err := o.pass.read(fmt.Sprintf("Passphrase of the person key %q", o.key))
+	if err != nil {
+		return err
+	}
+	signer, err := store.Unlock(o.key, passphrase)
+	if err != nil {
+		return fmt.Errorf("key %q: %w", o.key, err)
+	}
+	logKey, err := unlockLog(store, o.log, passphrase, asked, &o.pass)
+	if err != nil {
+		return err
+	}
+	c, err := custody.Create(dir, custody.NewCase{
+		Number: o.number, Agency: o.agency, OpenedBy: o.openedBy, Clock: now, Random: rand.Reader,
+		Admit: []custody.Admission{
+			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: record.EventTypes, Certificate: person.Certificate},
+			{Key: station.PublicKey, Kind: record.KindStation, Events: []record.Type{record.TypeAcquired}, Certificate: station.Certificate},
+		},
+	}, signer, logKey)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // everything written is synced already
+	return showCase(u, c, "Opened")
+}
+
+func genesisKeys(store *sign.Store, o *caseCreateOptions) (person, station sign.Info, err error) {
+	if person, err = store.Info(o.key); err != nil {
+		return person, station, err
+	}
+	if station, err = store.Info(o.station); err != nil {
+		return person, station, err
+	}
+	if person.Kind != record.KindPerson {
+		return person, station, withHints(fmt.Errorf("key %q is of kind %s, and a person's key signs the genesis", o.key, person.Kind), "choose another with --key NAME")
+	}
+	if station.Kind != record.KindStation {
+		return person, station, withHints(fmt.Errorf("key %q is of kind %s, and a station's key signs acquisitions", o.station, station.Kind), "choose another with --station NAME")
+	}
+	return person, station, nil
+}
+
+func newCaseShowCommand(u *ui) *cobra.Command {
+	return newCommand(command{
+		use: "show [DIR]", short: "Show a case's number, fingerprint, signers and exhibits",
+		long: "Show a case's number, fingerprint, signers and exhibits, as the folder tells them. To know that it is sound use:\n" +
+			"exhibit verify DIR",
+		args: cobra.MaximumNArgs(1), codes: []int{codeMismatch, codeMissing},
+		run: func(_ *cobra.Command, args []string) error {
+			c, err := custody.Open(append(args, ".")[0])
+			if err != nil {
+				return err
+			}
+			defer c.Close() //nolint:errcheck // opened for reading
+			return showCase(u, c, "Case folder")
+		},
+	})
+}
+
+func showCase(u *ui, c *custody.Case, verb string) error {
+	g := c.Genesis()
+	doc := caseDocument{Schema: "exhibit-case/v1", Folder: c.Dir(), Case: g.Case, Agency: g.Agency, Origin: g.Origin,
+		Fingerprint: c.Fingerprint().String(), Opened: g.Time.UTC, Exhibits: []string{}, Signers: []signerDocument{}}
+	for _, s := range g.Signers {
+		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
+		if err != nil {
+			return err
+		}
+		doc.Signers = append(doc.Signers, signerDocument{key.KeyID(), s.Kind, s.Events})
+	}
+	for e, err := range c.Entries() {
+		if err != nil {
+			return err
+		}
+		doc.Entries = e.Index + 1
+		break
+	}
+	entries, err := fs.ReadDir(c.FS(), layout.ExhibitsDir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if number, err := layout.Decode(e.Name()); err == nil {
+			doc.Exhibits = append(doc.Exhibits, number)
+		}
+	}
+	return u.result(doc, func() {
+		u.linef("%s %q", verb, doc.Folder)
+		u.linef("Case:        %s", clean(doc.Case))
+		u.linef("Agency:      %s", clean(doc.Agency))
+		u.linef("Opened:      %s", doc.Opened)
+		u.linef("Log:         %s, %s", doc.Origin, entriesText(doc.Entries))
+		u.linef("Fingerprint: %s", sign.Fingerprint(doc.Fingerprint))
+		for _, s := range doc.Signers {
+			u.linef("Signer:      %s key %s, for %v", s.Kind, s.KeyID[:16], s.Events)
+		}
+		for _, e := range doc.Exhibits {
+			u.linef("Exhibit:     %s", clean(e))
+		}
+	})
+}
+
+func entriesText(n int64) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return fmt.Sprintf("%d entries", n)
+}

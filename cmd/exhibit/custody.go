@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+type eventDocument struct {
+	Schema   string            `json:"schema"`
+	Index    int64             `json:"index"`
+	Leaf     string            `json:"leaf"`
+	Type     record.Type       `json:"type"`
+	Exhibit  string            `json:"exhibit,omitzero"`
+	Number   int64             `json:"number,omitzero"`
+	Time     string            `json:"time"`
+	KeyID    string            `json:"keyId"`
+	Personal map[string]string `json:"personal"`
+	Event    record.Predicate  `json:"event"`
+}
+
+type chainDocument struct {
+	Schema string          `json:"schema"`
+	Events []eventDocument `json:"events"`
+}
+
+func newCustodyCommand(u *ui) *cobra.Command {
+	return group("custody", "Log what happens to an exhibit", newSeizeCommand(u), newCustodyShowCommand(u))
+}
+
+type seizeOptions struct {
+	caseDir, key, at                               string
+	description, place, holder, officer, authority string
+	seals                                          []string
+	pass                                           passphraseFlags
+}
+
+func newSeizeCommand(u *ui) *cobra.Command {
+	var o seizeOptions
+	return newCommand(command{
+		use: "seize NUMBER", short: "Begin an exhibit's chain of custody: what was seized, where, from whom",
+		long: "Begin an exhibit's chain of custody. What names a person or is free text stands in the log only as a commitment;\n" +
+			"its value lies beside the log and can be erased without breaking a proof.",
+		example: "  exhibit custody seize 7 --description \"laptop, black, one drive\" --place \"12 Example Street\" --seal S-1001",
+		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs (default: the one the case admits)")
+			f.StringVar(&o.description, "description", "", "what was seized, in `WORDS` (required)")
+			f.StringVar(&o.place, "place", "", "where, in `WORDS`")
+			f.StringVar(&o.holder, "from", "", "from whom: `NAME`")
+			f.StringVar(&o.officer, "officer", "", "by whom: `NAME`")
+			f.StringVar(&o.authority, "authority", "", "the warrant or other ground, in `WORDS`")
+			f.StringArrayVar(&o.seals, "seal", nil, "`NUMBER` of a seal put on; may be repeated")
+			f.StringVar(&o.at, "at", "", "`TIME` of the seizure, RFC 3339 with offset: 2026-11-23T09:15:00+01:00 (default: now)")
+			o.pass.register(f, true)
+		},
+		run: func(cmd *cobra.Command, args []string) error { return runSeize(cmd.Context(), u, args[0], &o) },
+	})
+}
+
+func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error {
+	if o.description == "" {
+		return withHints(fmt.Errorf("--description is required"), "say what was seized, as on the label: --description \"laptop, black\"")
+	}
+	// The number is tried before a passphrase is asked for; the folder itself is made by the first acquisition.
+	if err := record.CheckExhibit(number); err != nil {
+		return err
+	}
+	if _, err := layout.ExhibitDir(number); err != nil {
+		return err
+	}
+	event, openings, err := newSeized(number, o)
+	if err != nil {
+		return err
+	}
+	c, err := custody.Open(o.caseDir)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // everything written is synced already
+	keys, err := unlock(c.Genesis(), o.key, record.TypeSeized, &o.pass)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
+		return err
+	}
+	return showEvents(u, c, number, 1)
+}
+
+func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings, error) {
+	at := now()
+	if o.at != "" {
+		t, err := time.Parse(time.RFC3339, o.at)
+		if err != nil {
+			return nil, nil, withHints(fmt.Errorf("--at %.60q is no time", o.at), "write it as 2026-11-23T09:15:00+01:00")
+		}
+		at = record.NewTime(t, record.ClockEntered, record.Unknown[bool]("entered by hand"))
+	}
+	e := &record.Seized{Event: record.Header{Exhibit: number}, Seizure: record.Seizure{Seals: o.seals, SeizedAt: at}}
+	if e.Seizure.Seals == nil {
+		e.Seizure.Seals = []string{}
+	}
+	var open record.Openings
+	var err error
+	if e.Seizure.Description, err = open.Commit(rand.Reader, "/seizure/description", o.description); err != nil {
+		return nil, nil, err
+	}
+	for _, f := range []struct {
+		field *record.Fact[record.Personal]
+		name  string
+		value string
+	}{
+		{&e.Seizure.Place, "place", o.place}, {&e.Seizure.Holder, "holder", o.holder},
+		{&e.Seizure.Officer, "officer", o.officer}, {&e.Seizure.Authority, "authority", o.authority},
+	} {
+		if *f.field, err = open.CommitFact(rand.Reader, "/seizure/"+f.name, f.value, "not given"); err != nil {
+			return nil, nil, err
+		}
+	}
+	return e, open, nil
+}
+
+func newCustodyShowCommand(u *ui) *cobra.Command {
+	var caseDir string
+	return newCommand(command{
+		use: "show NUMBER", short: "Show an exhibit's chain of custody",
+		long: "Show an exhibit's chain of custody as the home log tells it. To know that the log is sound use: exhibit verify CASE",
+		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing},
+		flags: func(f *pflag.FlagSet) { f.StringVar(&caseDir, "case", ".", "the case `FOLDER`") },
+		run: func(_ *cobra.Command, args []string) error {
+			c, err := custody.Open(caseDir)
+			if err != nil {
+				return err
+			}
+			defer c.Close() //nolint:errcheck // opened for reading
+			return showEvents(u, c, args[0], 0)
+		},
+	})
+}
+
+// showEvents prints the events of one exhibit, or of the whole log when exhibit is empty, oldest first; limit is the
+// number of newest events to show, 0 for all.
+func showEvents(u *ui, c *custody.Case, exhibit string, limit int) error {
+	doc := chainDocument{Schema: "exhibit-events/v1", Events: []eventDocument{}}
+	for e, err := range c.Entries() {
+		if err != nil {
+			return err
+		}
+		if d := newEventDocument(e); exhibit == "" || d.Exhibit == exhibit {
+			doc.Events = append(doc.Events, d)
+		}
+		if limit > 0 && len(doc.Events) == limit {
+			break
+		}
+	}
+	slices.Reverse(doc.Events)
+	if len(doc.Events) == 0 {
+		return withHints(withCode(codeMissing, fmt.Errorf("the case has no event of exhibit %q", exhibit)), "see all events with: exhibit log show")
+	}
+	return u.result(doc, func() {
+		for _, e := range doc.Events {
+			u.linef("%5d  %s  %-12s %s  key %s", e.Index, e.Time, e.Type, exhibitText(e), e.KeyID[:16])
+			for _, path := range slices.Sorted(maps.Keys(e.Personal)) {
+				u.linef("         %s: %s", clean(path), clean(e.Personal[path]))
+			}
+			if a, ok := e.Event.(*record.Acquired); ok {
+				for _, d := range a.Acquisition.Digests {
+					u.linef("         %s", d.Digest)
+				}
+			}
+		}
+	})
+}
+
+func exhibitText(e eventDocument) string {
+	if e.Exhibit == "" {
+		return "case"
+	}
+	return fmt.Sprintf("exhibit %s, event %d", clean(e.Exhibit), e.Number)
+}
+
+func newEventDocument(e custody.Entry) eventDocument {
+	d := eventDocument{Schema: "exhibit-event/v1", Index: e.Index, Leaf: e.Leaf.String(), Type: e.Predicate.Type(), KeyID: e.KeyID,
+		Personal: map[string]string{}, Event: e.Predicate}
+	switch p := e.Predicate.(type) {
+	case *record.CaseOpened:
+		d.Time = p.Time.UTC
+	case record.Event:
+		d.Exhibit, d.Number, d.Time = p.Header().Exhibit, p.Header().Number, p.Header().Time.UTC
+	}
+	for _, o := range e.Openings {
+		d.Personal[o.Path] = o.Value
+	}
+	return d
+}

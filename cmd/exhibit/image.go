@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+	"github.com/exhibit-forensics/exhibit/internal/pass"
+)
+
+type imageDocument struct {
+	Schema    string          `json:"schema"`
+	Format    string          `json:"format"`
+	Segments  []string        `json:"segments"`
+	SizeBytes int64           `json:"sizeBytes"`
+	Digests   []record.Digest `json:"digests"`
+}
+
+func newImageCommand(u *ui) *cobra.Command {
+	return group("image", "Look at an image", newImageInfoCommand(u), newImageHashCommand(u))
+}
+
+func newImageInfoCommand(u *ui) *cobra.Command {
+	return newCommand(command{
+		use: "info FILE", short: "Show an image's format, segments and size",
+		long: "Show an image's format, segments and size. Name the first segment of a split image: disk.001.",
+		args: cobra.ExactArgs(1),
+		run: func(cmd *cobra.Command, args []string) error {
+			return withImage(args[0], func(doc imageDocument, _ *image.Reader) error {
+				return u.result(doc, func() { printImage(u, doc) })
+			})
+		},
+	})
+}
+
+func newImageHashCommand(u *ui) *cobra.Command {
+	return newCommand(command{
+		use: "hash FILE", short: "Compute BLAKE3 and SHA-256 of an image's media bytes",
+		long: "Compute BLAKE3 and SHA-256 of an image's media bytes, all segments in order, as b3sum and sha256sum would of the\n" +
+			"whole. This compares nothing: to check an image against its record use exhibit verify.",
+		args: cobra.ExactArgs(1), codes: []int{codeInterrupted},
+		run: func(cmd *cobra.Command, args []string) error { return runImageHash(cmd.Context(), u, args[0]) },
+	})
+}
+
+func runImageHash(ctx context.Context, u *ui, path string) error {
+	return withImage(path, func(doc imageDocument, r *image.Reader) error {
+		p := newProgress(u)
+		p.Phase("hashing", doc.SizeBytes)
+		digests, err := hashMedia(ctx, r, p)
+		p.end()
+		if err != nil {
+			return err
+		}
+		doc.Schema, doc.Digests = "exhibit-image-hash/v1", digests
+		return u.result(doc, func() {
+			for _, d := range digests {
+				u.linef("%-7s %s", d.Algorithm(), d.Hex())
+			}
+		})
+	})
+}
+
+// hashMedia reads r once. The tree's values go to a temporary file: 32 MiB for each TiB.
+func hashMedia(ctx context.Context, r *image.Reader, p *progress) (digests []record.Digest, err error) {
+	f, err := os.CreateTemp("", "exhibit-tree-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	tree := hashtree.NewWriter(f)
+	sum := sha256.New()
+	res, err := pass.Run(ctx, r, pass.Options{Tree: tree, Linear: []hash.Hash{sum}, Progress: p.Done})
+	if err != nil {
+		return nil, err
+	}
+	root, err := tree.Finish(res.SizeBytes)
+	if err != nil {
+		return nil, err
+	}
+	return []record.Digest{record.BLAKE3Digest(root), record.SHA256Digest([32]byte(sum.Sum(nil)))}, nil
+}
+
+// withImage opens the image that begins with the file path, inside its folder.
+func withImage(path string, use func(imageDocument, *image.Reader) error) error {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	names, err := image.Find(root.FS(), filepath.Base(path))
+	if err != nil {
+		return errors.Join(err, root.Close())
+	}
+	r, err := image.Open(root.FS(), names)
+	if err != nil {
+		return errors.Join(err, root.Close())
+	}
+	doc := imageDocument{Schema: "exhibit-image-info/v1", Format: record.FormatRaw, Segments: names, SizeBytes: r.Size(), Digests: []record.Digest{}}
+	return errors.Join(use(doc, r), r.Close(), root.Close())
+}
+
+func printImage(u *ui, doc imageDocument) {
+	u.linef("Format:   %s", doc.Format)
+	u.linef("Size:     %s", size(doc.SizeBytes))
+	u.linef("Segments: %d", len(doc.Segments))
+	for _, s := range doc.Segments {
+		u.linef("  %s", clean(s))
+	}
+}

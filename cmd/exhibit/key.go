@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+)
+
+const kindLog = "log"
+
+type keyDocument struct {
+	Schema      string `json:"schema"`
+	Name        string `json:"name"`
+	Kind        string `json:"kind"`
+	KeyID       string `json:"keyId"`
+	Fingerprint string `json:"fingerprint"`
+	Created     string `json:"created"`
+	Certificate string `json:"certificate,omitzero"`
+}
+
+type keysDocument struct {
+	Schema string        `json:"schema"`
+	Keys   []keyDocument `json:"keys"`
+}
+
+func newKeyCommand(u *ui) *cobra.Command {
+	return group("key", "Make and show this station's keys", newKeyCreateCommand(u), newKeyListCommand(u), newKeyShowCommand(u))
+}
+
+func newKeyCreateCommand(u *ui) *cobra.Command {
+	var kind string
+	var pass passphraseFlags
+	return newCommand(command{
+		use: "create NAME", short: "Make a key, protected by a passphrase",
+		long: "Make a key, protected by a passphrase. There are three kinds, never the same key: a person's key signs that\n" +
+			"person's custody events, a station's key signs acquisition records, a log key signs a log's checkpoints.\n" +
+			"Keys lie in $EXHIBIT_HOME/keys, else in the user's configuration directory.",
+		example: "  exhibit key create inspector --kind person\n  exhibit key create lab1 --kind station\n  exhibit key create lab1-log --kind log",
+		args:    cobra.ExactArgs(1),
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&kind, "kind", "", "`KIND`: person, station or log (required)")
+			pass.register(f, false)
+		},
+		run: func(_ *cobra.Command, args []string) error { return runKeyCreate(u, args[0], kind, &pass) },
+	})
+}
+
+func runKeyCreate(u *ui, name, kind string, pass *passphraseFlags) error {
+	if kind != record.KindPerson && kind != record.KindStation && kind != kindLog {
+		return withHints(fmt.Errorf("kind %q is none of person, station, log", kind), "say which with --kind KIND")
+	}
+	store, err := openStore(true)
+	if err != nil {
+		return err
+	}
+	passphrase, asked, err := pass.read(fmt.Sprintf("New passphrase for the %s key %q", kind, name))
+	if err != nil {
+		return err
+	}
+	if asked {
+		again, err := askTerminal("The same passphrase again")
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(passphrase, again) {
+			return errors.New("the two passphrases differ; no key was made")
+		}
+	}
+	info, err := store.Create(name, kind, passphrase)
+	if err != nil {
+		return err
+	}
+	return u.result(keyDoc(info, "exhibit-key/v1", true), func() {
+		u.linef("Made the %s key %q.", info.Kind, info.Name)
+		u.linef("Fingerprint: %s", sign.Fingerprint(info.KeyID))
+	})
+}
+
+func newKeyListCommand(u *ui) *cobra.Command {
+	return newCommand(command{use: "list", short: "List this station's keys", run: func(*cobra.Command, []string) error {
+		store, err := openStore(false)
+		if err != nil {
+			return err
+		}
+		infos, err := store.List()
+		if err != nil {
+			return err
+		}
+		doc := keysDocument{Schema: "exhibit-keys/v1", Keys: []keyDocument{}}
+		for _, i := range infos {
+			doc.Keys = append(doc.Keys, keyDoc(i, "exhibit-key/v1", false))
+		}
+		return u.result(doc, func() {
+			for _, k := range doc.Keys {
+				u.linef("%-20s %-8s %s", k.Name, k.Kind, k.KeyID)
+			}
+		})
+	}})
+}
+
+func newKeyShowCommand(u *ui) *cobra.Command {
+	return newCommand(command{
+		use: "show NAME", short: "Show a key's fingerprint and certificate", args: cobra.ExactArgs(1),
+		run: func(_ *cobra.Command, args []string) error {
+			store, err := openStore(false)
+			if err != nil {
+				return err
+			}
+			info, err := store.Info(args[0])
+			if err != nil {
+				return err
+			}
+			doc := keyDoc(info, "exhibit-key/v1", true)
+			return u.result(doc, func() {
+				u.linef("Name:        %s", doc.Name)
+				u.linef("Kind:        %s", doc.Kind)
+				u.linef("Created:     %s", doc.Created)
+				u.linef("Fingerprint: %s", doc.Fingerprint)
+				u.print(doc.Certificate)
+			})
+		},
+	})
+}
+
+func keyDoc(i sign.Info, schema string, certificate bool) keyDocument {
+	doc := keyDocument{Schema: schema, Name: i.Name, Kind: i.Kind, KeyID: i.KeyID, Fingerprint: sign.Fingerprint(i.KeyID),
+		Created: i.Created.UTC().Format(timeFormat)}
+	if certificate {
+		doc.Certificate = string(i.Certificate)
+	}
+	return doc
+}

@@ -1,0 +1,32 @@
+// Command exhibit images digital media, signs what it did, keeps custody logs that nobody can rewrite unseen, and
+// checks all of it. Start with `exhibit demo`; every command explains itself with -h.
+//
+// Each subcommand is one file. It parses, calls a library and renders; ui.go is the only place that prints, and
+// errors.go the only one that maps an error to an exit code. The promise: exit 0 means what docs/exit-codes.md says
+// and nothing less.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	signal.Ignore(syscall.SIGPIPE)
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run executes one command line and returns its exit code. SIGINT, SIGTERM and SIGHUP cancel its context once; a
+// second one ends the process as the system does by default.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	u := newUI(stdin, stdout, stderr)
+	root := newRootCommand(u)
+	root.SetArgs(args)
+	return u.finish(root.ExecuteContext(ctx))
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"exhibit": main}) }
+
+// TestScripts runs testdata/script: each file is one noun, each block of it one rule. Beside testscript's own commands:
+//
+//	code N PROGRAM ARGS...   runs the program and requires exactly exit code N; stdout and stderr match as after exec
+//	station                  makes the keys p, s and l (passphrase file pass) and the case folder case, trusted
+//	flip FILE OFFSET         changes one bit of a file, read-only or not
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("EXHIBIT_HOME", filepath.Join(e.WorkDir, "home"))
+			return os.WriteFile(filepath.Join(e.WorkDir, "pass"), []byte("a passphrase\n"), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": scriptCode, "station": scriptStation, "flip": scriptFlip},
+	})
+}
+
+func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N PROGRAM ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%s did not run: %v", args[1], err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+var fingerprintForm = regexp.MustCompile(`(?m)^Fingerprint: (.*)$`)
+
+func scriptStation(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: station")
+	}
+	for _, a := range [][]string{
+		{"key", "create", "p", "--kind", "person"}, {"key", "create", "s", "--kind", "station"}, {"key", "create", "l", "--kind", "log"},
+		{"case", "create", "case", "--number", "2026-001", "--agency", "Example Police", "--opened-by", "I. N. Spector", "--key", "p", "--station", "s", "--log-key", "l"},
+	} {
+		ts.Check(ts.Exec("exhibit", append(a, "--passphrase-file", ts.MkAbs("pass"))...))
+	}
+	ts.Check(ts.Exec("exhibit", "case", "show", "case"))
+	found := fingerprintForm.FindStringSubmatch(ts.ReadFile("stdout"))
+	if found == nil {
+		ts.Fatalf("case show tells no fingerprint")
+	}
+	ts.Check(ts.Exec("exhibit", "trust", "add", "genesis", found[1], "--name", "this station"))
+}
+
+func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	matches, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(matches) != 1 {
+		ts.Fatalf("%q names %d files", args[0], len(matches))
+	}
+	off, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Chmod(matches[0], 0o644))
+	b, err := os.ReadFile(matches[0])
+	ts.Check(err)
+	if off >= int64(len(b)) {
+		ts.Fatalf("%q has %d bytes", matches[0], len(b))
+	}
+	b[off] ^= 1
+	ts.Check(os.WriteFile(matches[0], b, 0o644)) //nolint:gosec // test
+}
+
+// The exit codes of errors that no script can make cheaply.
+func TestExitCode(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want int
+	}{
+		{nil, codeDone}, {errors.New("x"), codeFailed}, {context.Canceled, codeInterrupted},
+		{withHints(withCode(codeResumable, errors.New("x")), "h"), codeResumable},
+		{fmt.Errorf("w: %w", withCode(codeMismatch, context.Canceled)), codeMismatch},
+	} {
+		if got := exitCode(test.err); got != test.want {
+			t.Errorf("exitCode(%v) = %d, want %d", test.err, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+)
+
+// maxPassphrase bounds a passphrase read from a file, in bytes.
+const maxPassphrase = 4096
+
+// passphraseFlags say where the passphrases of a command's keys come from: never an argument.
+type passphraseFlags struct {
+	file    string
+	fd      int
+	logFile string
+}
+
+func (p *passphraseFlags) register(f *pflag.FlagSet, withLog bool) {
+	f.StringVar(&p.file, "passphrase-file", "", "read the passphrase from the first line of `FILE`")
+	f.IntVar(&p.fd, "passphrase-fd", -1, "read the passphrase from this file descriptor")
+	if withLog {
+		f.StringVar(&p.logFile, "log-passphrase-file", "",
+			"read the log key's passphrase from the first line of `FILE` (default: the same passphrase as the key's)")
+	}
+}
+
+// read returns the passphrase for the key of that name; asked tells that a person typed it.
+func (p *passphraseFlags) read(prompt string) (passphrase []byte, asked bool, err error) {
+	switch {
+	case p.file != "" && p.fd >= 0:
+		return nil, false, errors.New("--passphrase-file and --passphrase-fd exclude each other")
+	case p.file != "":
+		passphrase, err = passphraseFromFile(p.file)
+		return passphrase, false, err
+	case p.fd >= 0:
+		f := os.NewFile(uintptr(p.fd), fmt.Sprintf("file descriptor %d", p.fd))
+		if f == nil {
+			return nil, false, fmt.Errorf("file descriptor %d is not open", p.fd)
+		}
+		passphrase, err = firstLine(f)
+		return passphrase, false, errors.Join(err, f.Close())
+	}
+	passphrase, err = askTerminal(prompt)
+	return passphrase, true, err
+}
+
+func passphraseFromFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the passphrase: %w", err)
+	}
+	line, err := firstLine(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("read the passphrase from %q: %w", name, err)
+	}
+	return line, nil
+}
+
+func firstLine(r io.Reader) ([]byte, error) {
+	line, err := bufio.NewReaderSize(io.LimitReader(r, maxPassphrase+1), maxPassphrase+1).ReadBytes('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	line = bytes.TrimRight(line, "\r\n")
+	if len(line) == 0 {
+		return nil, sign.ErrPassphraseEmpty
+	}
+	if len(line) > maxPassphrase {
+		return nil, fmt.Errorf("the passphrase is longer than %d bytes", maxPassphrase)
+	}
+	return line, nil
+}
+
+func askTerminal(prompt string) ([]byte, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, withHints(errors.New("a passphrase is needed and there is no terminal to ask at"),
+			"give it with --passphrase-file FILE or --passphrase-fd N")
+	}
+	if _, err := fmt.Fprintf(tty, "%s: ", prompt); err != nil {
+		return nil, errors.Join(err, tty.Close())
+	}
+	line, err := term.ReadPassword(int(tty.Fd()))
+	_, nlErr := fmt.Fprintln(tty)
+	if err := errors.Join(err, nlErr, tty.Close()); err != nil {
+		return nil, fmt.Errorf("read the passphrase: %w", err)
+	}
+	if len(line) == 0 {
+		return nil, sign.ErrPassphraseEmpty
+	}
+	return line, nil
+}
+
+// unlocked are the two keys an append needs, both tried before anything is done.
+type unlocked struct {
+	info   sign.Info
+	signer sign.Signer
+	log    sign.LogSigner
+}
+
+// unlock opens the signing key and the log key that the genesis names. name may be empty: then the station's only
+// key that the case admits for events of type t is taken.
+func unlock(g *record.CaseOpened, name string, t record.Type, p *passphraseFlags) (*unlocked, error) {
+	store, err := openStore(false)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	info, err := chooseKey(infos, g, name, t)
+	if err != nil {
+		return nil, err
+	}
+	logInfo, err := chooseLogKey(infos, g)
+	if err != nil {
+		return nil, err
+	}
+	passphrase, asked, err := p.read(fmt.Sprintf("Passphrase of the %s key %q", info.Kind, info.Name))
+	if err != nil {
+		return nil, err
+	}
+	signer, err := store.Unlock(info.Name, passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("key %q: %w", info.Name, err)
+	}
+	logSigner, err := unlockLog(store, logInfo.Name, passphrase, asked, p)
+	if err != nil {
+		return nil, err
+	}
+	return &unlocked{info, signer, logSigner}, nil
+}
+
+// unlockLog tries the log key with its own passphrase file, else with the passphrase given already, else asks.
+func unlockLog(store *sign.Store, name string, passphrase []byte, asked bool, p *passphraseFlags) (sign.LogSigner, error) {
+	var err error
+	if p.logFile != "" {
+		if passphrase, err = passphraseFromFile(p.logFile); err != nil {
+			return nil, err
+		}
+	}
+	key, err := store.UnlockLog(name, passphrase)
+	if errors.Is(err, sign.ErrPassphrase) && asked && p.logFile == "" {
+		if passphrase, err = askTerminal(fmt.Sprintf("Passphrase of the log key %q", name)); err != nil {
+			return nil, err
+		}
+		key, err = store.UnlockLog(name, passphrase)
+	}
+	if err != nil {
+		return nil, withHints(fmt.Errorf("log key %q: %w", name, err), "give the log key's own passphrase with --log-passphrase-file FILE")
+	}
+	return key, nil
+}
+
+func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Type) (sign.Info, error) {
+	var admitted []sign.Info
+	for _, i := range infos {
+		if i.Name == name {
+			return i, nil
+		}
+		if i.Kind != kindLog && g.MaySign(i.PublicKey.Base64(), t) {
+			admitted = append(admitted, i)
+		}
+	}
+	switch {
+	case name != "":
+		return sign.Info{}, withHints(fmt.Errorf("there is no key %q on this station", name), "see: exhibit key list")
+	case len(admitted) == 0:
+		return sign.Info{}, withHints(fmt.Errorf("none of this station's keys is admitted to sign %q in case %q", t, g.Case),
+			"see which keys the case admits with: exhibit case show")
+	case len(admitted) > 1 && t != record.TypeAcquired:
+		return sign.Info{}, withHints(fmt.Errorf("%d keys of this station are admitted to sign %q", len(admitted), t), "choose one with --key NAME")
+	}
+	// An acquisition is the station's to sign; a person's key that may do so, too, is taken only when named.
+	i := slices.IndexFunc(admitted, func(i sign.Info) bool { return t != record.TypeAcquired || i.Kind == record.KindStation })
+	if i < 0 {
+		i = 0
+	}
+	return admitted[i], nil
+}
+
+func chooseLogKey(infos []sign.Info, g *record.CaseOpened) (sign.Info, error) {
+	for _, i := range infos {
+		if i.Kind == kindLog && slices.Equal(i.LogKeys[:], g.LogKeys) {
+			return i, nil
+		}
+	}
+	return sign.Info{}, withHints(fmt.Errorf("the log key of case %q is not on this station: only the station that opened the log may append to it", g.Case),
+		"run the command on the station that opened the case, or set EXHIBIT_HOME to its folder")
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/verify"
+)
+
+func newVerifyCommand(u *ui) *cobra.Command {
+	var trust string
+	return newCommand(command{
+		use: "verify PATH", short: "Check a case, an acquisition folder or an image",
+		long: "Check a case folder, an acquisition folder, or an image inside one, and say in seven lines what is proven and what is\n" +
+			"not. Exit 0 only when every required line was checked and holds. Trust comes from --trust or from exhibit trust add,\n" +
+			"never from the folder itself.",
+		example: "  exhibit verify case-2026-001\n  exhibit verify case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d --trust trust.json",
+		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&trust, "trust", "", "use this trust `FILE` in place of the station's own")
+		},
+		run: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), u, args[0], trust) },
+	})
+}
+
+func runVerify(ctx context.Context, u *ui, path, trustFile string) error {
+	trust, err := readTrust(trustFile)
+	if err != nil {
+		return err
+	}
+	report, err := verifyPath(ctx, u, path, trust)
+	if err != nil {
+		return err
+	}
+	u.code = report.ExitCode()
+	return u.result(report, func() { printReport(u, path, report) })
+}
+
+// verifyPath opens the folder of path, so that nothing outside it can be read, and verifies what lies there.
+func verifyPath(ctx context.Context, u *ui, path string, trust []verify.TrustEntry) (verify.Report, error) {
+	// A final link that the user typed is followed; links found inside are not.
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return verify.Report{}, err
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return verify.Report{}, err
+	}
+	dir, name := real, ""
+	if !info.IsDir() {
+		dir, name = filepath.Split(real)
+		if dir == "" {
+			dir = "."
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return verify.Report{}, err
+	}
+	p := newProgress(u)
+	report, err := verify.Verify(ctx, root.FS(), name, verify.Policy{Trust: trust, Progress: p})
+	p.end()
+	if err := errors.Join(err, root.Close()); err != nil {
+		return verify.Report{}, err
+	}
+	return report, nil
+}
+
+func printReport(u *ui, path string, r verify.Report) {
+	for _, l := range r.Lines {
+		u.linef("%d. %-14s %s", l.Number, l.Status, clean(l.Sentence))
+		for _, f := range l.Findings {
+			u.linef("     - %s", clean(f.String()))
+		}
+	}
+	u.linef("")
+	switch r.ExitCode() {
+	case codeDone:
+		u.linef("VERIFIED: %s holds in every required line.", fmt.Sprintf("%q", path))
+	case codeMismatch:
+		u.linef("FAILED: %s does not match its record; see the lines above.", fmt.Sprintf("%q", path))
+	default:
+		u.linef("NOT VERIFIED: nothing contradicts, but something required is missing or unknown; see the lines above.")
+	}
+}
