@@ -41,7 +41,6 @@ func newCaseCommand(u *ui) *cobra.Command {
 type caseCreateOptions struct {
 	number, agency, openedBy string
 	key, station, log        string
-	stationPass              string
 	pass                     passphraseFlags
 }
 

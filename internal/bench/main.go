@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -60,7 +61,7 @@ func (b *bench) runRows(only string) int {
 		ratio, err := r.run(b)
 		verdict := "holds"
 		switch {
-		case err == errNoPeer:
+		case errors.Is(err, errNoPeer):
 			fmt.Printf("%s\t-\t%.2f\tno peer\n", r.name, r.target)
 			continue
 		case err != nil:

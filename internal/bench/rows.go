@@ -133,7 +133,11 @@ func runMemory(b *bench) (float64, error) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return 0, fmt.Errorf("%s: %w: %.500s", name, err, out)
 		}
-		rss := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+		usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		if !ok {
+			return 0, fmt.Errorf("%s: the system did not say how much memory it took", name)
+		}
+		rss := usage.Maxrss << 10
 		b.sayf("  %s: peak %d MiB", name, rss>>20)
 		peak = max(peak, rss)
 	}
