@@ -66,7 +66,7 @@ func TestFile(t *testing.T) {
 	for _, size := range sizes {
 		want := content(size)
 		path := file(t, want)
-		for _, block := range []int{1 << 20, 1 << 12, 1000, 1<<20 + 512} {
+		for _, block := range []int{1 << 20, 1 << 16, 100_000, 1<<20 + 512} {
 			m := open(t, path, nil)
 			got, err := blocks(m, block)
 			if err != io.EOF || !bytes.Equal(got, want) {
@@ -80,6 +80,9 @@ func TestFile(t *testing.T) {
 			}
 		}
 		// iotest.TestReader also makes reads of odd lengths and reads after the end.
+		if size > 513 {
+			continue // byte by byte it takes minutes
+		}
 		if err := iotest.TestReader(open(t, path, nil), want); err != nil {
 			t.Errorf("%d bytes: %v", size, err)
 		}

@@ -5,7 +5,7 @@ import "testing"
 func TestParseMount(t *testing.T) {
 	for line, want := range map[string]mount{
 		`36 35 98:0 /mnt1 /mnt/a\040b rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: {98 << 8, "/mnt/a b", "ext3", "/dev/root"},
-		`36 35 0:40 / /mnt rw - btrfs /dev/sd\134x rw`:                                        {40, "/mnt", "btrfs", `/dev/sd\x`},
+		`36 35 0:40 / /mnt rw - btrfs /dev/sd\134x rw`:                                         {40, "/mnt", "btrfs", `/dev/sd\x`},
 	} {
 		if got, ok := parseMount(line); !ok || got != want {
 			t.Errorf("%s\ngot  %+v, %t\nwant %+v", line, got, ok, want)

@@ -130,6 +130,9 @@ func newDevice(f *os.File, path string) (*disk, error) {
 		SizeBytes:           d.sizeBytes,
 	}
 	sector, _ := logical.Get()
+	if sector > 0 && d.sizeBytes%sector != 0 {
+		return nil, fmt.Errorf("the device has %d bytes, which are not whole sectors of %d: the last ones cannot be read", d.sizeBytes, sector)
+	}
 	d.align = max(directAlign, int(sector))
 	return d, nil
 }
