@@ -156,6 +156,21 @@ func digests(b []byte) []record.Digest {
 	return []record.Digest{record.BLAKE3Digest(blake3.Sum256(b)), record.SHA256Digest(sha256.Sum256(b))}
 }
 
+// memoryDir is t.TempDir in memory where there is such a place, for tests that are about something else than a disk.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "exhibit-acquire-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // partial is where an acquisition lies before it is sealed.
 func partial(dir string) string { return filepath.Join(dir, testID+".partial") }
 

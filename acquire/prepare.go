@@ -185,10 +185,10 @@ func (r *run) checkSpace(largestFile int64) error {
 }
 
 func (d *dest) tooLarge(err error) error {
-	return &medium.HintError{
-		Err:  fmt.Errorf("%w: %s allows %d bytes in a file", err, d.space.fileWhy, d.space.fileBytes),
-		Text: "cut the image into smaller files: --split 4000M",
+	if d.space.fileBytes > 0 {
+		err = fmt.Errorf("%w: %s allows %d bytes in a file", err, d.space.fileWhy, d.space.fileBytes)
 	}
+	return &medium.HintError{Err: err, Text: "cut the image into smaller files: --split 4000M"}
 }
 
 // rehearse makes a record like the one at the end, so that a fact that was forgotten, or openings that do not fit, are

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"syscall"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -77,8 +78,11 @@ func (d *dest) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, ErrFileTooLarge) {
+	switch {
+	case errors.Is(err, ErrFileTooLarge):
 		err = d.tooLarge(err)
+	case errors.Is(err, syscall.EFBIG): // of a limit nobody told us
+		err = d.tooLarge(fmt.Errorf("%w: %w", ErrFileTooLarge, err))
 	}
 	return fmt.Errorf("destination %q: %w", d.Dir, err)
 }
