@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -49,8 +51,8 @@ func newCaseCreateCommand(u *ui) *cobra.Command {
 	return newCommand(command{
 		use: "create DIR", short: "Open a case: make its folder, its log and its genesis",
 		long: "Open a case: make its folder, its log and its genesis, the log's first entry. The genesis names the case, the keys\n" +
-			"of the log and who may sign which event: the person's key every event, the station's key acquisitions. It is signed\n" +
-			"by the person's key. Its fingerprint is what others compare, by another channel, before they trust the case.",
+			"of the log and who may sign which event: the station's key acquisitions, the person's key every other event. It is\n" +
+			"signed by the person's key. Its fingerprint is what others compare, by another channel, before they trust the case.",
 		example: "  exhibit case create case-2026-001 --number 2026-001 --agency \"Example Police\" \\\n" +
 			"      --key inspector --station lab1 --log-key lab1-log",
 		args: cobra.ExactArgs(1), codes: []int{codeInterrupted},
@@ -104,15 +106,23 @@ func runCaseCreate(_ context.Context, u *ui, dir string, o *caseCreateOptions) e
 	c, err := custody.Create(dir, custody.NewCase{
 		Number: o.number, Agency: o.agency, OpenedBy: o.openedBy, Clock: now, Random: rand.Reader,
 		Admit: []custody.Admission{
-			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: record.EventTypes, Certificate: person.Certificate},
+			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: personEvents(), Certificate: person.Certificate},
 			{Key: station.PublicKey, Kind: record.KindStation, Events: []record.Type{record.TypeAcquired}, Certificate: station.Certificate},
 		},
 	}, signer, logKey)
+	if errors.Is(err, record.ErrMalformed) {
+		return misused(err, "number, agency and names are printable lines")
+	}
 	if err != nil {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // everything written is synced already
 	return showCase(u, c, "Opened")
+}
+
+// personEvents are all but the acquisition, which is the station's to sign.
+func personEvents() []record.Type {
+	return slices.DeleteFunc(slices.Clone(record.EventTypes), func(t record.Type) bool { return t == record.TypeAcquired })
 }
 
 func genesisKeys(store *sign.Store, o *caseCreateOptions) (person, station sign.Info, err error) {

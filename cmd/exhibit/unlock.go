@@ -180,15 +180,10 @@ func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Ty
 	case len(admitted) == 0:
 		return sign.Info{}, withHints(fmt.Errorf("none of this station's keys is admitted to sign %q in case %q", t, g.Case),
 			"see which keys the case admits with: exhibit case show")
-	case len(admitted) > 1 && t != record.TypeAcquired:
+	case len(admitted) > 1:
 		return sign.Info{}, withHints(fmt.Errorf("%d keys of this station are admitted to sign %q", len(admitted), t), "choose one with --key NAME")
 	}
-	// An acquisition is the station's to sign; a person's key that may do so, too, is taken only when named.
-	i := slices.IndexFunc(admitted, func(i sign.Info) bool { return t != record.TypeAcquired || i.Kind == record.KindStation })
-	if i < 0 {
-		i = 0
-	}
-	return admitted[i], nil
+	return admitted[0], nil
 }
 
 func chooseLogKey(infos []sign.Info, g *record.CaseOpened) (sign.Info, error) {

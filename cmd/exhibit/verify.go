@@ -65,7 +65,7 @@ func verifyPath(ctx context.Context, u *ui, path string, trust []verify.TrustEnt
 		return verify.Report{}, err
 	}
 	p := newProgress(u)
-	report, err := verify.Verify(ctx, root.FS(), name, verify.Policy{Trust: trust, Progress: p})
+	report, err := verify.Verify(ctx, root.FS(), name, verify.Policy{Trust: trust, FolderName: filepath.Base(filepath.Clean(dir)), Progress: p})
 	p.end()
 	if err := errors.Join(err, root.Close()); err != nil {
 		return verify.Report{}, err
