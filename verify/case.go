@@ -90,6 +90,8 @@ func (c *checker) caseFile(logs []*logCheck) {
 	}
 	i := slices.IndexFunc(logs, func(l *logCheck) bool { return l.origin == opened.Origin })
 	switch {
+	case i < 0 && len(logs) > 0:
+		c.lines[2].add(mismatch(layout.CaseFile, "origin", logs[0].origin, opened.Origin, "it differs from the genesis of every log here"))
 	case i < 0:
 		c.lines[3].add(Finding{Severity: Missing, File: layout.LogDir(opened.Origin), Text: "the case's own log is missing", Advice: adviceMissing})
 	case logs[i].gen == nil:
