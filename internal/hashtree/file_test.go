@@ -189,7 +189,8 @@ func (f *failAt) ReadAt(p []byte, off int64) (int, error) {
 
 // A value that was changed after Open is not handed out.
 func TestChangedAfterOpen(t *testing.T) {
-	b := injected(madeUp(2*pieceGroups + 1))
+	values := madeUp(2*pieceGroups + 1)
+	b := injected(values)
 	f, err := open(b)
 	if err != nil {
 		t.Fatal(err)
@@ -198,10 +199,13 @@ func TestChangedAfterOpen(t *testing.T) {
 	for _, c := range []struct {
 		group int64
 		want  error
-	}{{0, nil}, {pieceGroups, ErrFormat}, {pieceGroups + 3, ErrFormat}, {2 * pieceGroups, nil}, {pieceGroups + 3, ErrFormat}, {1, nil}} {
-		v, err := f.Value(c.group)
-		if !errors.Is(err, c.want) || (err != nil && v != (Value{})) {
-			t.Errorf("group %d: got %s, %v, want error %v", c.group, v, err, c.want)
+	}{{0, nil}, {pieceGroups, ErrFormat}, {0, nil}, {pieceGroups + 3, ErrFormat}, {2 * pieceGroups, nil}, {pieceGroups + 3, ErrFormat}, {1, nil}} {
+		var want Value
+		if c.want == nil {
+			want = values[c.group]
+		}
+		if v, err := f.Value(c.group); !errors.Is(err, c.want) || v != want {
+			t.Errorf("group %d: got %s, %v, want %s, error %v", c.group, v, err, want, c.want)
 		}
 	}
 }

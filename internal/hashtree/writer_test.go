@@ -238,6 +238,27 @@ func TestBoundedMemory(t *testing.T) {
 	}
 }
 
+// A complete page costs nothing, and still knows its groups.
+func TestCompletePages(t *testing.T) {
+	s := groupSet{pages: map[int64]*page{}}
+	for g := range int64(2*pageGroups + 5) {
+		if !s.add(g) {
+			t.Fatalf("group %d is not new", g)
+		}
+	}
+	for g := range int64(2*pageGroups + 5) {
+		if s.add(g) {
+			t.Fatalf("group %d is new again", g)
+		}
+	}
+	if s.pages[0] != fullPage || s.pages[1] != fullPage || s.pages[2] == fullPage {
+		t.Errorf("pages %v: want the first two to be the shared one", s.pages)
+	}
+	if err := s.exactly(2*pageGroups + 5); err != nil {
+		t.Error(err)
+	}
+}
+
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
