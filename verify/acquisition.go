@@ -16,15 +16,16 @@ type folder struct {
 	c   *checker
 	dir string
 
-	in       *logCheck // nil: alone
-	index    int64     // in the log; of a folder alone, from its proof
-	size     int64     // of the checkpoint
-	envelope []byte    // the statement that counts
-	payload  []byte    // of it
-	gen      *genesis
-	by       signer
-	acquired *record.Acquired
-	openings record.Openings
+	in         *logCheck // nil: alone
+	index      int64     // in the log; of a folder alone, from its proof
+	size       int64     // of the checkpoint
+	checkpoint []byte    // of a folder alone, from its proof
+	envelope   []byte    // the statement that counts
+	payload    []byte    // of it
+	gen        *genesis
+	by         signer
+	acquired   *record.Acquired
+	openings   record.Openings
 
 	image, signature, log line // the report's lines 1, 2 and 3
 }
@@ -108,7 +109,7 @@ func (f *folder) proof(entry []byte) {
 		return
 	}
 	if f.in == nil {
-		f.index, f.size = index, size
+		f.index, f.size, f.checkpoint = index, size, checkpoint
 		f.log.checked++
 		return
 	}

@@ -37,7 +37,7 @@ func (c *checker) checkCase(ctx context.Context) error {
 			c.takeFolder(f)
 		}
 	}
-	return c.exhibitFolders(ctx, named)
+	return c.exhibitFolders(ctx, named, logs)
 }
 
 // caseLogs checks every log under logs/, the folders' names in order.
@@ -213,7 +213,7 @@ func (c *checker) takeFolder(f *folder) {
 
 // exhibitFolders looks for folders that no event names. One is checked by what lies in it, so that the report says what
 // it is worth, and it leaves the case unknown all the same.
-func (c *checker) exhibitFolders(ctx context.Context, named map[string]bool) error {
+func (c *checker) exhibitFolders(ctx context.Context, named map[string]bool, logs []*logCheck) error {
 	exhibits, err := c.fsys.readDir(layout.ExhibitsDir, layout.MaxFolder)
 	if err != nil && !isMissing(err) {
 		c.lines[6].add(fromError(layout.ExhibitsDir, err))
@@ -232,7 +232,7 @@ func (c *checker) exhibitFolders(ctx context.Context, named map[string]bool) err
 			c.lines[6].add(fromError(dir, err))
 		}
 		for _, a := range acquisitions {
-			if err := c.acquisitionFolder(ctx, within(dir, a.Name()), a, named); err != nil {
+			if err := c.acquisitionFolder(ctx, within(dir, a.Name()), a, named, logs); err != nil {
 				return err
 			}
 		}
@@ -253,7 +253,7 @@ func (c *checker) plainFolder(name string, e fs.DirEntry) bool {
 	return false
 }
 
-func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEntry, named map[string]bool) error {
+func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEntry, named map[string]bool, logs []*logCheck) error {
 	if named[dir] || !c.plainFolder(dir, e) {
 		return nil
 	}
@@ -271,5 +271,24 @@ func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEnt
 		return err
 	}
 	c.takeFolder(f)
+	for _, l := range logs {
+		c.cutBack(f, l)
+	}
 	return nil
+}
+
+// cutBack compares the proof in a folder that no event names with the log it was sealed under: the two come from the
+// same keys, so one of them shows what became of the other.
+func (c *checker) cutBack(f *folder, l *logCheck) {
+	if f.checkpoint == nil || l.gen == nil || l.size == 0 || f.gen.leaf != l.gen.leaf {
+		return
+	}
+	name := within(f.dir, layout.Proof)
+	m := mismatch(name, "size", fmt.Sprintf("at most %d", l.size), fmt.Sprint(f.size),
+		"this folder was sealed under a checkpoint that the log here no longer has: the log was cut back, or is an old copy")
+	if f.size <= l.size {
+		m = mismatch(name, "index", "", "", fmt.Sprintf("the log here has another statement as entry %d than the one it was sealed with: there were two logs", f.index))
+	}
+	m.Advice = adviceLog
+	c.lines[4].add(m)
 }
