@@ -125,6 +125,9 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	if o.exhibit == "" {
 		return fail(errors.New("--exhibit is required"), "give the number of the exhibit the medium belongs to: --exhibit NUMBER")
 	}
+	if err := checkNumber(o.exhibit); err != nil {
+		return fail(err)
+	}
 	if o.format != record.FormatRaw {
 		return fail(fmt.Errorf("format %q is not known in this version", o.format), "this version writes: raw")
 	}

@@ -97,7 +97,7 @@ func runCaseCreate(_ context.Context, u *ui, dir string, o *caseCreateOptions) e
 	}
 	signer, err := store.Unlock(o.key, passphrase)
 	if err != nil {
-		return fmt.Errorf("key %q: %w", o.key, err)
+		return err
 	}
 	logKey, err := unlockLog(store, o.log, passphrase, asked, &o.pass)
 	if err != nil {

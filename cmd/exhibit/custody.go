@@ -73,11 +73,7 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 	if o.description == "" {
 		return withHints(fmt.Errorf("--description is required"), "say what was seized, as on the label: --description \"laptop, black\"")
 	}
-	// The number is tried before a passphrase is asked for; the folder itself is made by the first acquisition.
-	if err := record.CheckExhibit(number); err != nil {
-		return err
-	}
-	if _, err := layout.ExhibitDir(number); err != nil {
+	if err := checkNumber(number); err != nil {
 		return err
 	}
 	event, openings, err := newSeized(number, o)
@@ -99,6 +95,15 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 	return showEvents(u, c, number, 1)
 }
 
+// checkNumber tries an exhibit's number before a passphrase is asked for; the folder itself is made by the first acquisition.
+func checkNumber(number string) error {
+	err := record.CheckExhibit(number)
+	if err == nil {
+		_, err = layout.ExhibitDir(number)
+	}
+	return misused(err, "an exhibit's number is one printable line of at most 60 bytes, and no device name of Windows")
+}
+
 func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings, error) {
 	at := now()
 	if o.at != "" {
@@ -107,6 +112,14 @@ func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings,
 			return nil, nil, withHints(fmt.Errorf("--at %.60q is no time", o.at), "write it as 2026-11-23T09:15:00+01:00")
 		}
 		at = record.NewTime(t, record.ClockEntered, record.Unknown[bool]("entered by hand"))
+		if err := at.Validate(); err != nil {
+			return nil, nil, misused(fmt.Errorf("--at %.60q: %w", o.at, err), "write it as 2026-11-23T09:15:00+01:00")
+		}
+	}
+	for _, seal := range o.seals {
+		if seal == "" || clean(seal) != seal {
+			return nil, nil, withHints(fmt.Errorf("--seal %.80q is not one printable line", seal), "give each seal its own --seal NUMBER")
+		}
 	}
 	e := &record.Seized{Event: record.Header{Exhibit: number}, Seizure: record.Seizure{Seals: o.seals, SeizedAt: at}}
 	if e.Seizure.Seals == nil {

@@ -76,6 +76,9 @@ func withHints(err error, hints ...string) error {
 	return &hintedError{hints, err}
 }
 
+// misused marks what the user's own words caused: exit 1, though it may wrap what in a case folder would be damage.
+func misused(err error, hints ...string) error { return withHints(withCode(codeFailed, err), hints...) }
+
 // exitCode is the one function that maps an error to an exit code. What it does not know is a failure.
 func exitCode(err error) int {
 	var coded *codedError

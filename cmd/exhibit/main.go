@@ -22,7 +22,12 @@ func main() {
 // run executes one command line and returns its exit code. SIGINT, SIGTERM and SIGHUP cancel its context once; a
 // second one ends the process as the system does by default.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	// Under nohup the hang-up is ignored, and an acquisition must outlive the terminal it was started from.
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, signals...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	u := newUI(stdin, stdout, stderr)

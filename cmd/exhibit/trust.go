@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -53,7 +54,10 @@ func runTrustAdd(u *ui, role, fingerprint, name string) error {
 	if err != nil {
 		return err
 	}
-	entry := verify.TrustEntry{Added: now().UTC, Fingerprint: leaf.String(), Name: name, Role: role}
+	entry, err := verify.NewTrustEntry(role, leaf.String(), name, time.Now())
+	if err != nil {
+		return misused(err, "say whose case it is with --name WORDS, one printable line of at most 200 bytes")
+	}
 	for _, e := range entries {
 		if e.Role == role && e.Fingerprint == entry.Fingerprint {
 			return withHints(fmt.Errorf("already trusted, as %q", e.Name), "take it away first with: exhibit trust remove "+e.Fingerprint)

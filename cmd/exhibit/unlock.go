@@ -134,7 +134,7 @@ func unlock(g *record.CaseOpened, name string, t record.Type, p *passphraseFlags
 	}
 	signer, err := store.Unlock(info.Name, passphrase)
 	if err != nil {
-		return nil, fmt.Errorf("key %q: %w", info.Name, err)
+		return nil, err
 	}
 	logSigner, err := unlockLog(store, logInfo.Name, passphrase, asked, p)
 	if err != nil {
@@ -159,7 +159,7 @@ func unlockLog(store *sign.Store, name string, passphrase []byte, asked bool, p 
 		key, err = store.UnlockLog(name, passphrase)
 	}
 	if err != nil {
-		return nil, withHints(fmt.Errorf("log key %q: %w", name, err), "give the log key's own passphrase with --log-passphrase-file FILE")
+		return nil, withHints(fmt.Errorf("the log key: %w", err), "give the log key's own passphrase with --log-passphrase-file FILE")
 	}
 	return key, nil
 }
