@@ -224,7 +224,7 @@ func certificateOf(t testing.TB, subject, issuer pkix.Name, key *ecdsa.PrivateKe
 
 func TestParseCertificateRefuses(t *testing.T) {
 	key, other := rfcKey(t), newECDSA(t, elliptic.P256())
-	own := subject(record.KindPerson, spki(t, key.Public()))
+	own, judge := subject(record.KindPerson, spki(t, key.Public())), subject("judge", spki(t, key.Public()))
 	if _, err := parseCertificate(certificateOf(t, own, own, key, key)); err != nil {
 		t.Fatalf("%v: the cases below would test nothing", err)
 	}
@@ -236,7 +236,7 @@ func TestParseCertificateRefuses(t *testing.T) {
 		"chain":              append(certificateOf(t, own, own, key, key), certificateOf(t, own, own, key, key)...),
 		"person's name":      certificateOf(t, change(func(n *pkix.Name) { n.CommonName = "Jane Doe" }), own, key, key),
 		"further name":       certificateOf(t, change(func(n *pkix.Name) { n.Locality = []string{"Bern"} }), own, key, key),
-		"unknown kind":       certificateOf(t, subject("judge", spki(t, key.Public())), own, key, key),
+		"unknown kind":       certificateOf(t, judge, judge, key, key),
 		"no kind":            certificateOf(t, change(func(n *pkix.Name) { n.OrganizationalUnit = nil }), own, key, key),
 		"two kinds":          certificateOf(t, change(func(n *pkix.Name) { n.OrganizationalUnit = []string{"person", "log"} }), own, key, key),
 		"another key's id":   certificateOf(t, subject(record.KindPerson, spki(t, other.Public())), own, key, key),

@@ -88,11 +88,7 @@ func (s *logSigner) Sign(origin, text string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign the checkpoint of %s: %w", origin, err)
 	}
-	got, err := OpenNote(b, origin, s.keys[:])
-	if err == nil && got != text {
-		err = fmt.Errorf("%w: the text reads back differently", record.ErrMalformed)
-	}
-	if err != nil {
+	if _, err := OpenNote(b, origin, s.keys[:]); err != nil {
 		return "", fmt.Errorf("check the checkpoint just signed: %w", err)
 	}
 	return string(b), nil

@@ -236,7 +236,7 @@ func testExists(t *testing.T, s *Store) {
 }
 
 func testExchanged(t *testing.T, s *Store) {
-	for _, name := range []string{"k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"} {
+	for _, name := range []string{"k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"} {
 		from := "lab-1.log"
 		if name < "k4" {
 			from = "lab-1"
@@ -258,10 +258,21 @@ func testExchanged(t *testing.T, s *Store) {
 		t.Fatal(err)
 	}
 	copyFile(t, s, "another", "k8/cert-ed25519.pem")
-	for _, name := range []string{"k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"} {
+	another, err = newCertificate(record.KindStation, newEd25519(t), testTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "another"), another, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copyFile(t, s, "another", "k9/cert-ed25519.pem") // the right algorithm, the wrong kind
+	for _, name := range []string{"k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"} {
 		if err := unlockAny(s, name); !errors.Is(err, record.ErrMalformed) {
 			t.Errorf("%s: %v, want ErrMalformed", name, err)
 		}
+	}
+	if i, err := s.Info("k9"); !errors.Is(err, record.ErrMalformed) || i.Name != "" {
+		t.Errorf("Info(k9) = %v, %v; want ErrMalformed", i, err)
 	}
 	if all, err := s.List(); !errors.Is(err, record.ErrMalformed) || all != nil || !strings.Contains(err.Error(), `"k3"`) {
 		t.Errorf("List = %v, %v; want an error that names k3", all, err)
@@ -359,8 +370,13 @@ func TestWriteFaults(t *testing.T) {
 		for at := 0; ; at++ {
 			s := newStore(t)
 			calls := 0
-			s.hook = func(durable.Op, string) error {
+			var last durable.Op
+			renamed := false // before the last call
+			s.hook = func(op durable.Op, _ string) error {
 				calls++
+				last = op
+				_, err := os.Lstat(filepath.Join(s.dir, "new"))
+				renamed = err == nil
 				if calls == at || kill && at > 0 && calls > at {
 					return errFault
 				}
@@ -375,6 +391,9 @@ func TestWriteFaults(t *testing.T) {
 			}
 			if (at > 0) != errors.Is(err, errFault) {
 				t.Errorf("call %d failed, kill %t: write = %v", at, kill, err)
+			}
+			if err == nil && (last != durable.OpSyncDir || !renamed) {
+				t.Errorf("the last call is %q, after the rename: %t; want the folder synced after the rename", last, renamed)
 			}
 			checkWhole(t, s, files, err)
 		}
