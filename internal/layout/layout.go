@@ -54,7 +54,7 @@ const (
 
 // Bounds. A file beyond its bound is refused before it is read.
 const (
-	MaxEnvelope   = 8 << 20 // a DSSE envelope: base64 of at most record.MaxJSON and a little
+	MaxEnvelope   = 4 << 20 // a DSSE envelope, which is JSON: record.MaxJSON
 	MaxOpenings   = 4 << 20
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
