@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 )
@@ -167,6 +168,10 @@ func unlockLog(store *sign.Store, name string, passphrase []byte, asked bool, p 
 func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Type) (sign.Info, error) {
 	var admitted []sign.Info
 	for _, i := range infos {
+		if i.Name == name && !g.MaySign(i.PublicKey.Base64(), t) {
+			// Before a passphrase is typed for nothing.
+			return sign.Info{}, fmt.Errorf("key %q: %w", name, custody.ErrNotAdmitted)
+		}
 		if i.Name == name {
 			return i, nil
 		}
