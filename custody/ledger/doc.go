@@ -10,7 +10,7 @@
 //   - What Log returns as an entry, a statement, a leaf or a proof was proven to stand under the checkpoint it was opened
 //     with. Whether its keys deserve trust is the caller's to say.
 //   - Only folders and regular files are opened, each within its bound. What is missing is fs.ErrNotExist, what is of a
-//     newer version record.ErrNewer, what is damaged record.ErrMalformed.
+//     newer version record.ErrNewer, what is damaged record.ErrMalformed or, where a signature is, sign.ErrSignature.
 //   - Nothing is signed before the folder was seen to give the root of the previous checkpoint, both lines of which
 //     verify, and to hold no newer one. There are never two checkpoints of one size with different bytes.
 //   - An append that reported success is on the disk. One that was killed at any point, or failed, is completed by the

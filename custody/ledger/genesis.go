@@ -52,7 +52,7 @@ func openGenesis(envelope []byte) (*record.CaseOpened, []byte, error) {
 	}
 	key, kind, err := findSigner(g, e.KeyID)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %w", record.ErrMalformed, err)
 	}
 	if kind != record.KindPerson {
 		return nil, nil, fmt.Errorf("%w: the genesis is signed by a %s", record.ErrMalformed, kind)

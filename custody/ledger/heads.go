@@ -124,8 +124,22 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 	return c, false, nil
 }
 
-// follow brings w.chains up to the published size by reading the statements that are missing in it.
+// follow brings w.chains up to the published size by reading the statements that are missing in it. If these do not fit,
+// the cache may be at fault, and all are read.
 func (w *writer) follow() error {
+	start := w.chains.size
+	err := w.readOn()
+	if errors.Is(err, ErrStatement) && start > 1 {
+		w.chains = newChains()
+		err = w.readOn()
+	}
+	if errors.Is(err, ErrStatement) {
+		return refuse("%w", err)
+	}
+	return err
+}
+
+func (w *writer) readOn() error {
 	for w.chains.size < w.log.Size() {
 		i := w.chains.size
 		e, err := w.loggedEvent(i)
@@ -133,7 +147,7 @@ func (w *writer) follow() error {
 			return err
 		}
 		if err := w.chains.add(e.header, e.leaf); err != nil {
-			return fmt.Errorf("%w: %q: %w", ErrRefused, layout.StatementFile(i), err)
+			return fmt.Errorf("%q: %w", layout.StatementFile(i), err)
 		}
 	}
 	return nil

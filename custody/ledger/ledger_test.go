@@ -6,8 +6,8 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -31,8 +31,9 @@ type world struct {
 // notary is a log key that remembers every note it signed.
 type notary struct {
 	sign.LogSigner
-	mu    sync.Mutex
-	notes []string
+	mu     sync.Mutex
+	notes  []string
+	signed func(note string) // may be nil
 }
 
 func (n *notary) Sign(origin, text string) (string, error) {
@@ -40,6 +41,9 @@ func (n *notary) Sign(origin, text string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.notes = append(n.notes, note)
+	if n.signed != nil {
+		n.signed(note)
+	}
 	return note, err
 }
 
@@ -50,14 +54,17 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func newSigner() sign.Signer {
-	return must(sign.NewSoftwareSigner(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))))
+func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
+
+func newSigner() sign.Signer { return must(sign.NewSoftwareSigner(newKey())) }
+
+func newEd25519() ed25519.PrivateKey {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	return must(key, err)
 }
 
 func newNotary() *notary {
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	must(0, err)
-	return &notary{LogSigner: must(sign.NewSoftwareLogSigner(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), ed))}
+	return &notary{LogSigner: must(sign.NewSoftwareLogSigner(newKey(), newEd25519()))}
 }
 
 func testTime() record.Time {
@@ -65,8 +72,10 @@ func testTime() record.Time {
 }
 
 // newWorld makes keys and a genesis. Panics stand for t.Fatal, because fuzz seeds and re-executed tests need it too.
-func newWorld() *world {
-	w := &world{person: newSigner(), station: newSigner(), stranger: newSigner(), log: newNotary()}
+func newWorld() *world { return worldOf(newSigner(), newNotary()) }
+
+func worldOf(person sign.Signer, log *notary) *world {
+	w := &world{person: person, station: newSigner(), stranger: newSigner(), log: log}
 	keys := w.log.Keys()
 	var nonce [32]byte
 	must(rand.Read(nonce[:]))
@@ -254,50 +263,4 @@ func (w *world) soundFrom(t testing.TB, dir string, size, from int64) *Log {
 	return l
 }
 
-func TestAppendAndRead(t *testing.T) {
-	w := sharedWorld()
-	dir, root := create(t, w)
-	for i, exhibits := range [][]string{{"1"}, {"1", "2", "1"}, {"3"}, {"2"}} {
-		before := w.open(t, dir).Size()
-		logged := w.append(t, root, exhibits...)
-		if len(logged) != len(exhibits) {
-			t.Fatalf("append %d logged %d statements, want %d", i, len(logged), len(exhibits))
-		}
-		l := w.sound(t, dir, before+int64(len(exhibits)))
-		for j, got := range logged {
-			entry := must(l.Entry(got.Index))
-			index, size, checkpoint, err := CheckProof(got.Proof, entry, w.opened.Origin, w.opened.LogKeys)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if index != before+int64(j) || index != got.Index || size != l.Size() || string(checkpoint) != string(l.Checkpoint()) {
-				t.Errorf("proof of statement %d says index %d, size %d", got.Index, index, size)
-			}
-			if got.Leaf != LeafHash(entry) || string(got.Envelope) != string(must(l.Statement(got.Index))) {
-				t.Errorf("statement %d was logged with other bytes than reported", got.Index)
-			}
-			if p := must(l.EncodeProof(got.Index)); string(p) != string(got.Proof) {
-				t.Errorf("proof of statement %d read from the folder differs from the one returned", got.Index)
-			}
-		}
-	}
-}
-
-func TestAppendCrossesTiles(t *testing.T) {
-	w := sharedWorld()
-	dir, root := create(t, w)
-	w.append(t, root, numbered(253)...)
-	for range 5 { // sizes 255 to 259
-		w.append(t, root, "1")
-	}
-	w.append(t, root, numbered(300)...)
-	l := w.sound(t, dir, 559)
-	for _, name := range []string{"tile/0/000.p", "tile/0/001.p", "tile/entries/000.p"} {
-		if _, err := os.Lstat(dir + "/" + name); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s: %v, want no partial tiles beside the full one", name, err)
-		}
-	}
-	if l.Size() != 559 {
-		t.Errorf("size is %d, want 559", l.Size())
-	}
-}
+func base64Of(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(b)) }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -13,6 +14,8 @@ import (
 
 // proofVersion opens every C2SP tlog-proof, and is followed by its version.
 const proofVersion = "c2sp.org/tlog-proof@"
+
+var laterVersion = regexp.MustCompile(`^v[1-9]\d{0,8}$`)
 
 // maxProofHashes bounds an inclusion proof: the height of the largest log.
 const maxProofHashes = 40
@@ -47,7 +50,7 @@ func ParseProof(b []byte) (Proof, error) {
 	if !ok {
 		return fail("not a tlog-proof")
 	}
-	if version != "v1" {
+	if version != "v1" && laterVersion.MatchString(version) {
 		return Proof{}, fmt.Errorf("proof: version %.40q is %w", version, record.ErrNewer)
 	}
 	var t proof.TLogProof

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // refuse says why the log is not continued.
@@ -219,7 +219,7 @@ func (w *writer) tidy() error {
 			return err
 		}
 	}
-	if err := w.tidyTiles(layout.TileDir); err != nil {
+	if err := w.tidyTiles(); err != nil {
 		return err
 	}
 	adopted, rest, err := w.leftStatements()
@@ -244,33 +244,21 @@ func (w *writer) tidy() error {
 	return err
 }
 
-// tileFolder is a folder that holds tiles, or folders of them.
-var tileFolder = regexp.MustCompile(`^tile/(entries|[0-5])(/x\d{3})*(/\d{3}\.p)?$`)
-
 // tidyTiles sets aside the tiles and bundles that hold more than the published log: they are made again when needed.
-func (w *writer) tidyTiles(dir string) error {
-	if _, err := w.root.Sweep(dir); err != nil {
-		return err
-	}
-	names, err := listFolder(w.fsys, dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range names {
-		name := dir + "/" + e.Name()
-		if e.IsDir() && tileFolder.MatchString(name) {
-			if err := w.tidyTiles(name); err != nil {
-				return err
-			}
-			continue
+func (w *writer) tidyTiles() error {
+	return walkTiles(w.fsys, layout.TileDir, func(name string, tiles []tlog.Tile) error {
+		if _, err := w.root.Sweep(name); err != nil {
+			return err
 		}
-		if t, ok := parseTileFile(name); ok && widthIn(w.log.Size(), t.L, t.N) < t.W {
-			if err := w.setAside(name); err != nil {
-				return err
+		for _, t := range tiles {
+			if widthIn(w.log.Size(), t.L, t.N) < t.W {
+				if err := w.setAside(tileFile(t)); err != nil {
+					return err
+				}
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // leftStatements finds the files of statements beyond the published log. Complete ones that fit, directly after it, are

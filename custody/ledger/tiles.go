@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -144,6 +145,29 @@ func readTileFile(fsys fs.FS, t tlog.Tile, max int64) (got tlog.Tile, b []byte, 
 		return full, b, ferr
 	}
 	return t, nil, err // names the file that should be there
+}
+
+// tileFolder is a folder that holds tiles, or folders of them.
+var tileFolder = regexp.MustCompile(`^tile/(entries|[0-5])(/x\d{3}){0,4}(/\d{3}\.p)?$`)
+
+// walkTiles calls visit for dir and each folder of tiles in it, with the tiles and bundles that lie there.
+func walkTiles(fsys fs.FS, dir string, visit func(dir string, tiles []tlog.Tile) error) error {
+	names, err := listFolder(fsys, dir)
+	if err != nil {
+		return err
+	}
+	var tiles []tlog.Tile
+	for _, e := range names {
+		name := dir + "/" + e.Name()
+		if t, ok := parseTileFile(name); ok {
+			tiles = append(tiles, t)
+		} else if e.IsDir() && tileFolder.MatchString(name) {
+			if err := walkTiles(fsys, name, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return visit(dir, tiles)
 }
 
 // parseBundle splits an entry bundle: each entry after its length in two bytes, exactly w of them.

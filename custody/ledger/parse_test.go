@@ -1,0 +1,202 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// sharedSample is a small log, as files.
+var sharedSample = sync.OnceValue(func() *sample {
+	w := sharedWorld()
+	keyed := Checkpoint{Origin: w.opened.Origin, Size: 300, Root: tlog.Hash{1, 2, 3}}
+	note := must(w.log.Sign(keyed.Origin, keyed.Text()))
+	c := newChains()
+	c.last["7/a"] = head{"7/a", 4, record.LeafHash{1}, 2}
+	c.last["8"] = head{"8", 3, record.LeafHash{2}, 1}
+	c.size = 5
+	return &sample{
+		text:    keyed.Text(),
+		proof:   Proof{Index: 255, Hashes: []tlog.Hash{{1}, {2}}, Checkpoint: []byte(note)}.Encode(),
+		pending: must(encodePending([]byte(note))),
+		heads:   must(c.encode(digestOf([]byte(note)))),
+	}
+})
+
+type sample struct {
+	text                  string
+	proof, pending, heads []byte
+}
+
+func TestParseCheckpointRefuses(t *testing.T) {
+	good := sharedSample().text
+	if c, err := ParseCheckpoint(good); err != nil || c.Size != 300 || c.Text() != good {
+		t.Fatalf("ParseCheckpoint = %v, %v", c, err)
+	}
+	lines := strings.Split(good, "\n")
+	for name, text := range map[string]string{
+		"empty":                "",
+		"no newline":           strings.TrimSuffix(good, "\n"),
+		"a fourth line":        good + "more\n",
+		"an empty fourth line": good + "\n",
+		"another origin":       "example.org\n" + lines[1] + "\n" + lines[2] + "\n",
+		"size 0":               strings.Replace(good, "\n300\n", "\n0\n", 1),
+		"size 0300":            strings.Replace(good, "\n300\n", "\n0300\n", 1),
+		"size +300":            strings.Replace(good, "\n300\n", "\n+300\n", 1),
+		"size -1":              strings.Replace(good, "\n300\n", "\n-1\n", 1),
+		"too large":            strings.Replace(good, "\n300\n", "\n1099511627777\n", 1),
+		"carriage return":      strings.ReplaceAll(good, "\n", "\r\n"),
+		"short root":           lines[0] + "\n300\nAAAA\n",
+		"root unpadded":        strings.Replace(good, "=\n", "\n", 1),
+		"root with loose bits": strings.Replace(good, "A=\n", "B=\n", 1),
+	} {
+		if c, err := ParseCheckpoint(text); !errors.Is(err, record.ErrMalformed) || c != (Checkpoint{}) {
+			t.Errorf("%s: ParseCheckpoint = %v, %v; want nothing and %v", name, c, err, record.ErrMalformed)
+		}
+	}
+}
+
+func TestParseProofRefuses(t *testing.T) {
+	good := string(sharedSample().proof)
+	for name, text := range map[string]string{
+		"empty":           "",
+		"extra data":      strings.Replace(good, "index", "extra AAAA\nindex", 1),
+		"empty extra":     strings.Replace(good, "index", "extra \nindex", 1),
+		"index 0255":      strings.Replace(good, "index 255", "index 0255", 1),
+		"index too large": strings.Replace(good, "index 255", "index 1099511627776", 1),
+		"no index":        strings.Replace(good, "index 255\n", "", 1),
+		"carriage return": strings.ReplaceAll(good, "\n", "\r\n"),
+		"no checkpoint":   good[:strings.Index(good, "\n\n")+2],
+		"short hash":      strings.Replace(good, "index 255\n", "index 255\nAAAA\n", 1),
+		"41 hashes":       strings.Replace(good, "index 255\n", "index 255\n"+strings.Repeat(tlog.Hash{}.String()+"\n", 41), 1),
+		"too long":        good + strings.Repeat("x", layout.MaxProof),
+		"not a proof":     "c2sp.org/other@v1\n",
+	} {
+		if p, err := ParseProof([]byte(text)); !errors.Is(err, record.ErrMalformed) || p.Checkpoint != nil {
+			t.Errorf("%s: ParseProof = %v, %v; want nothing and %v", name, p, err, record.ErrMalformed)
+		}
+	}
+	if _, err := ParseProof([]byte(strings.Replace(good, "@v1", "@v2", 1))); !errors.Is(err, record.ErrNewer) {
+		t.Errorf("version 2: %v, want %v", err, record.ErrNewer)
+	}
+}
+
+func TestNewerFilesAreCalledNewer(t *testing.T) {
+	s := sharedSample()
+	newer := func(b []byte) []byte {
+		b = bytes.Replace(b, []byte(`/v1"`), []byte(`/v2"`), 1)
+		return bytes.Replace(b, []byte("{"), []byte(`{"added":1,`), 1)
+	}
+	if _, err := parsePending(newer(s.pending)); !errors.Is(err, record.ErrNewer) {
+		t.Errorf("pending: %v, want %v", err, record.ErrNewer)
+	}
+	if _, err := parseHeads(newer(s.heads)); !errors.Is(err, record.ErrNewer) {
+		t.Errorf("heads: %v, want %v", err, record.ErrNewer)
+	}
+	if _, err := parsePending(s.heads); !errors.Is(err, record.ErrMalformed) {
+		t.Errorf("heads read as pending: %v, want %v", err, record.ErrMalformed)
+	}
+}
+
+func FuzzParseCheckpoint(f *testing.F) {
+	f.Add(sharedSample().text)
+	f.Add("a\n1\nb\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ParseCheckpoint(text)
+		if err != nil && c != (Checkpoint{}) {
+			t.Errorf("an error and a value: %v, %v", c, err)
+		}
+		if err == nil && c.Text() != text {
+			t.Errorf("%q was read and is written as %q", text, c.Text())
+		}
+	})
+}
+
+func FuzzParseProof(f *testing.F) {
+	f.Add(sharedSample().proof)
+	f.Add([]byte(proofVersion + "v1\nindex 1\n\nx\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := ParseProof(b)
+		if err != nil && (p.Index != 0 || p.Hashes != nil || p.Checkpoint != nil) {
+			t.Errorf("an error and a value: %v, %v", p, err)
+		}
+		if err == nil && !bytes.Equal(p.Encode(), b) {
+			t.Errorf("%q was read and is written as %q", b, p.Encode())
+		}
+	})
+}
+
+func FuzzParsePending(f *testing.F) {
+	f.Add(sharedSample().pending)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		note, err := parsePending(b)
+		if err != nil && note != nil {
+			t.Errorf("an error and a value: %q, %v", note, err)
+		}
+		if err == nil && !bytes.Equal(must(encodePending(note)), b) {
+			t.Errorf("%q was read and is written otherwise", b)
+		}
+	})
+}
+
+func FuzzParseHeads(f *testing.F) {
+	f.Add(sharedSample().heads)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := parseHeads(b)
+		if err != nil && (h.Size != 0 || h.Heads != nil) {
+			t.Errorf("an error and a value: %v, %v", h, err)
+		}
+		if err != nil {
+			return
+		}
+		c := newChains()
+		c.size = h.Size
+		for _, x := range h.Heads {
+			c.last[x.Exhibit] = x
+		}
+		if !bytes.Equal(must(c.encode(h.Checkpoint)), b) {
+			t.Errorf("%q was read and is written otherwise", b)
+		}
+	})
+}
+
+func FuzzParseBundle(f *testing.F) {
+	f.Add([]byte{0, 1, 'a', 0, 0}, 2)
+	f.Fuzz(func(t *testing.T, b []byte, w int) {
+		if w < 0 || w > tileWidth {
+			return
+		}
+		entries, err := parseBundle(b, w)
+		if err != nil {
+			if entries != nil {
+				t.Errorf("an error and %d entries", len(entries))
+			}
+			return
+		}
+		var again []byte
+		for _, e := range entries {
+			again = appendEntry(again, e)
+		}
+		if len(entries) != w || !bytes.Equal(again, b) {
+			t.Errorf("%q was read as %d entries, which are written as %q", b, len(entries), again)
+		}
+	})
+}
+
+func FuzzParseTileFile(f *testing.F) {
+	for _, name := range []string{"tile/0/000", "tile/entries/x001/234.p/17", "tile/5/001.p/255", "tile/8/0/000"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		tile, ok := parseTileFile(name)
+		if ok && (tileFile(tile) != name || tile.W < 1 || tile.W > tileWidth || tile.N < 0 || tile.L < entriesLevel) {
+			t.Errorf("%q was read as %v", name, tile)
+		}
+	})
+}
