@@ -82,7 +82,7 @@ func digestFile(ctx context.Context, root *durable.Root, name, role string) (rec
 	if err != nil {
 		return record.File{}, err
 	}
-	defer src.Close()
+	defer src.Close() //nolint:errcheck // opened for reading only
 	sum := sha256.New()
 	tree := hashtree.NewWriter(&memoryList{})
 	res, err := pass.Run(ctx, src, pass.Options{Tree: tree, Linear: []hash.Hash{sum}})

@@ -48,7 +48,7 @@ type space struct {
 	freeBytes int64
 	fileBytes int64 // the largest file; 0: no bound is known
 	fileWhy   string
-	direct    bool // direct I/O really reads from the disk there
+	reread    string // the most that a re-read can be there: one of record.RereadDirect ...
 }
 
 func (d *dest) partial() string { return filepath.Join(d.Dir, d.id+layout.PartialSuffix) }

@@ -72,10 +72,7 @@ func (r *run) reread(ctx context.Context) error {
 	}
 	weakest := record.RereadDirect
 	for i, d := range r.dests {
-		c := &rereading{run: r, dest: d, before: int64(i) * r.size, kind: record.RereadDirect}
-		if !d.space.direct {
-			c.kind = record.RereadCached
-		}
+		c := &rereading{run: r, dest: d, before: int64(i) * r.size, kind: d.space.reread}
 		files, err := c.do(ctx)
 		if err != nil {
 			return d.wrap(err)
@@ -122,7 +119,7 @@ func (c *rereading) do(ctx context.Context) ([]record.File, error) {
 	if err != nil {
 		return nil, c.fail(err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // opened for reading only
 	evict(f)
 	if c.tree, err = hashtree.Open(f, hashtree.FileSize(c.size)); err != nil {
 		return nil, c.fail(err)
@@ -192,7 +189,7 @@ func (c *rereading) pass(ctx context.Context, s image.Segment, opts pass.Options
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer src.Close() //nolint:errcheck // opened for reading only
 	if n, _ := src.Size(); n != s.SizeBytes {
 		return fmt.Errorf("%q has %d bytes instead of %d", s.Name, n, s.SizeBytes)
 	}

@@ -48,7 +48,7 @@ func seal(exhibitDir *durable.Root, id string, files SealFiles) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // everything written is synced already
 	if err := fill(root, files); err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func checkSealed(exhibitDir *durable.Root, id string, files SealFiles) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // everything written is synced already
 	have, err := root.ReadFile(layout.Statement, layout.MaxEnvelope)
 	if err != nil {
 		return err

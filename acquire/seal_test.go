@@ -112,7 +112,18 @@ func checkSealed(t *testing.T, dir string) {
 			t.Errorf("%s holds %q, %v, want %q", name, got, err, want)
 		}
 	}
-	mustNotExist(t, filepath.Join(dir, testID, "unsigned.json"))
+	entries, err := os.ReadDir(filepath.Join(dir, testID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	const want = "7%2Fa.raw 7%2Fa.tree B3SUMS SHA256SUMS genesis.dsse.json journal proof.tlog-proof statement.dsse.json statement.personal.json"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("the folder holds %s, want %s", got, want)
+	}
 	script := "cd \"$1\" && sha256sum --quiet --strict -c SHA256SUMS"
 	run(t, "sh", "-c", script, "sh", filepath.Join(dir, testID))
 }

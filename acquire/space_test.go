@@ -37,7 +37,7 @@ func TestCheckSpace(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
-		if h, ok := errors.AsType[*medium.HintError](err); c.want == ErrFileTooLarge && (!ok || h.Hint() == "") {
+		if h, ok := errors.AsType[*medium.HintError](err); errors.Is(c.want, ErrFileTooLarge) && (!ok || h.Hint() == "") {
 			t.Errorf("%s: %v does not say what to type", name, err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
 // exfatMagic and ntfs3Magic are not in package unix.
@@ -32,13 +34,18 @@ func lookAtSpace(dir string) (space, error) {
 	}
 	s := space{device: stat.Dev, freeBytes: freeBytes(&st)}
 	switch int64(st.Type) & math.MaxUint32 {
-	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, exfatMagic, ntfs3Magic:
-		s.direct = true
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, exfatMagic:
+		s.reread = record.RereadDirect
 	case unix.MSDOS_SUPER_MAGIC:
-		s.direct = true
+		s.reread = record.RereadDirect
 		s.fileBytes, s.fileWhy = 1<<32-1, "the FAT file system"
+	case unix.BTRFS_SUPER_MAGIC, ntfs3Magic:
+		// They take the flag for direct I/O and read some files through the page cache all the same.
+		s.reread = record.RereadCacheDropped
+	default:
+		// tmpfs, overlay, FUSE, the network: whatever we ask, something may answer from memory.
+		s.reread = record.RereadCached
 	}
-	// Others, tmpfs, overlay, FUSE and the network among them, may answer from memory in spite of direct I/O.
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 		return space{}, fmt.Errorf("ask for the file size limit: %w", err)

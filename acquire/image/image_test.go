@@ -108,7 +108,7 @@ func write(t *testing.T, r *durable.Root, want []byte, segment int64, piece int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Abort()
+	defer giveUp(t, w)
 	for p := range slices.Chunk(want, piece) {
 		if n, err := w.Write(p); n != len(p) || err != nil {
 			t.Fatalf("wrote %d of %d, %v", n, len(p), err)
@@ -122,6 +122,13 @@ func write(t *testing.T, r *durable.Root, want []byte, segment int64, piece int)
 		t.Error("a finished image could be written to")
 	}
 	return segments
+}
+
+func giveUp(t *testing.T, w *image.Writer) {
+	t.Helper()
+	if err := w.Abort(); err != nil {
+		t.Error(err)
+	}
 }
 
 func readBack(t *testing.T, fsys fs.FS, segments []image.Segment, want []byte) {
@@ -165,7 +172,7 @@ func checkReadAt(t *testing.T, img *image.Reader, want []byte, off int64) {
 	if n != wantN || (err == nil) != (wantErr == nil) || !bytes.Equal(got[:n], exp[:wantN]) {
 		t.Errorf("ReadAt(%d): %d bytes, %v; want %d, %v", off, n, err, wantN, wantErr)
 	}
-	if wantErr == io.EOF && err != io.EOF {
+	if errors.Is(wantErr, io.EOF) && !errors.Is(err, io.EOF) {
 		t.Errorf("ReadAt(%d): %v, want io.EOF", off, err)
 	}
 }
@@ -176,7 +183,11 @@ func TestTooManySegments(t *testing.T) {
 	if err != nil {
 		t.Skip("no /dev/shm")
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	r, err := durable.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +224,7 @@ func TestMaxFileBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Abort()
+	defer giveUp(t, w)
 	if _, err := w.Write(make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +245,7 @@ func TestWriterNeverOverwrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Abort()
+	defer giveUp(t, w)
 	if _, err := w.Write(make([]byte, mib+1)); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("got %v, want fs.ErrExist", err)
 	}

@@ -105,7 +105,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if n > 0 && errors.Is(err, io.EOF) {
 		return n, nil
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = r.checkSizes()
 	}
 	return n, err

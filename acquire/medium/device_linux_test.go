@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,8 +17,6 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/testtool"
 )
-
-var f0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func run(t testing.TB, name string, args ...string) string {
 	t.Helper()
@@ -72,7 +69,7 @@ func TestDevice(t *testing.T) {
 		for _, block := range []int{1 << 20, 1 << 16, 100_000} {
 			m := open(t, dev, nil)
 			got, err := blocks(m, block)
-			if err != io.EOF || !bytes.Equal(got, want) {
+			if !errors.Is(err, io.EOF) || !bytes.Equal(got, want) {
 				t.Errorf("sectors of %s, blocks of %d: got %d bytes, %v, want %d", sector, block, len(got), err, size)
 			}
 			d := m.Describe()
@@ -193,7 +190,11 @@ func TestMemoryFile(t *testing.T) {
 	if err != nil {
 		t.Skip("no /dev/shm")
 	}
-	defer os.Remove(f.Name())
+	t.Cleanup(func() {
+		if err := os.Remove(f.Name()); err != nil {
+			t.Error(err)
+		}
+	})
 	want := content(1<<20 + 17)
 	if _, err := f.Write(want); err != nil {
 		t.Fatal(err)
@@ -201,7 +202,7 @@ func TestMemoryFile(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := blocks(open(t, f.Name(), nil), 1<<20); err != io.EOF || !bytes.Equal(got, want) {
+	if got, err := blocks(open(t, f.Name(), nil), 1<<20); !errors.Is(err, io.EOF) || !bytes.Equal(got, want) {
 		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(want))
 	}
 }
@@ -217,7 +218,7 @@ func TestFromFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if got, err := blocks(m, 1<<20); err != io.EOF || !bytes.Equal(got, want) {
+	if got, err := blocks(m, 1<<20); !errors.Is(err, io.EOF) || !bytes.Equal(got, want) {
 		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(want))
 	}
 	dir, err := os.Open(t.TempDir())

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 	"unsafe"
 
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
@@ -69,7 +70,7 @@ func TestFile(t *testing.T) {
 		for _, block := range []int{1 << 20, 1 << 16, 100_000, 1<<20 + 512} {
 			m := open(t, path, nil)
 			got, err := blocks(m, block)
-			if err != io.EOF || !bytes.Equal(got, want) {
+			if !errors.Is(err, io.EOF) || !bytes.Equal(got, want) {
 				t.Errorf("%d bytes in blocks of %d: got %d bytes, %v", size, block, len(got), err)
 			}
 			if n, known := m.Size(); n != int64(size) || !known {
@@ -99,7 +100,7 @@ func TestStream(t *testing.T) {
 		} {
 			m := open(t, "-", in)
 			got, err := blocks(m, 1<<20)
-			if err != io.EOF || !bytes.Equal(got, want) {
+			if !errors.Is(err, io.EOF) || !bytes.Equal(got, want) {
 				t.Errorf("%d bytes, %s: got %d bytes, %v", size, name, len(got), err)
 			}
 			if d := m.Describe(); d.Kind != record.MediumStream || d.SizeBytes != int64(size) {
@@ -129,7 +130,7 @@ func TestPipe(t *testing.T) {
 		w.Close()
 	}()
 	got, err := blocks(open(t, "-", r), 1<<20)
-	if err != io.EOF || !bytes.Equal(got, want) {
+	if !errors.Is(err, io.EOF) || !bytes.Equal(got, want) {
 		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(want))
 	}
 }
@@ -142,7 +143,7 @@ func TestStreamError(t *testing.T) {
 	if !ok || e.Offset != 3 || !errors.Is(err, broken) || string(got) != "abc" {
 		t.Errorf("got %q, %v, want abc and a ReadError at 3", got, err)
 	}
-	if _, again := m.Read(make([]byte, 1)); again != err {
+	if _, again := m.Read(make([]byte, 1)); !errors.Is(again, err) {
 		t.Errorf("a later read gives %v, want the same error", again)
 	}
 }
@@ -166,13 +167,14 @@ func TestStreamCancel(t *testing.T) {
 // A file that is written to while it is read is no evidence of anything.
 func TestFileChanges(t *testing.T) {
 	const size = 3<<20 + 17
+	long := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) // ago; a clock may be too coarse to tell two writes apart
 	for name, change := range map[string]func(f *os.File) error{
 		"grows":      func(f *os.File) error { _, err := f.WriteAt([]byte("x"), size); return err },
 		"shrinks":    func(f *os.File) error { return f.Truncate(size - 1) },
 		"to nothing": func(f *os.File) error { return f.Truncate(0) },
 		"behind the reader": func(f *os.File) error {
 			_, err := f.WriteAt([]byte("x"), 0)
-			return errors.Join(err, os.Chtimes(f.Name(), f0, f0))
+			return errors.Join(err, os.Chtimes(f.Name(), long, long))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +212,7 @@ func TestLinkIsFollowed(t *testing.T) {
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := blocks(open(t, link, nil), 1<<20); string(got) != "abc" || err != io.EOF {
+	if got, err := blocks(open(t, link, nil), 1<<20); string(got) != "abc" || !errors.Is(err, io.EOF) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }

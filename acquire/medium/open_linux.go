@@ -44,7 +44,7 @@ func openFile(path string, seen os.FileInfo) (source, error) {
 		err = fmt.Errorf("it was exchanged while it was opened: %w", ErrMediumChanged)
 	}
 	if err != nil {
-		f.Close() // nothing was read
+		f.Close() //nolint:errcheck // nothing was read
 		return nil, err
 	}
 	return d, nil
@@ -77,11 +77,26 @@ func fromFile(f *os.File) (*disk, error) {
 		ReadOnly:            record.Unknown[bool](none),
 		SizeBytes:           info.Size(),
 	}}
-	// A file system without direct I/O refuses the flag; then the page cache is all there is.
-	if d.setDirect(true) == nil {
-		d.align = directAlign
+	if align := directAlignment(d.fd); align > 0 && d.setDirect(true) == nil {
+		d.align = align
 	}
 	return d, nil
+}
+
+// directAlignment is what direct I/O on an open file needs, 0 where the file system says that it has none: ext4 takes
+// the flag for files it journals or encrypts, and then reads through the page cache. Most file systems say nothing; they
+// refuse the flag if they must.
+func directAlignment(fd int) int {
+	var st unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &st)
+	if err != nil || st.Mask&unix.STATX_DIOALIGN == 0 {
+		return directAlign
+	}
+	align := max(directAlign, st.Dio_offset_align, st.Dio_mem_align)
+	if st.Dio_offset_align == 0 || align > bounceBytes {
+		return 0
+	}
+	return int(align)
 }
 
 func openDevice(path string) (source, error) {
@@ -92,7 +107,7 @@ func openDevice(path string) (source, error) {
 	}
 	d, err := newDevice(f, path)
 	if err != nil {
-		f.Close() // nothing was read
+		f.Close() //nolint:errcheck // nothing was read
 		return nil, err
 	}
 	return d, nil
@@ -115,11 +130,10 @@ func newDevice(f *os.File, path string) (*disk, error) {
 	}
 	d.sequence = d.diskSequence()
 	logical := deviceFact(d.fd, unix.BLKSSZGET, "BLKSSZGET")
-	readOnly := record.Unknown[bool]("")
-	if v, ok := deviceFact(d.fd, unix.BLKROGET, "BLKROGET").Get(); ok {
+	flag := deviceFact(d.fd, unix.BLKROGET, "BLKROGET")
+	readOnly := record.Unknown[bool](flag.Reason())
+	if v, ok := flag.Get(); ok {
 		readOnly = record.Known(v != 0)
-	} else {
-		readOnly = record.Unknown[bool]("the kernel does not answer BLKROGET")
 	}
 	d.about = record.Medium{
 		Kind:                record.MediumDevice,

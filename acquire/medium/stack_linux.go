@@ -193,7 +193,7 @@ func readMounts() ([]mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the mounts: %w", plain(err))
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // opened for reading only
 	var mounts []mount
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {

@@ -2,6 +2,7 @@ package medium
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -55,8 +56,8 @@ func (s *stream) pump(in io.Reader) {
 
 func (s *stream) read(p []byte, off int64) (int, error) {
 	for len(s.rest) == 0 {
-		if err := s.now.err; err == io.EOF {
-			return 0, err
+		if err := s.now.err; errors.Is(err, io.EOF) {
+			return 0, io.EOF
 		} else if err != nil {
 			return 0, &ReadError{Path: "standard input", Offset: off, Err: err}
 		}
