@@ -44,8 +44,12 @@ func runVerify(ctx context.Context, u *ui, path, trustFile string) error {
 
 // verifyPath opens the folder of path, so that nothing outside it can be read, and verifies what lies there.
 func verifyPath(ctx context.Context, u *ui, path string, trust []verify.TrustEntry) (verify.Report, error) {
-	// A final link that the user typed is followed; links found inside are not.
-	real, err := filepath.EvalSymlinks(path)
+	// A final link that the user typed is followed; links found inside are not. The path is made absolute, because the
+	// folder's own name counts: .partial.
+	real, err := filepath.Abs(path)
+	if err == nil {
+		real, err = filepath.EvalSymlinks(real)
+	}
 	if err != nil {
 		return verify.Report{}, err
 	}
@@ -56,9 +60,6 @@ func verifyPath(ctx context.Context, u *ui, path string, trust []verify.TrustEnt
 	dir, name := real, ""
 	if !info.IsDir() {
 		dir, name = filepath.Split(real)
-		if dir == "" {
-			dir = "."
-		}
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -79,6 +80,9 @@ func printReport(u *ui, path string, r verify.Report) {
 		for _, f := range l.Findings {
 			u.linef("     - %s", clean(f.String()))
 		}
+	}
+	for _, n := range r.Notes {
+		u.linef("   note           %s", clean(n.String()))
 	}
 	u.linef("")
 	switch r.ExitCode() {
