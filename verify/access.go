@@ -27,6 +27,8 @@ type plainFS struct {
 	seen map[string]bool // folders that were looked at
 }
 
+var _ fs.StatFS = (*plainFS)(nil)
+
 func newPlainFS(fsys fs.FS) *plainFS { return &plainFS{fsys: fsys, seen: map[string]bool{}} }
 
 // kindOf names a thing that is neither folder nor regular file.

@@ -16,12 +16,13 @@ type folder struct {
 	c   *checker
 	dir string
 
-	in         *logCheck // nil: alone
-	index      int64     // in the log; of a folder alone, from its proof
-	size       int64     // of the checkpoint
-	checkpoint []byte    // of a folder alone, from its proof
-	envelope   []byte    // the statement that counts
-	payload    []byte    // of it
+	in         *logCheck       // nil: alone
+	index      int64           // in the log; of a folder alone, from its proof
+	size       int64           // of the checkpoint
+	checkpoint []byte          // of a folder alone, from its proof
+	leaf       record.LeafHash // the same
+	envelope   []byte          // the statement that counts
+	payload    []byte          // of it
 	gen        *genesis
 	by         signer
 	acquired   *record.Acquired
@@ -181,7 +182,7 @@ func (f *folder) statementAlone(name string) {
 		f.signature.add(mismatch(name, "predicateType", string(record.TypeAcquired), string(s.predicate.Type()), "the statement is not the record of an acquisition"))
 		return
 	}
-	f.acquired, f.by, f.payload = a, s.by, s.payload
+	f.acquired, f.by, f.payload, f.leaf = a, s.by, s.payload, s.leaf
 	f.signature.checked++
 	if got, want := a.Event.Log.Origin, f.gen.opened.Origin; got != want {
 		f.log.add(mismatch(name, "event.log.origin", want, got, "the record was signed for another log"))

@@ -283,6 +283,9 @@ func (c *checker) cutBack(f *folder, l *logCheck) {
 	if f.checkpoint == nil || l.gen == nil || l.size == 0 || f.gen.leaf != l.gen.leaf {
 		return
 	}
+	if leaf, ok := l.leafAt(f.index); f.size <= l.size && (!ok || leaf == f.leaf) {
+		return // the log has it; its copy of the statement is missing or damaged, which is said
+	}
 	name := within(f.dir, layout.Proof)
 	m := mismatch(name, "size", fmt.Sprintf("at most %d", l.size), fmt.Sprint(f.size),
 		"this folder was sealed under a checkpoint that the log here no longer has: the log was cut back, or is an old copy")

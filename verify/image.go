@@ -6,14 +6,10 @@ import (
 	"crypto/sha1" // the same
 	"crypto/sha256"
 	"crypto/sha512"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"sync"
-
-	"lukechampine.com/blake3"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -86,7 +82,7 @@ func (c *files) readWhole(ctx context.Context, parts []part) error {
 			opts.Linear = append(opts.Linear, newHash[alg]())
 		}
 	}
-	shas, b3s := newSplitter(parts, sha256.New), newSplitter(parts, newBLAKE3)
+	shas, b3s := newSplitter(parts, newFileSHA256), newSplitter(parts, newFileBLAKE3)
 	if len(parts) > 1 {
 		opts.Sinks = []io.Writer{shas, b3s}
 	}
@@ -126,8 +122,20 @@ func (c *files) readWhole(ctx context.Context, parts []part) error {
 		c.compareSingle(parts[0], root, sha)
 		return nil
 	}
+	return c.compareParts(parts, b3s, shas)
+}
+
+func (c *files) compareParts(parts []part, b3s, shas *splitter) error {
+	b3, err := b3s.finish()
+	if err != nil {
+		return err
+	}
+	sha, err := shas.finish()
+	if err != nil {
+		return err
+	}
 	for i, p := range parts {
-		c.compareBoth(p.File, b3s.sum(i), shas.sum(i))
+		c.compareBoth(p.File, b3[i], sha[i])
 	}
 	return nil
 }
@@ -212,7 +220,7 @@ func (c *files) run(ctx context.Context, parts []part, opts pass.Options) (size 
 // that lie entirely in it.
 func (c *files) readPart(ctx context.Context, p part, parts []part) error {
 	length := min(p.size, p.SizeBytes)
-	sha, b3 := sha256.New(), newBLAKE3()
+	sha, b3 := sha256.New(), newFileBLAKE3(length)
 	opts := pass.Options{Linear: []hash.Hash{sha}, Sinks: []io.Writer{b3}, Workers: c.workers, Progress: c.progress}
 	var cmp *comparator
 	if c.tree != nil && p.start%hashtree.GroupSize == 0 {
@@ -229,14 +237,16 @@ func (c *files) readPart(ctx context.Context, p part, parts []part) error {
 	if size < p.SizeBytes {
 		return nil // the size is reported; the digests of what is left say nothing
 	}
-	if c.compareBoth(p.File, [32]byte(b3.Sum(nil)), [32]byte(sha.Sum(nil))) && p.size > p.SizeBytes {
+	sum, err := b3.sum()
+	if err != nil {
+		return err
+	}
+	if c.compareBoth(p.File, sum, [32]byte(sha.Sum(nil))) && p.size > p.SizeBytes {
 		c.line.add(Finding{Severity: Note, File: within(c.dir, p.Name),
 			Text: fmt.Sprintf("its first %d bytes are those of the record; what follows them is not evidence", p.SizeBytes)})
 	}
 	return nil
 }
-
-func newBLAKE3() hash.Hash { return blake3.New(32, nil) }
 
 // maxRanges bounds the damaged ranges that are named one by one.
 const maxRanges = 100
@@ -345,44 +355,3 @@ func (c *comparator) inFiles(dir string, r Range) []FileRange {
 	}
 	return out
 }
-
-// splitter cuts the stream at the ends of the files and hashes each.
-type splitter struct {
-	left []int64 // bytes still to come, of each file
-	h    []hash.Hash
-	at   int
-}
-
-func newSplitter(parts []part, new func() hash.Hash) *splitter {
-	s := &splitter{}
-	for _, p := range parts {
-		s.left = append(s.left, p.SizeBytes)
-		s.h = append(s.h, new())
-	}
-	return s
-}
-
-// Write implements io.Writer.
-func (s *splitter) Write(b []byte) (int, error) {
-	written := 0
-	for len(b) > 0 {
-		for s.at < len(s.left) && s.left[s.at] == 0 {
-			s.at++
-		}
-		if s.at == len(s.left) {
-			return written, errors.New("the image is longer than its files")
-		}
-		n := int(min(int64(len(b)), s.left[s.at]))
-		if _, err := s.h[s.at].Write(b[:n]); err != nil {
-			return written, err
-		}
-		s.left[s.at] -= int64(n)
-		written += n
-		b = b[n:]
-	}
-	return written, nil
-}
-
-func (s *splitter) sum(i int) [32]byte { return [32]byte(s.h[i].Sum(nil)) }
-
-var _ fs.StatFS = (*plainFS)(nil)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -158,6 +159,18 @@ func (l *logCheck) compareTile(level int, n int64, width int, want []byte) {
 		fmt.Sprintf("the file differs at byte %d from what follows from the log's statements", at))
 	f.Advice = adviceLog
 	l.log.add(f)
+}
+
+// leafAt returns a leaf hash as the log's tile has it, which was compared before.
+func (l *logCheck) leafAt(i int64) (record.LeafHash, bool) {
+	n := i / tileWidth
+	width := tileAt{level: 0, n: n}.available(l.size)
+	b, err := l.c.fsys.readFile(l.path(layout.TilePath(0, n, width)), layout.MaxTile)
+	at := int(i%tileWidth) * tlog.HashSize
+	if err != nil || len(b) < at+tlog.HashSize {
+		return record.LeafHash{}, false
+	}
+	return record.LeafHash(b[at : at+tlog.HashSize]), true
 }
 
 // splitBundle cuts an entry bundle as far as it is well-formed.
