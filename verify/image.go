@@ -95,6 +95,10 @@ func (c *files) readWhole(ctx context.Context, parts []part) error {
 			"the image gave another number of bytes than the record says"))
 		return nil
 	}
+	root, err := c.root(cmp)
+	if err != nil {
+		return err
+	}
 	var sha record.Digest
 	for i, want := range linear {
 		got, err := record.NewDigest(want.Algorithm(), opts.Linear[i].Sum(nil))
@@ -105,10 +109,6 @@ func (c *files) readWhole(ctx context.Context, parts []part) error {
 		if want.Algorithm() == record.SHA256 {
 			sha = got
 		}
-	}
-	root, err := c.root(cmp)
-	if err != nil {
-		return err
 	}
 	if root.IsZero() {
 		c.compared++ // reportDamage has said more than one digest against another

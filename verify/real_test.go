@@ -157,6 +157,7 @@ func TestRealCase(t *testing.T) {
 
 // TestLongRealLog holds package ledger's tiles against those that follow from the statements, over the edge of a tile.
 func TestLongRealLog(t *testing.T) {
+	t.Parallel()
 	c := newRealCase(t)
 	var batch []custody.Unlogged
 	for i := range 260 {
@@ -181,6 +182,7 @@ func TestLongRealLog(t *testing.T) {
 // TestStrangeThings puts links, pipes and folders where files belong, on a real file system: nothing is followed and
 // nothing hangs, also when a link leads to the very file that should be there.
 func TestStrangeThings(t *testing.T) {
+	t.Parallel()
 	c := newRealCase(t)
 	c.seize("7")
 	dir := c.acquire("7", idA, pattern(100, 1), 0)

@@ -97,6 +97,9 @@ type Finding struct {
 // String is the finding in one line, for a terminal that makes control characters harmless.
 func (f Finding) String() string {
 	var b strings.Builder
+	if f.Severity == Note {
+		b.WriteString("note: ")
+	}
 	if f.File != "" && f.File != "." {
 		b.WriteString(f.File + ": ")
 	}

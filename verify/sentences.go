@@ -99,11 +99,10 @@ func (c *checker) heldBy() string {
 		if a.KeyID == "" {
 			continue
 		}
-		holder := "a holder whose name is not known here"
+		s := fmt.Sprintf(" Key %s is that of a %s; who holds it is not said here.", a.KeyID[:16], a.KeyKind)
 		if a.Holder != "unknown" {
-			holder = fmt.Sprintf("%q, according to the genesis", a.Holder)
+			s = fmt.Sprintf(" Key %s is that of a %s; according to the genesis %q holds it.", a.KeyID[:16], a.KeyKind, a.Holder)
 		}
-		s := fmt.Sprintf(" Key %s of a %s is held by %s.", a.KeyID[:16], a.KeyKind, holder)
 		if !slices.Contains(out, s) {
 			out = append(out, s)
 		}

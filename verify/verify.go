@@ -147,10 +147,10 @@ func (c *checker) enter(dir string) error {
 // detect says what the folder is, by what lies in it.
 func (c *checker) detect() Kind {
 	switch {
-	case strings.HasSuffix(c.policy.FolderName, layout.PartialSuffix):
-		return KindPartial
 	case c.fsys.exists(layout.CaseFile), c.fsys.exists(layout.LogsDir):
 		return KindCase
+	case strings.HasSuffix(c.policy.FolderName, layout.PartialSuffix):
+		return KindPartial
 	case c.looksSealed("."):
 		return KindAcquisition
 	case c.fsys.exists(layout.Unsigned), c.fsys.exists(layout.Journal):
@@ -223,7 +223,11 @@ func untrusted(file, fingerprint string) Finding {
 
 // uncovered notes something that no record covers. It changes no outcome.
 func (c *checker) uncovered(name string) {
-	if len(c.report.Notes) >= maxFindings {
+	switch n := len(c.report.Notes); {
+	case n > maxFindings:
+		return
+	case n == maxFindings:
+		c.report.Notes = append(c.report.Notes, Finding{Text: "and more that no record covers, not shown"})
 		return
 	}
 	text := "not covered by the record: nothing is known of it"
