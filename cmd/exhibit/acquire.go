@@ -42,7 +42,7 @@ type acquireOptions struct {
 func newAcquireCommand(u *ui) *cobra.Command {
 	var o acquireOptions
 	return newCommand(command{
-		use: "acquire MEDIUM", short: "Image a medium, sign the record, log it",
+		use: "acquire {MEDIUM | --resume FOLDER}", short: "Image a medium, sign the record, log it",
 		long: "Read every byte of MEDIUM once, hash it with BLAKE3 and SHA-256, write the image, read it back, sign the record and\n" +
 			"enter it in the case's log. MEDIUM is a block device, a file, or - for standard input. The keys are unlocked and\n" +
 			"tried before the first byte is read.\n\n" +
@@ -69,8 +69,8 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.key, "key", "", "`NAME` of the key that signs the record (default: the station's key that the case admits)")
 	f.StringVar(&o.examiner, "examiner", "", "`NAME` of the examiner; kept as a commitment (default: who opened the case)")
 	f.StringVar(&o.description, "description", "", "the medium as you see it, in `WORDS`: label, damage")
-	f.StringVar(&o.format, "format", record.FormatRaw, "`FORMAT` of the image: raw")
-	f.StringVar(&o.split, "split", "", "cut the image into segments of this `SIZE`: 2000M, 4G, or bytes")
+	f.StringVar(&o.format, "format", record.FormatRaw, "`FORMAT` of the image; this version knows raw")
+	f.StringVar(&o.split, "split", "", "cut the image into segments of this `SIZE`: 2000M, 4G, or bytes; at least 1M, at most 999 segments")
 	f.StringVar(&o.hash, "hash", "", "digests beside BLAKE3 and SHA-256: a `LIST` of md5, sha1, sha512")
 	f.BoolVar(&o.noReread, "no-reread", false, "do not read the image back; the record will say so")
 	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a complete image whose record is not signed yet")
@@ -220,7 +220,7 @@ func openedBy(c *custody.Case) string {
 
 // runResume signs, logs and seals a complete image whose record is not signed yet, or was signed and not sealed.
 func runResume(ctx context.Context, u *ui, args []string, o *acquireOptions) error {
-	if len(args) > 0 || o.exhibit != "" || o.split != "" || o.hash != "" || o.noReread || o.examiner != "" || o.description != "" {
+	if len(args) > 0 || o.exhibit != "" || o.caseDir != "." || o.format != record.FormatRaw || o.split != "" || o.hash != "" || o.noReread || o.examiner != "" || o.description != "" {
 		return withHints(errors.New("--resume takes the medium and everything else from the folder"),
 			"type only: exhibit acquire --resume FOLDER, with --key and --passphrase-file where needed")
 	}
@@ -351,7 +351,7 @@ func fileCount(a record.Acquisition) string {
 func rereadText(r record.Reread) string {
 	switch r.Kind {
 	case record.RereadDirect:
-		return "every byte, from the medium itself, the same"
+		return "every byte, from the disk past the system's cache, the same"
 	case record.RereadCacheDropped:
 		return "every byte, after dropping the system's cache, the same"
 	case record.RereadCached:

@@ -33,7 +33,7 @@ func newDemoCommand(u *ui) *cobra.Command {
 	return newCommand(command{
 		use: "demo [DIR]", short: "Show the whole way once, on a practice medium",
 		long: "Write a practice medium of 24 MiB, make keys, open a case, seize and acquire the medium, verify the case, then change\n" +
-			"one byte in a copy and show that verification names the place. It needs neither root nor a TPM nor another program,\n" +
+			"one bit in a copy and show that verification names the place. It needs neither root nor a TPM nor another program,\n" +
 			"and writes only into DIR (default: exhibit-demo, then exhibit-demo-2 and so on), which it keeps.",
 		args: cobra.MaximumNArgs(1), codes: []int{codeInterrupted},
 		run: func(cmd *cobra.Command, args []string) error { return runDemo(cmd.Context(), u, args) },

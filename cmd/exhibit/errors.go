@@ -26,10 +26,10 @@ const (
 )
 
 var codeMeanings = map[int]string{
-	codeDone:        "done; for verify: every required line was checked and holds",
+	codeDone:        "done",
 	codeFailed:      "failed or misused; what exists is named as partial",
 	codeMismatch:    "evidence, record or log does not match: changed or damaged",
-	codeMissing:     "nothing contradicts, but something required is missing or unknown",
+	codeMissing:     "nothing contradicts, but something required is missing, unknown or not trusted",
 	codeResumable:   "stopped and resumable",
 	codeInterrupted: "interrupted by the user",
 }

@@ -40,7 +40,7 @@ func newKeyCreateCommand(u *ui) *cobra.Command {
 		use: "create NAME", short: "Make a key, protected by a passphrase",
 		long: "Make a key, protected by a passphrase. There are three kinds, never the same key: a person's key signs that\n" +
 			"person's custody events, a station's key signs acquisition records, a log key signs a log's checkpoints.\n" +
-			"Keys lie in $EXHIBIT_HOME/keys, else in the user's configuration directory.",
+			"Keys lie in $EXHIBIT_HOME/keys, else in exhibit/keys in the user's configuration directory (~/.config).",
 		example: "  exhibit key create inspector --kind person\n  exhibit key create lab1 --kind station\n  exhibit key create lab1-log --kind log",
 		args:    cobra.ExactArgs(1),
 		flags: func(f *pflag.FlagSet) {

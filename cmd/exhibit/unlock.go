@@ -29,7 +29,8 @@ type passphraseFlags struct {
 
 func (p *passphraseFlags) register(f *pflag.FlagSet, withLog bool) {
 	f.StringVar(&p.file, "passphrase-file", "", "read the passphrase from the first line of `FILE`")
-	f.IntVar(&p.fd, "passphrase-fd", -1, "read the passphrase from this file descriptor")
+	f.IntVar(&p.fd, "passphrase-fd", -1, "read the passphrase from the open file descriptor `N`")
+	f.Lookup("passphrase-fd").DefValue = "" // -1 would only puzzle a reader of the help
 	if withLog {
 		f.StringVar(&p.logFile, "log-passphrase-file", "",
 			"read the log key's passphrase from the first line of `FILE` (default: the same passphrase as the key's)")

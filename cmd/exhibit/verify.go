@@ -19,7 +19,8 @@ func newVerifyCommand(u *ui) *cobra.Command {
 		use: "verify PATH", short: "Check a case, an acquisition folder or an image",
 		long: "Check a case folder, an acquisition folder, or an image inside one, and say in seven lines what is proven and what is\n" +
 			"not. Exit 0 only when every required line was checked and holds. Trust comes from --trust or from exhibit trust add,\n" +
-			"never from the folder itself.",
+			"never from the folder itself: a case that is not trusted yet ends with 5 and shows its fingerprint, to be compared by\n" +
+			"another channel. See: exhibit trust add -h",
 		example: "  exhibit verify case-2026-001\n  exhibit verify case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d --trust trust.json",
 		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {

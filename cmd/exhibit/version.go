@@ -17,6 +17,11 @@ type versionDocument struct {
 	Build   record.Fact[record.Digest] `json:"build"`
 }
 
+type manDocument struct {
+	Schema string `json:"schema"`
+	Folder string `json:"folder"`
+}
+
 func newVersionCommand(u *ui) *cobra.Command {
 	return newCommand(command{use: "version", short: "Show the version and the digest of this program", run: func(*cobra.Command, []string) error {
 		t := thisTool()
@@ -34,14 +39,13 @@ func newVersionCommand(u *ui) *cobra.Command {
 
 // newManCommand writes the manual pages, from the same definitions as the help.
 func newManCommand(u *ui) *cobra.Command {
-	return newCommand(command{use: "man DIR", short: "Write the manual pages into a folder", args: cobra.ExactArgs(1),
+	return newCommand(command{use: "man DIR", short: "Write the manual pages into a folder that exists", args: cobra.ExactArgs(1),
 		run: func(cmd *cobra.Command, args []string) error {
 			cmd.Root().DisableAutoGenTag = true
 			header := &doc.GenManHeader{Title: "EXHIBIT", Section: "1", Source: "exhibit", Manual: "Exhibit"}
 			if err := doc.GenManTree(cmd.Root(), header, args[0]); err != nil {
 				return err
 			}
-			u.linef("Wrote the manual pages into %q.", args[0])
-			return nil
+			return u.result(manDocument{"exhibit-man/v1", args[0]}, func() { u.linef("Wrote the manual pages into %q.", args[0]) })
 		}})
 }

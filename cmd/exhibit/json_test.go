@@ -1,0 +1,208 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/verify"
+)
+
+// documents lists every type that a command prints with --json, with the heading of docs/json.md that describes it.
+// verify.document has no name here; its parts stand for it, and its own fields come from what it prints.
+var documents = map[string]struct {
+	heading string
+	types   []reflect.Type
+}{
+	"acquireDocument": {"acquire", []reflect.Type{reflect.TypeFor[acquireDocument]()}},
+	"caseDocument":    {"case", []reflect.Type{reflect.TypeFor[caseDocument]()}},
+	"signerDocument":  {"case", []reflect.Type{reflect.TypeFor[signerDocument]()}},
+	"eventDocument":   {"events", []reflect.Type{reflect.TypeFor[eventDocument]()}},
+	"chainDocument":   {"events", []reflect.Type{reflect.TypeFor[chainDocument]()}},
+	"imageDocument":   {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
+	"errorDocument":   {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
+	"keyDocument":     {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},
+	"keysDocument":    {"key", []reflect.Type{reflect.TypeFor[keysDocument]()}},
+	"trustDocument":   {"trust", []reflect.Type{reflect.TypeFor[trustDocument]()}},
+	"demoDocument":    {"demo", []reflect.Type{reflect.TypeFor[demoDocument]()}},
+	"versionDocument": {"version", []reflect.Type{reflect.TypeFor[versionDocument]()}},
+	"manDocument":     {"man", []reflect.Type{reflect.TypeFor[manDocument]()}},
+	"verify's document": {"verify", []reflect.Type{reflect.TypeFor[verify.Line](), reflect.TypeFor[verify.CaseFacts](),
+		reflect.TypeFor[verify.AcquisitionFacts](), reflect.TypeFor[verify.ExhibitFacts](), reflect.TypeFor[verify.Finding]()}},
+}
+
+// sections cuts a document at its headings of the second level.
+func sections(t *testing.T, file string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, part := range strings.Split("\n"+string(text), "\n## ")[1:] {
+		heading, body, _ := strings.Cut(part, "\n")
+		out[heading] = body
+	}
+	return out
+}
+
+// TestJSONDocumented requires each field of each document to stand, as code, in its section of docs/json.md.
+func TestJSONDocumented(t *testing.T) {
+	described := sections(t, "../../docs/json.md")
+	for name, d := range documents {
+		text, ok := described[d.heading]
+		if !ok {
+			t.Errorf("docs/json.md has no section %q", d.heading)
+		}
+		tags := map[string]bool{}
+		for _, typ := range d.types {
+			jsonTags(typ, tags)
+		}
+		for tag := range tags {
+			if !strings.Contains(text, "`"+tag+"`") {
+				t.Errorf("docs/json.md, section %q, lacks the field %q of %s", d.heading, tag, name)
+			}
+		}
+	}
+	report, err := encodeDocument(verify.Report{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := regexp.MustCompile(`(?m)^ {2}"([a-zA-Z]+)":`).FindAllStringSubmatch(string(report), -1)
+	if len(top) < 7 {
+		t.Errorf("the report has only %d fields", len(top))
+	}
+	for _, m := range top {
+		if !strings.Contains(described["verify"], "`"+m[1]+"`") {
+			t.Errorf("docs/json.md, section verify, lacks the field %q of the report", m[1])
+		}
+	}
+}
+
+// jsonTags collects the names of a type's fields in JSON. Types of package record end it: what is signed is described in
+// docs/format.md.
+func jsonTags(typ reflect.Type, tags map[string]bool) {
+	switch typ.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		jsonTags(typ.Elem(), tags)
+		return
+	case reflect.Struct:
+	default:
+		return
+	}
+	if typ.PkgPath() == reflect.TypeFor[record.Digest]().PkgPath() && typ != reflect.TypeFor[record.MediaDigest]() {
+		return
+	}
+	for i := range typ.NumField() {
+		if tag, ok := typ.Field(i).Tag.Lookup("json"); ok {
+			name, _, _ := strings.Cut(tag, ",")
+			tags[name] = true
+			jsonTags(typ.Field(i).Type, tags)
+		}
+	}
+}
+
+// TestSchemasDocumented requires that no document is left out above, and that each schema's name stands in docs/json.md.
+func TestSchemasDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := regexp.MustCompile(`^exhibit-[a-z-]+/v[0-9]+$`)
+	schemas := []string{verify.Schema}
+	for _, f := range parseCommand(t) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BasicLit:
+				if s, err := strconv.Unquote(n.Value); err == nil && schema.MatchString(s) {
+					schemas = append(schemas, s)
+				}
+			case *ast.TypeSpec:
+				if _, known := documents[n.Name.Name]; strings.HasSuffix(n.Name.Name, "Document") && !known {
+					t.Errorf("the type %s is not in the list of documents", n.Name.Name)
+				}
+			}
+			return true
+		})
+	}
+	slices.Sort(schemas)
+	schemas = slices.Compact(schemas)
+	if len(schemas) < 10 {
+		t.Errorf("only these schemas were found: %v", schemas)
+	}
+	for _, s := range schemas {
+		if !strings.Contains(string(text), "`"+s+"`") {
+			t.Errorf("docs/json.md lacks the schema %q", s)
+		}
+	}
+}
+
+// parseCommand reads the sources of this package, tests apart.
+func parseCommand(t *testing.T) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no sources here: %v", err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// TestSignedDocumented requires each member of everything that is signed to stand in docs/format.md, as code or in a
+// sample.
+func TestSignedDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags := map[string]bool{}
+	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](),
+		reflect.TypeFor[record.Opening](), reflect.TypeFor[record.Personal](), reflect.TypeFor[verify.TrustEntry]()} {
+		signedTags(typ, tags)
+	}
+	if len(tags) < 60 {
+		t.Errorf("only %d members were found", len(tags))
+	}
+	for tag := range tags {
+		if !strings.Contains(string(text), "`"+tag+"`") && !strings.Contains(string(text), `"`+tag+`":`) {
+			t.Errorf("docs/format.md lacks the member %q", tag)
+		}
+	}
+}
+
+func signedTags(typ reflect.Type, tags map[string]bool) {
+	if get, ok := typ.MethodByName("Get"); ok { // a record.Fact
+		signedTags(get.Type.Out(0), tags)
+		return
+	}
+	switch typ.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		signedTags(typ.Elem(), tags)
+	case reflect.Struct:
+		for i := range typ.NumField() {
+			if tag, ok := typ.Field(i).Tag.Lookup("json"); ok {
+				name, _, _ := strings.Cut(tag, ",")
+				tags[name] = true
+				signedTags(typ.Field(i).Type, tags)
+			}
+		}
+	}
+}
