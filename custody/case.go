@@ -30,6 +30,7 @@ var (
 	ErrNotAdmitted = errors.New("the case does not admit this key for this event")
 	ErrExists      = errors.New("already exists")
 	ErrSeized      = errors.New("the exhibit's chain has already begun")
+	ErrRecorded    = errors.New("the log has another record of this acquisition")
 )
 
 // Case is an open case folder. Close it after use; its methods may be called from several goroutines.
@@ -232,16 +233,21 @@ type Unlogged struct {
 	Openings record.Openings
 }
 
-// Append numbers, signs and logs one event. Waiting for the log's lock ends with ctx.
+// Append numbers, signs and logs one event. Waiting for the log's lock ends with ctx. An acquisition is logged once: when
+// the log has its record already, as after an append that was interrupted and is repeated, that entry is returned.
 func (c *Case) Append(ctx context.Context, e record.Event, openings record.Openings, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) (ledger.Logged, error) {
 	logged, err := c.AppendBatch(ctx, []Unlogged{{e, openings}}, signer, logKey, clock)
+	if a, ok := e.(*record.Acquired); ok && errors.Is(err, ErrRecorded) {
+		return c.recorded(a)
+	}
 	if err != nil {
 		return ledger.Logged{}, err
 	}
 	return logged[len(logged)-1], nil
 }
 
-// AppendBatch logs events in order under one checkpoint: all of them, or none is reported as logged.
+// AppendBatch logs events in order under one checkpoint: all of them, or none is reported as logged. An acquisition that
+// the log has already is ErrRecorded.
 func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) ([]ledger.Logged, error) {
 	for _, e := range events {
 		if !c.genesis.MaySign(signer.PublicKey().Base64(), e.Event.Type()) {
@@ -253,7 +259,7 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 		return nil, err
 	}
 	logged, err := ledger.Append(ctx, root, logKey, func(h ledger.Head) ([]ledger.Item, error) {
-		b := builder{h, signer, clock, map[string]last{}}
+		b := builder{c, h, signer, clock, map[string]last{}, map[[2]string]bool{}}
 		var items []ledger.Item
 		for _, e := range events {
 			item, err := b.item(e)
@@ -272,10 +278,12 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 
 // builder numbers and signs the events of one append, under the log's lock.
 type builder struct {
-	head   ledger.Head
-	signer sign.Signer
-	clock  record.Clock
-	last   map[string]last // of each exhibit that this batch has an event of
+	c        *Case
+	head     ledger.Head
+	signer   sign.Signer
+	clock    record.Clock
+	last     map[string]last    // of each exhibit that this batch has an event of
+	acquired map[[2]string]bool // exhibits and acquisitions that this batch records
 }
 
 type last struct {
@@ -294,6 +302,11 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	}
 	if e.Event.Type() == record.TypeSeized && before.number > 0 {
 		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)
+	}
+	if a, ok := e.Event.(*record.Acquired); ok {
+		if err := b.once(a, before.number > 0); err != nil {
+			return ledger.Item{}, err
+		}
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
 	header.Log = record.LogState{Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
@@ -316,4 +329,22 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	leaf := ledger.LeafHash(entry)
 	b.last[header.Exhibit] = last{header.Number, &leaf}
 	return ledger.Item{Envelope: envelope, Openings: e.Openings}, nil
+}
+
+// once refuses the record of an acquisition that the log has already. It must be asked under the lock: another process may
+// have logged it, or the append that was just completed for one that was killed. A second record could never be taken back.
+func (b *builder) once(a *record.Acquired, begun bool) error {
+	key := [2]string{a.Event.Exhibit, a.Acquisition.ID}
+	found := b.acquired[key]
+	if begun && !found {
+		var err error
+		if _, _, found, err = b.c.findRecord(a.Event.Exhibit, a.Acquisition.ID); err != nil {
+			return err
+		}
+	}
+	if found {
+		return fmt.Errorf("exhibit %q, acquisition %s: %w", a.Event.Exhibit, a.Acquisition.ID, ErrRecorded)
+	}
+	b.acquired[key] = true
+	return nil
 }

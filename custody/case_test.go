@@ -264,6 +264,64 @@ func TestAppendRefuses(t *testing.T) {
 	}
 }
 
+// An acquisition is logged once, however often its record is appended: after an append that was killed before its
+// checkpoint was published, and from several processes at once.
+func TestAcquisitionIsLoggedOnce(t *testing.T) {
+	c := newCase(t)
+	ctx := context.Background()
+	e, s := acquired(t, "7", "20261123T081500Z-00000001"), seized(t, "7")
+	if _, err := c.Append(ctx, s.Event, s.Openings, c.person, c.log, testClock); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(c.Dir(), layout.LogDir(c.Genesis().Origin))
+	before, err := os.ReadFile(filepath.Join(dir, layout.Checkpoint))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.Append(ctx, e.Event, e.Openings, c.station, c.log, testClock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As if killed before publishing: the statement lies there, the checkpoint is the one before.
+	for name, b := range map[string][]byte{layout.Checkpoint: before, layout.CheckpointFile(3): nil, layout.Heads: nil} {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if b == nil {
+			continue
+		}
+		if err := os.WriteFile(name, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, found, err := c.FindAcquisition("7", "20261123T081500Z-00000001"); found || err != nil {
+		t.Fatalf("after the kill FindAcquisition = %t, %v", found, err)
+	}
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			again := *e.Event.(*record.Acquired)
+			got, err := c.Append(ctx, &again, e.Openings, c.station, c.log, testClock)
+			if err != nil || got.Index != first.Index || got.Leaf != first.Leaf || len(got.Proof) == 0 {
+				t.Errorf("appended again: index %d, %v; want the entry %d that was left", got.Index, err, first.Index)
+			}
+		})
+	}
+	wg.Wait()
+	other := acquired(t, "7", "20261123T081500Z-00000001") // other commitments
+	if _, err := c.Append(ctx, other.Event, other.Openings, c.station, c.log, testClock); !errors.Is(err, ErrRecorded) {
+		t.Errorf("another record of the acquisition = %v, want ErrRecorded", err)
+	}
+	twice := acquired(t, "7", "20261123T081500Z-00000002")
+	if _, err := c.AppendBatch(ctx, []Unlogged{twice, twice}, c.station, c.log, testClock); !errors.Is(err, ErrRecorded) {
+		t.Errorf("twice in one batch = %v, want ErrRecorded", err)
+	}
+	if _, err := c.Entry(3); err == nil {
+		t.Error("the log has a fourth entry")
+	}
+}
+
 func TestAppendAtOnce(t *testing.T) {
 	c := newCase(t)
 	var wg sync.WaitGroup

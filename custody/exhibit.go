@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -138,18 +139,56 @@ type Logged struct {
 // FindAcquisition looks for the record of an acquisition in the home log, newest first. found is false when the log
 // holds none: then it must be signed.
 func (c *Case) FindAcquisition(exhibit, id string) (logged Logged, found bool, err error) {
+	e, a, found, err := c.findRecord(exhibit, id)
+	if err != nil || !found {
+		return Logged{}, false, err
+	}
+	logged, err = c.acquisitionFiles(e, a)
+	return logged, err == nil, err
+}
+
+func (c *Case) findRecord(exhibit, id string) (Entry, *record.Acquired, bool, error) {
 	for e, err := range c.Entries() {
 		if err != nil {
-			return Logged{}, false, err
+			return Entry{}, nil, false, err
 		}
-		a, ok := e.Predicate.(*record.Acquired)
-		if !ok || a.Acquisition.ID != id || a.Event.Exhibit != exhibit {
+		event, ok := e.Predicate.(record.Event)
+		if !ok || event.Header().Exhibit != exhibit {
 			continue
 		}
-		logged, err := c.acquisitionFiles(e, a)
-		return logged, err == nil, err
+		if a, ok := event.(*record.Acquired); ok && a.Acquisition.ID == id {
+			return e, a, true, nil
+		}
+		if event.Header().Number == 1 {
+			break // the exhibit's first event
+		}
 	}
-	return Logged{}, false, nil
+	return Entry{}, nil, false, nil
+}
+
+// recorded returns the entry of an acquisition that the log has already, if it is the same acquisition.
+func (c *Case) recorded(want *record.Acquired) (ledger.Logged, error) {
+	e, have, found, err := c.findRecord(want.Event.Exhibit, want.Acquisition.ID)
+	if err != nil {
+		return ledger.Logged{}, err
+	}
+	if !found || !sameJSON(have.Acquisition, want.Acquisition) || !sameJSON(have.Circumstances, want.Circumstances) {
+		return ledger.Logged{}, fmt.Errorf("exhibit %q, acquisition %s: %w", want.Event.Exhibit, want.Acquisition.ID, ErrRecorded)
+	}
+	files, err := c.acquisitionFiles(e, have)
+	if err != nil {
+		return ledger.Logged{}, err
+	}
+	return ledger.Logged{Index: e.Index, Leaf: e.Leaf, Envelope: e.Envelope, Openings: e.Openings, Proof: files.Proof}, nil
+}
+
+func sameJSON(a, b any) bool {
+	x, err := record.EncodeJSON(a)
+	if err != nil {
+		return false
+	}
+	y, err := record.EncodeJSON(b)
+	return err == nil && bytes.Equal(x, y)
 }
 
 func (c *Case) acquisitionFiles(e Entry, a *record.Acquired) (Logged, error) {
