@@ -18,7 +18,6 @@ type entry struct {
 
 // opened is a statement that was read, and not yet judged.
 type opened struct {
-	item     Item
 	envelope sign.Envelope
 	event    record.Event
 	key      sign.PublicKey // one that the genesis names
@@ -26,24 +25,32 @@ type opened struct {
 
 // admit requires that the statements fit the log, one after the other, and returns the chains with them.
 func (w *writer) admit(items []Item) ([]entry, *chains, error) {
-	batch, read := make([]entry, len(items)), make([]opened, len(items))
-	fail := func(i int, err error) ([]entry, *chains, error) {
-		return nil, nil, fmt.Errorf("statement %d of %d: %w", i+1, len(items), err)
-	}
+	read, batch := make([]opened, len(items)), make([]entry, len(items))
+	which := func(i int, err error) error { return fmt.Errorf("statement %d of %d: %w", i+1, len(items), err) }
 	for i, item := range items {
 		o, err := w.open(item)
 		if err != nil {
-			return fail(i, err)
+			return nil, nil, which(i, err)
 		}
 		read[i] = o
 	}
-	next := w.chains.clone()
-	for i, o := range read {
-		e, err := w.admitOne(next, o)
+	// Signatures are what takes long.
+	err := each(len(items), func(i int) error {
+		e, err := sealEntry(read[i].envelope, read[i].key, items[i])
 		if err != nil {
-			return fail(i, err)
+			return which(i, err)
 		}
 		batch[i] = e
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	next := w.chains.clone()
+	for i, o := range read {
+		if err := w.place(next, o, batch[i].leaf); err != nil {
+			return nil, nil, which(i, err)
+		}
 	}
 	return batch, next, nil
 }
@@ -69,27 +76,20 @@ func (w *writer) open(item Item) (opened, error) {
 	if _, _, err := w.previous(ev.Header().Exhibit); err != nil {
 		return opened{}, fmt.Errorf("%w: %w", errFolder, err)
 	}
-	return opened{item, e, ev, key}, nil
+	return opened{e, ev, key}, nil
 }
 
-// admitOne requires that the signer is admitted for that event, that the statement names the newest checkpoint and the
-// exhibit's last event in c, that the signature holds and that the openings are its own; and takes it into c.
-func (w *writer) admitOne(c *chains, o opened) (entry, error) {
+// place requires that the signer is admitted for that event and that the statement names the newest checkpoint and the
+// exhibit's last event in c, and takes it into c.
+func (w *writer) place(c *chains, o opened, leaf record.LeafHash) error {
 	if !w.genesis.MaySign(o.key.Base64(), o.event.Type()) {
-		return entry{}, fmt.Errorf("%w: the genesis does not admit key %s for %q", ErrStatement, o.envelope.KeyID, o.event.Type())
+		return fmt.Errorf("%w: the genesis does not admit key %s for %q", ErrStatement, o.envelope.KeyID, o.event.Type())
 	}
 	h := o.event.Header()
 	if h.Log.Origin != w.genesis.Origin || h.Log.Size != w.log.Size() || h.Log.Checkpoint != w.digest() {
-		return entry{}, fmt.Errorf("%w: it names the checkpoint of size %d of log %s, want the newest, of size %d", ErrStatement, h.Log.Size, h.Log.Origin, w.log.Size())
+		return fmt.Errorf("%w: it names the checkpoint of size %d of log %s, want the newest, of size %d", ErrStatement, h.Log.Size, h.Log.Origin, w.log.Size())
 	}
-	e, err := sealEntry(o.envelope, o.key, o.item)
-	if err != nil {
-		return entry{}, err
-	}
-	if err := c.add(h, e.leaf); err != nil {
-		return entry{}, err
-	}
-	return e, nil
+	return c.add(h, leaf)
 }
 
 // sealEntry verifies the signature and the openings, and makes the log entry.

@@ -51,7 +51,7 @@ func Create(root *durable.Root, key sign.LogSigner, genesis Item) (err error) {
 	if err != nil {
 		return fmt.Errorf("create the log: %w", err)
 	}
-	w := &writer{root: root, fsys: root.FS(), key: key, careful: true}
+	w := &writer{root: root, dir: newFolder(root.FS()), key: key, careful: true}
 	err = w.create(genesis)
 	if uerr := lock.Unlock(); uerr != nil {
 		err = errors.Join(err, uerr)
@@ -63,7 +63,7 @@ func Create(root *durable.Root, key sign.LogSigner, genesis Item) (err error) {
 }
 
 func (w *writer) create(genesis Item) error {
-	names, err := listFolder(w.fsys, ".")
+	names, err := w.dir.list(".")
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func locked(ctx context.Context, root *durable.Root, key sign.LogSigner, do func
 	if err != nil {
 		return nil, fmt.Errorf("append to the log: %w", err)
 	}
-	w := &writer{root: root, fsys: root.FS(), key: key, careful: careful}
+	w := &writer{root: root, dir: newFolder(root.FS()), key: key, careful: careful}
 	logged, err := w.run(ctx, do)
 	if uerr := lock.Unlock(); uerr != nil {
 		err = errors.Join(err, uerr)
@@ -141,7 +141,7 @@ func locked(ctx context.Context, root *durable.Root, key sign.LogSigner, do func
 // writer is one append; the lock is held.
 type writer struct {
 	root    *durable.Root
-	fsys    fs.FS
+	dir     *folder
 	key     sign.LogSigner
 	genesis *record.CaseOpened
 	log     *Log    // as published; nil while it is created
@@ -167,7 +167,7 @@ func (w *writer) run(ctx context.Context, do func(*writer) ([]Logged, error)) ([
 
 // prepare reads the genesis, completes what is unfinished, and leaves the published log and its chains in w.
 func (w *writer) prepare() error {
-	_, g, leaf, err := ReadGenesis(w.fsys)
+	_, g, leaf, err := readGenesis(w.dir)
 	if err != nil {
 		return err
 	}

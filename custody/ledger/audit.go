@@ -25,7 +25,7 @@ func (l *Log) Audit(ctx context.Context) iter.Seq2[string, error] {
 		a := &audit{l: l, ctx: ctx, yield: yield}
 		err := a.checkpoints()
 		if err == nil {
-			err = walkTiles(l.fsys, layout.TileDir, a.tiles)
+			err = walkTiles(l.dir, layout.TileDir, a.tiles)
 		}
 		if err != nil && !errors.Is(err, errStop) {
 			yield(layout.TileDir, err)
@@ -58,7 +58,7 @@ func (a *audit) checkpoints() error {
 	if err != nil {
 		return err
 	}
-	sizes, err := checkpointSizes(a.l.fsys)
+	sizes, err := checkpointSizes(a.l.dir)
 	if err != nil {
 		return a.found(layout.CheckpointsDir, err)
 	}
@@ -84,7 +84,7 @@ func (a *audit) checkpoints() error {
 
 // pending reports a checkpoint that is being published, and returns its note.
 func (a *audit) pending() ([]byte, error) {
-	b, err := readFile(a.l.fsys, layout.Pending, layout.MaxPending)
+	b, err := a.l.dir.readFile(layout.Pending, layout.MaxPending)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -103,7 +103,7 @@ func (a *audit) pending() ([]byte, error) {
 
 // beyond judges a checkpoint that is newer than the newest.
 func (a *audit) beyond(name string, pending []byte) error {
-	b, err := readFile(a.l.fsys, name, layout.MaxCheckpoint)
+	b, err := a.l.dir.readFile(name, layout.MaxCheckpoint)
 	if err == nil && len(pending) > 0 && bytes.HasPrefix(pending, b) {
 		return fmt.Errorf("a checkpoint %w", ErrUnfinished)
 	}
@@ -114,7 +114,7 @@ func (a *audit) beyond(name string, pending []byte) error {
 }
 
 func (a *audit) same(name string) error {
-	b, err := readFile(a.l.fsys, name, layout.MaxCheckpoint)
+	b, err := a.l.dir.readFile(name, layout.MaxCheckpoint)
 	if err == nil && !bytes.Equal(b, a.l.note) {
 		err = fmt.Errorf("%w: it differs from %q, which is of the same size", record.ErrMalformed, layout.Checkpoint)
 	}
@@ -140,7 +140,7 @@ func (a *audit) tiles(_ string, tiles []tlog.Tile) error {
 }
 
 func (a *audit) tile(t tlog.Tile) error {
-	have, err := readFile(a.l.fsys, tileFile(t), layout.MaxTile)
+	have, err := a.l.dir.readFile(tileFile(t), layout.MaxTile)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (a *audit) tile(t tlog.Tile) error {
 }
 
 func (a *audit) bundle(t tlog.Tile) error {
-	b, err := readFile(a.l.fsys, tileFile(t), layout.MaxBundle)
+	b, err := a.l.dir.readFile(tileFile(t), layout.MaxBundle)
 	if err != nil {
 		return err
 	}

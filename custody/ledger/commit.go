@@ -148,12 +148,14 @@ func (g *growth) tree(batch []entry) (tlog.Tree, []file, error) {
 // bundle returns entry bundle n: what was published of it, proven, and what the batch adds.
 func (g *growth) bundle(n int64, batch []entry) (file, error) {
 	var b []byte
-	for i := n * tileWidth; i < g.start; i++ {
-		e, err := g.old.Entry(i)
+	if n*tileWidth < g.start {
+		entries, err := g.old.bundle(n)
 		if err != nil {
 			return file{}, err
 		}
-		b = appendEntry(b, e)
+		for _, e := range entries {
+			b = appendEntry(b, e)
+		}
 	}
 	end := min((n+1)*tileWidth, g.size)
 	for i := max(n*tileWidth, g.start); i < end; i++ {
@@ -186,11 +188,11 @@ func (w *writer) write(batch []entry, start int64, tiles []file, tree tlog.Tree)
 	if err := w.makeFolders(start, append(slices.Clone(envelopes), tiles...)); err != nil {
 		return nil, err
 	}
-	if err := each(stale, w.setAsideIfThere); err != nil {
+	if err := eachFile(stale, w.setAsideIfThere); err != nil {
 		return nil, err
 	}
 	for _, files := range [][]file{openings, envelopes, tiles} {
-		if err := each(files, w.writeFile); err != nil {
+		if err := eachFile(files, w.writeFile); err != nil {
 			return nil, err
 		}
 	}
@@ -205,13 +207,8 @@ func (w *writer) write(batch []entry, start int64, tiles []file, tree tlog.Tree)
 	return note, w.root.Replace(layout.Pending, pending)
 }
 
-// sign reads the new tree's root back from the disk and signs its checkpoint.
+// sign signs the checkpoint of the new tree.
 func (w *writer) sign(tree tlog.Tree) ([]byte, error) {
-	reader := &tileReader{fsys: w.fsys, proven: map[tlog.Tile][]byte{}}
-	root, err := tlog.TreeHash(tree.N, tlog.TileHashReader(tree, reader))
-	if err != nil || root != tree.Hash {
-		return nil, fmt.Errorf("the tiles just written do not give the new root: %w", errors.Join(err, record.ErrMalformed))
-	}
 	want := Checkpoint{Origin: w.genesis.Origin, Size: tree.N, Root: tree.Hash}
 	note, err := w.key.Sign(want.Origin, want.Text())
 	if err != nil {
@@ -242,7 +239,7 @@ func (w *writer) publish(note []byte, old int64, tree tlog.Tree) error {
 	if err := w.root.Remove(layout.Pending); err != nil {
 		return err
 	}
-	w.log = makeLog(w.fsys, note, w.genesis.Origin, w.genesis.LogKeys, tree)
+	w.log = makeLog(w.dir, note, w.genesis.Origin, w.genesis.LogKeys, tree)
 	return nil
 }
 
@@ -253,7 +250,7 @@ func (w *writer) removePartials(old, size int64) error {
 			continue
 		}
 		folder := path.Dir(tileFile(t))
-		names, err := listFolder(w.fsys, folder)
+		names, err := w.dir.list(folder)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -266,7 +263,7 @@ func (w *writer) removePartials(old, size int64) error {
 				files = append(files, file{name: folder + "/" + e.Name()})
 			}
 		}
-		if err := each(files, func(f file) error { return w.root.Remove(f.name) }); err != nil {
+		if err := eachFile(files, func(f file) error { return w.root.Remove(f.name) }); err != nil {
 			return err
 		}
 		if len(files) < len(names) {
@@ -343,12 +340,17 @@ func (w *writer) writeFile(f file) error {
 	return w.root.CreateEx(f.name, f.data)
 }
 
-// each calls do for each file; many at once for a batch, because the system then syncs them together.
-func each(files []file, do func(file) error) error {
-	workers := min(len(files)/8, 32)
+// eachFile calls do for each file, as each does.
+func eachFile(files []file, do func(file) error) error {
+	return each(len(files), func(i int) error { return do(files[i]) })
+}
+
+// each calls do for 0 to n-1; many at once for a batch, because the system then syncs files together.
+func each(n int, do func(i int) error) error {
+	workers := min(n/8, 32)
 	if workers < 2 {
-		for _, f := range files {
-			if err := do(f); err != nil {
+		for i := range n {
+			if err := do(i); err != nil {
 				return err
 			}
 		}
@@ -357,15 +359,17 @@ func each(files []file, do func(file) error) error {
 	var next atomic.Int64
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
-	for i := range workers {
+	for worker := range workers {
 		wg.Go(func() {
-			for errs[i] == nil {
-				n := next.Add(1) - 1
-				if n >= int64(len(files)) {
+			for {
+				i := next.Add(1) - 1
+				if i >= int64(n) {
 					return
 				}
-				if errs[i] = do(files[n]); errs[i] != nil {
-					next.Store(int64(len(files))) // the others stop
+				if err := do(int(i)); err != nil {
+					errs[worker] = err
+					next.Store(int64(n)) // the others stop
+					return
 				}
 			}
 		})

@@ -41,7 +41,7 @@ func (p published) look(t testing.TB, w *world, dir string) {
 			t.Fatalf("%s: a checkpoint that was never signed", name)
 		}
 	}
-	sizes, err := checkpointSizes(fsys)
+	sizes, err := checkpointSizes(newFolder(fsys))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}

@@ -15,8 +15,12 @@ import (
 // ReadGenesis reads leaf 0 of a log folder and checks it as ParseGenesis does. That it stands in the log is proven by an
 // open Log, whose Leaf(0) is then leaf.
 func ReadGenesis(fsys fs.FS) (envelope []byte, g *record.CaseOpened, leaf record.LeafHash, err error) {
+	return readGenesis(newFolder(fsys))
+}
+
+func readGenesis(dir *folder) (envelope []byte, g *record.CaseOpened, leaf record.LeafHash, err error) {
 	name := layout.StatementFile(0)
-	envelope, err = readFile(fsys, name, layout.MaxEnvelope)
+	envelope, err = dir.readFile(name, layout.MaxEnvelope)
 	if err != nil {
 		return nil, nil, record.LeafHash{}, err
 	}

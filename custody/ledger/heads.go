@@ -92,7 +92,7 @@ func (c *chains) encode(checkpoint record.Digest) ([]byte, error) {
 // loadChains reads the cache. complete says that it is that of the published checkpoint; otherwise c holds what can be
 // used of it, perhaps nothing. A cache that is damaged is not trusted, and no error: it is made again.
 func (w *writer) loadChains() (c *chains, complete bool, err error) {
-	b, err := readFile(w.fsys, layout.Heads, record.MaxJSON)
+	b, err := w.dir.readFile(layout.Heads, record.MaxJSON)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, record.ErrMalformed) {
 		return newChains(), false, nil
 	}
@@ -114,7 +114,7 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 		}
 		return c, true, nil
 	}
-	note, err := readFile(w.fsys, layout.CheckpointFile(f.Size), layout.MaxCheckpoint)
+	note, err := w.dir.readFile(layout.CheckpointFile(f.Size), layout.MaxCheckpoint)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, record.ErrMalformed) {
 		return nil, false, err
 	}
@@ -191,7 +191,7 @@ func (w *writer) loggedEvent(i int64) (event, error) {
 	fail := func(err error) (event, error) {
 		return event{}, fmt.Errorf("%q: %w", layout.StatementFile(i), err)
 	}
-	b, err := readFile(w.fsys, layout.StatementFile(i), layout.MaxEnvelope)
+	b, err := w.dir.readFile(layout.StatementFile(i), layout.MaxEnvelope)
 	if err != nil {
 		return event{}, err
 	}
@@ -215,7 +215,7 @@ func (w *writer) loggedEvent(i int64) (event, error) {
 	if err != nil {
 		return fail(err)
 	}
-	leaf, err := w.log.Leaf(i)
+	leaf, err := w.log.oneLeaf(i)
 	if err != nil {
 		return event{}, err
 	}

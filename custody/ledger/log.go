@@ -17,7 +17,7 @@ import (
 
 // Log is a log as one of its checkpoints describes it, whatever was appended since. It is safe for concurrent use.
 type Log struct {
-	fsys   fs.FS
+	dir    *folder
 	origin string
 	keys   []record.LogKey
 	note   []byte
@@ -38,14 +38,14 @@ type page struct {
 // Open reads the newest checkpoint of the log folder fsys and verifies both its lines with keys, those of a genesis that
 // the caller trusts or, to see what a log says of itself, of ReadGenesis. Tiles are read, and proven, when they are needed.
 func Open(fsys fs.FS, origin string, keys []record.LogKey) (*Log, error) {
-	return openAt(fsys, layout.Checkpoint, origin, keys)
+	return openAt(newFolder(fsys), layout.Checkpoint, origin, keys)
 }
 
 // At returns the log as it was at an earlier size, which must be that of a checkpoint: checkpoints/<size> is verified, and
 // is proven to be a prefix of l.
 func (l *Log) At(size int64) (*Log, error) {
 	name := layout.CheckpointFile(size)
-	old, err := openAt(l.fsys, name, l.origin, l.keys)
+	old, err := openAt(l.dir, name, l.origin, l.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -62,31 +62,31 @@ func (l *Log) At(size int64) (*Log, error) {
 	return old, nil
 }
 
-func openAt(fsys fs.FS, name, origin string, keys []record.LogKey) (*Log, error) {
-	note, err := readFile(fsys, name, layout.MaxCheckpoint)
+func openAt(dir *folder, name, origin string, keys []record.LogKey) (*Log, error) {
+	note, err := dir.readFile(name, layout.MaxCheckpoint)
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLog(fsys, note, origin, keys)
+	l, err := newLog(dir, note, origin, keys)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", name, err)
 	}
 	return l, nil
 }
 
-func newLog(fsys fs.FS, note []byte, origin string, keys []record.LogKey) (*Log, error) {
+func newLog(dir *folder, note []byte, origin string, keys []record.LogKey) (*Log, error) {
 	c, err := openNote(note, origin, keys)
 	if err != nil {
 		return nil, err
 	}
-	return makeLog(fsys, note, origin, keys, tlog.Tree{N: c.Size, Hash: c.Root}), nil
+	return makeLog(dir, note, origin, keys, tlog.Tree{N: c.Size, Hash: c.Root}), nil
 }
 
 // makeLog makes the Log of a checkpoint that was verified.
-func makeLog(fsys fs.FS, note []byte, origin string, keys []record.LogKey, tree tlog.Tree) *Log {
-	tiles := &tileReader{fsys: fsys, proven: map[tlog.Tile][]byte{}}
+func makeLog(dir *folder, note []byte, origin string, keys []record.LogKey, tree tlog.Tree) *Log {
+	tiles := &tileReader{dir: dir, proven: map[tlog.Tile][]byte{}}
 	return &Log{
-		fsys: fsys, origin: origin, keys: slices.Clone(keys), note: note, tree: tree,
+		dir: dir, origin: origin, keys: slices.Clone(keys), note: note, tree: tree,
 		hashes: tlog.TileHashReader(tree, tiles),
 	}
 }
@@ -154,14 +154,35 @@ func (l *Log) Leaf(i int64) (record.LeafHash, error) {
 	return record.LeafHash(l.page.leaves[i%tileWidth]), nil
 }
 
+// oneLeaf is Leaf for somebody who wants no other near it.
+func (l *Log) oneLeaf(i int64) (record.LeafHash, error) {
+	if err := l.inRange(i); err != nil {
+		return record.LeafHash{}, err
+	}
+	hashes, err := l.ReadHashes([]int64{tlog.StoredHashIndex(0, i)})
+	if err != nil {
+		return record.LeafHash{}, err
+	}
+	return record.LeafHash(hashes[0]), nil
+}
+
 // Entry returns log entry i, which has the leaf hash that the tiles prove.
 func (l *Log) Entry(i int64) ([]byte, error) {
 	if err := l.inRange(i); err != nil {
 		return nil, err
 	}
+	entries, err := l.bundle(i / tileWidth)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(entries[i%tileWidth]), nil
+}
+
+// bundle returns the entries of bundle n, as far as l has them. The caller does not change them.
+func (l *Log) bundle(n int64) ([][]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.turnTo(i / tileWidth); err != nil {
+	if err := l.turnTo(n); err != nil {
 		return nil, err
 	}
 	if l.page.entries == nil {
@@ -169,7 +190,7 @@ func (l *Log) Entry(i int64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return slices.Clone(l.page.entries[i%tileWidth]), nil
+	return l.page.entries, nil
 }
 
 // turnTo loads the leaves of bundle n.
@@ -191,7 +212,7 @@ func (l *Log) turnTo(n int64) error {
 
 // readPage loads the entries of the page.
 func (l *Log) readPage() error {
-	entries, err := readBundle(l.fsys, l.page.n, len(l.page.leaves))
+	entries, err := readBundle(l.dir, l.page.n, len(l.page.leaves))
 	if err != nil {
 		return err
 	}
@@ -213,7 +234,7 @@ func (l *Log) Statement(i int64) ([]byte, error) {
 		return nil, err
 	}
 	name := layout.StatementFile(i)
-	b, err := readFile(l.fsys, name, layout.MaxEnvelope)
+	b, err := l.dir.readFile(name, layout.MaxEnvelope)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +291,7 @@ func (l *Log) Openings(i int64) ([]byte, error) {
 	if err := l.inRange(i); err != nil {
 		return nil, err
 	}
-	return readFile(l.fsys, layout.PersonalFile(i), layout.MaxOpenings)
+	return l.dir.readFile(layout.PersonalFile(i), layout.MaxOpenings)
 }
 
 // ProveInclusion returns the inclusion proof of entry i.
@@ -299,10 +320,10 @@ func (l *Log) EncodeProof(i int64) ([]byte, error) {
 }
 
 // Checkpoints returns the sizes of all checkpoints in the folder, sorted. It reads their names only, see At.
-func (l *Log) Checkpoints() ([]int64, error) { return checkpointSizes(l.fsys) }
+func (l *Log) Checkpoints() ([]int64, error) { return checkpointSizes(l.dir) }
 
-func checkpointSizes(fsys fs.FS) ([]int64, error) {
-	names, err := listFolder(fsys, layout.CheckpointsDir)
+func checkpointSizes(dir *folder) ([]int64, error) {
+	names, err := dir.list(layout.CheckpointsDir)
 	if err != nil {
 		return nil, err
 	}

@@ -1,44 +1,66 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
+	"sync"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// look requires that every component of name but the last is a folder, and returns what the last one is. An fs.FS
-// follows links and waits at a FIFO, so nothing is opened before this.
-func look(fsys fs.FS, name string) (fs.FileInfo, error) {
+// folder is the log folder as it is read. An fs.FS follows links and waits at a FIFO, so everything is looked at before it
+// is opened; folders that were seen to be real ones are remembered, because logs have few folders and many files.
+type folder struct {
+	fsys fs.FS
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func newFolder(fsys fs.FS) *folder { return &folder{fsys: fsys, seen: map[string]bool{}} }
+
+// look requires that every component of name but the last is a folder, and returns what the last one is.
+func (d *folder) look(name string) (fs.FileInfo, error) {
 	for i, c := range name {
-		if c != '/' {
-			continue
-		}
-		info, err := fs.Lstat(fsys, name[:i])
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
-			return nil, fmt.Errorf("%q: %w: not a folder", name[:i], record.ErrMalformed)
+		if c == '/' {
+			if err := d.enter(name[:i]); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return fs.Lstat(fsys, name)
+	return fs.Lstat(d.fsys, name)
+}
+
+func (d *folder) enter(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.seen[name] {
+		return nil
+	}
+	info, err := fs.Lstat(d.fsys, name)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%q: %w: not a folder", name, record.ErrMalformed)
+	}
+	d.seen[name] = true
+	return nil
 }
 
 // readFile returns the bytes of a regular file of at most max bytes.
-func readFile(fsys fs.FS, name string, max int64) ([]byte, error) {
-	info, err := look(fsys, name)
+func (d *folder) readFile(name string, max int64) ([]byte, error) {
+	info, err := d.look(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%q: %w: not a regular file", name, record.ErrMalformed)
 	}
-	f, err := fsys.Open(name)
+	f, err := d.fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -49,37 +71,39 @@ func readFile(fsys fs.FS, name string, max int64) ([]byte, error) {
 	if !info.Mode().IsRegular() || info.Size() > max {
 		return nil, fmt.Errorf("%q: %w: not a regular file of at most %d bytes", name, record.ErrMalformed, max)
 	}
+	var b bytes.Buffer
+	b.Grow(int(info.Size()) + bytes.MinRead)
 	// One more than allowed, so that a file that grew meanwhile is seen.
-	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	n, err := b.ReadFrom(io.LimitReader(f, max+1))
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(b)) > max {
+	if n > max {
 		return nil, fmt.Errorf("%q: %w: it grew beyond %d bytes", name, record.ErrMalformed, max)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // exists reports whether there is anything called name.
-func exists(fsys fs.FS, name string) (bool, error) {
-	_, err := look(fsys, name)
+func (d *folder) exists(name string) (bool, error) {
+	_, err := d.look(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// listFolder returns the entries of a real folder, in no order. It reads them in portions so that a folder with too
-// many names is refused before they are in memory.
-func listFolder(fsys fs.FS, name string) ([]fs.DirEntry, error) {
-	info, err := look(fsys, name)
+// list returns the entries of a real folder, in no order. It reads them in portions so that a folder with too many names
+// is refused before they are in memory.
+func (d *folder) list(name string) ([]fs.DirEntry, error) {
+	info, err := d.look(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%q: %w: not a folder", name, record.ErrMalformed)
 	}
-	f, err := fsys.Open(name)
+	f, err := d.fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +126,4 @@ func listFolder(fsys fs.FS, name string) ([]fs.DirEntry, error) {
 			return nil, err
 		}
 	}
-}
-
-// leftover recognises names that are no part of the log: what an append set aside, and temporary files.
-func leftover(base string) bool {
-	return strings.HasPrefix(base, layout.TornPrefix) || strings.HasSuffix(base, ".tmp")
 }

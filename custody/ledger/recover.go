@@ -25,7 +25,7 @@ func refuse(format string, args ...any) error {
 // finishPending publishes the checkpoint that an interrupted append had signed, after it was seen that all it covers is
 // there. It is never dropped and never signed again.
 func (w *writer) finishPending(leaf0 record.LeafHash) error {
-	b, err := readFile(w.fsys, layout.Pending, layout.MaxPending)
+	b, err := w.dir.readFile(layout.Pending, layout.MaxPending)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (w *writer) finishPending(leaf0 record.LeafHash) error {
 	if err != nil {
 		return refuse("%q: %w", layout.Pending, err)
 	}
-	log, err := newLog(w.fsys, note, w.genesis.Origin, w.genesis.LogKeys)
+	log, err := newLog(w.dir, note, w.genesis.Origin, w.genesis.LogKeys)
 	if err != nil {
 		return refuse("%q: %w", layout.Pending, err)
 	}
@@ -59,7 +59,7 @@ func (w *writer) finishPending(leaf0 record.LeafHash) error {
 // beforePending returns the size of the checkpoint that was the newest when the pending one was signed, 0 if there was
 // none, and requires that the pending one only appends to it.
 func (w *writer) beforePending(pending *Log) (int64, error) {
-	sizes, err := checkpointSizes(w.fsys)
+	sizes, err := checkpointSizes(w.dir)
 	if err != nil {
 		return 0, err
 	}
@@ -72,7 +72,7 @@ func (w *writer) beforePending(pending *Log) (int64, error) {
 			old = size
 		}
 	}
-	newest, err := readFile(w.fsys, layout.Checkpoint, layout.MaxCheckpoint)
+	newest, err := w.dir.readFile(layout.Checkpoint, layout.MaxCheckpoint)
 	if errors.Is(err, fs.ErrNotExist) && old == 0 {
 		return 0, nil
 	}
@@ -86,7 +86,7 @@ func (w *writer) beforePending(pending *Log) (int64, error) {
 		if _, err := pending.At(old); err != nil {
 			return 0, refuse("%q does not append to the checkpoint of size %d: %w", layout.Pending, old, err)
 		}
-		before, err := readFile(w.fsys, layout.CheckpointFile(old), layout.MaxCheckpoint)
+		before, err := w.dir.readFile(layout.CheckpointFile(old), layout.MaxCheckpoint)
 		if err != nil || bytes.Equal(newest, before) {
 			return old, err
 		}
@@ -137,7 +137,7 @@ func (w *writer) writeCheckpoint(name string, note []byte) error {
 	if !errors.Is(err, durable.ErrDiffers) {
 		return err
 	}
-	have, rerr := readFile(w.fsys, name, layout.MaxCheckpoint)
+	have, rerr := w.dir.readFile(name, layout.MaxCheckpoint)
 	if rerr != nil {
 		return rerr
 	}
@@ -153,7 +153,7 @@ func (w *writer) writeCheckpoint(name string, note []byte) error {
 // openPublished opens the log at its newest checkpoint, and requires that checkpoints/ has the same, and that the tiles
 // give its root over this genesis.
 func (w *writer) openPublished(leaf0 record.LeafHash) error {
-	log, err := Open(w.fsys, w.genesis.Origin, w.genesis.LogKeys)
+	log, err := openAt(w.dir, layout.Checkpoint, w.genesis.Origin, w.genesis.LogKeys)
 	if errors.Is(err, fs.ErrNotExist) {
 		return refuse("%q is missing; the newest of %q may be what it should be: %w", layout.Checkpoint, layout.CheckpointsDir, err)
 	}
@@ -161,14 +161,14 @@ func (w *writer) openPublished(leaf0 record.LeafHash) error {
 		return err
 	}
 	name := layout.CheckpointFile(log.Size())
-	own, err := readFile(w.fsys, name, layout.MaxCheckpoint)
+	own, err := w.dir.readFile(name, layout.MaxCheckpoint)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err != nil || !bytes.Equal(own, log.note) {
 		return refuse("%q is of size %d, and %q is missing or differs from it", layout.Checkpoint, log.Size(), name)
 	}
-	leaf, err := log.Leaf(0) // reads, and so proves, the tiles of the right edge
+	leaf, err := log.oneLeaf(0) // reads, and so proves, the tiles of the right edge
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (w *writer) inOrder() (bool, error) {
 	}
 	n := w.log.Size()
 	for _, name := range []string{layout.StatementFile(n), layout.PersonalFile(n), layout.CheckpointFile(n + 1)} {
-		there, err := exists(w.fsys, name)
+		there, err := w.dir.exists(name)
 		if err != nil || there {
 			return false, err
 		}
@@ -204,7 +204,7 @@ func (w *writer) inOrder() (bool, error) {
 // tidy looks through the folder after an append that may not have ended as it should. What lies beyond the published log is
 // not logged: complete statements directly after it are logged now, all else is set aside.
 func (w *writer) tidy() error {
-	sizes, err := checkpointSizes(w.fsys)
+	sizes, err := checkpointSizes(w.dir)
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (w *writer) tidy() error {
 
 // tidyTiles sets aside the tiles and bundles that hold more than the published log: they are made again when needed.
 func (w *writer) tidyTiles() error {
-	return walkTiles(w.fsys, layout.TileDir, func(name string, tiles []tlog.Tile) error {
+	return walkTiles(w.dir, layout.TileDir, func(name string, tiles []tlog.Tile) error {
 		if _, err := w.root.Sweep(name); err != nil {
 			return err
 		}
@@ -278,10 +278,7 @@ func (w *writer) leftStatements() (adopted []Item, rest []string, err error) {
 		if item.Envelope == nil {
 			break
 		}
-		o, err := w.open(item)
-		if err == nil {
-			_, err = w.admitOne(c, o)
-		}
+		err = w.admitLeft(c, item)
 		if errors.Is(err, errFolder) || errors.Is(err, record.ErrNewer) {
 			return nil, nil, fmt.Errorf("%q: %w", layout.StatementFile(i), err)
 		}
@@ -297,12 +294,25 @@ func (w *writer) leftStatements() (adopted []Item, rest []string, err error) {
 	return adopted, rest, nil
 }
 
+// admitLeft requires that a statement that was left fits the log after those in c, and takes it into c.
+func (w *writer) admitLeft(c *chains, item Item) error {
+	o, err := w.open(item)
+	if err != nil {
+		return err
+	}
+	e, err := sealEntry(o.envelope, o.key, item)
+	if err != nil {
+		return err
+	}
+	return w.place(c, o, e.leaf)
+}
+
 // readLeft reads the statement i that an append left; without an Envelope it is not complete.
 func (w *writer) readLeft(i int64) (Item, error) {
-	envelope, err := readFile(w.fsys, layout.StatementFile(i), layout.MaxEnvelope)
+	envelope, err := w.dir.readFile(layout.StatementFile(i), layout.MaxEnvelope)
 	var openings []byte
 	if err == nil {
-		openings, err = readFile(w.fsys, layout.PersonalFile(i), layout.MaxOpenings)
+		openings, err = w.dir.readFile(layout.PersonalFile(i), layout.MaxOpenings)
 		if errors.Is(err, fs.ErrNotExist) {
 			return Item{Envelope: envelope}, nil
 		}
@@ -322,7 +332,7 @@ func (w *writer) readLeft(i int64) (Item, error) {
 
 // listBeyond lists the statements' files beyond the published log, by index, and sweeps their folders.
 func (w *writer) listBeyond() (map[int64][]string, error) {
-	folders, err := listFolder(w.fsys, layout.StatementDir)
+	folders, err := w.dir.list(layout.StatementDir)
 	if err != nil {
 		return nil, err
 	}
@@ -337,7 +347,7 @@ func (w *writer) listBeyond() (map[int64][]string, error) {
 		if _, err := w.root.Sweep(dir); err != nil {
 			return nil, err
 		}
-		names, err := listFolder(w.fsys, dir)
+		names, err := w.dir.list(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -365,7 +375,7 @@ func (w *writer) setAside(name string) error {
 }
 
 func (w *writer) setAsideIfThere(f file) error {
-	there, err := exists(w.fsys, f.name)
+	there, err := w.dir.exists(f.name)
 	if err != nil || !there {
 		return err
 	}

@@ -64,7 +64,7 @@ func partials(size int64) []tlog.Tile {
 
 // tileReader reads tiles from the log folder. It implements tlog.TileReader, which proves them before they are used.
 type tileReader struct {
-	fsys   fs.FS
+	dir    *folder
 	proven map[tlog.Tile][]byte // a few that were proven, so that a walk along the log does not read them again
 }
 
@@ -82,7 +82,7 @@ func (r *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 			data[i] = b
 			continue
 		}
-		b, err := readTile(r.fsys, t)
+		b, err := readTile(r.dir, t)
 		if err != nil {
 			return nil, &tileError{err}
 		}
@@ -109,8 +109,8 @@ func (e *tileError) Unwrap() error { return e.err }
 
 // readTile reads a tile as wide as asked. A partial tile is removed once the full one is there, whose first hashes are
 // the same.
-func readTile(fsys fs.FS, t tlog.Tile) ([]byte, error) {
-	got, b, err := readTileFile(fsys, t, layout.MaxTile)
+func readTile(dir *folder, t tlog.Tile) ([]byte, error) {
+	got, b, err := readTileFile(dir, t, layout.MaxTile)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +121,8 @@ func readTile(fsys fs.FS, t tlog.Tile) ([]byte, error) {
 }
 
 // readBundle reads the first w entries of bundle n. Nothing about them is proven.
-func readBundle(fsys fs.FS, n int64, w int) ([][]byte, error) {
-	got, b, err := readTileFile(fsys, tlog.Tile{H: tileHeight, L: entriesLevel, N: n, W: w}, layout.MaxBundle)
+func readBundle(dir *folder, n int64, w int) ([][]byte, error) {
+	got, b, err := readTileFile(dir, tlog.Tile{H: tileHeight, L: entriesLevel, N: n, W: w}, layout.MaxBundle)
 	if err != nil {
 		return nil, err
 	}
@@ -134,14 +134,14 @@ func readBundle(fsys fs.FS, n int64, w int) ([][]byte, error) {
 }
 
 // readTileFile reads the file of t, or of the full tile in place of a partial one that is missing; got says which.
-func readTileFile(fsys fs.FS, t tlog.Tile, max int64) (got tlog.Tile, b []byte, err error) {
-	b, err = readFile(fsys, tileFile(t), max)
+func readTileFile(dir *folder, t tlog.Tile, max int64) (got tlog.Tile, b []byte, err error) {
+	b, err = dir.readFile(tileFile(t), max)
 	if t.W == tileWidth || !errors.Is(err, fs.ErrNotExist) {
 		return t, b, err
 	}
 	full := t
 	full.W = tileWidth
-	if b, ferr := readFile(fsys, tileFile(full), max); !errors.Is(ferr, fs.ErrNotExist) {
+	if b, ferr := dir.readFile(tileFile(full), max); !errors.Is(ferr, fs.ErrNotExist) {
 		return full, b, ferr
 	}
 	return t, nil, err // names the file that should be there
@@ -150,24 +150,24 @@ func readTileFile(fsys fs.FS, t tlog.Tile, max int64) (got tlog.Tile, b []byte, 
 // tileFolder is a folder that holds tiles, or folders of them.
 var tileFolder = regexp.MustCompile(`^tile/(entries|[0-5])(/x\d{3}){0,4}(/\d{3}\.p)?$`)
 
-// walkTiles calls visit for dir and each folder of tiles in it, with the tiles and bundles that lie there.
-func walkTiles(fsys fs.FS, dir string, visit func(dir string, tiles []tlog.Tile) error) error {
-	names, err := listFolder(fsys, dir)
+// walkTiles calls visit for the folder name and each folder of tiles in it, with the tiles and bundles that lie there.
+func walkTiles(dir *folder, name string, visit func(name string, tiles []tlog.Tile) error) error {
+	entries, err := dir.list(name)
 	if err != nil {
 		return err
 	}
 	var tiles []tlog.Tile
-	for _, e := range names {
-		name := dir + "/" + e.Name()
-		if t, ok := parseTileFile(name); ok {
+	for _, e := range entries {
+		below := name + "/" + e.Name()
+		if t, ok := parseTileFile(below); ok {
 			tiles = append(tiles, t)
-		} else if e.IsDir() && tileFolder.MatchString(name) {
-			if err := walkTiles(fsys, name, visit); err != nil {
+		} else if e.IsDir() && tileFolder.MatchString(below) {
+			if err := walkTiles(dir, below, visit); err != nil {
 				return err
 			}
 		}
 	}
-	return visit(dir, tiles)
+	return visit(name, tiles)
 }
 
 // parseBundle splits an entry bundle: each entry after its length in two bytes, exactly w of them.
