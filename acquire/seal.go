@@ -23,8 +23,8 @@ type SealFiles struct {
 // ".partial" off the folder's name; exhibitDir is the exhibit's folder. It does not look into the files: the caller
 // signed what ReadUnsigned gave. Other writers of the folder are kept away by the caller.
 //
-// Each step is synced before the next, and a Seal that was killed is repeated with the same files. A folder that is
-// sealed already is success if its statement is this one (durable.ErrDiffers if not). ErrUnfinished refuses a folder
+// Each step is synced before the next, and a Seal that was killed is repeated with the same files; only proof and openings
+// may be others by then, and take the place of what was left. A folder that is sealed already is success if its statement is this one (durable.ErrDiffers if not). ErrUnfinished refuses a folder
 // without a record.
 func Seal(exhibitDir *durable.Root, id string, files SealFiles) error {
 	if !record.ValidAcquisitionID(id) {
@@ -81,18 +81,25 @@ func fill(root *durable.Root, files SealFiles) error {
 		return err
 	}
 	for _, f := range []struct {
-		name string
-		data []byte
+		name  string
+		data  []byte
+		stale bool // an earlier Seal may rightly have left another one
 	}{
-		{layout.Statement, files.Statement},
-		{layout.Personal, files.Personal},
-		{layout.Proof, files.Proof},
-		{layout.Genesis, files.Genesis},
+		{layout.Statement, files.Statement, false},
+		{layout.Personal, files.Personal, true}, // erased in the log since then
+		{layout.Proof, files.Proof, true},       // of a log that has grown since then
+		{layout.Genesis, files.Genesis, false},
 	} {
 		if len(f.data) == 0 {
 			continue
 		}
-		if err := root.CreateIdempotent(f.name, f.data); err != nil {
+		err := root.CreateIdempotent(f.name, f.data)
+		if f.stale && errors.Is(err, durable.ErrDiffers) {
+			if err = root.Remove(f.name); err == nil {
+				err = root.CreateEx(f.name, f.data)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -50,6 +50,22 @@ func TestSeal(t *testing.T) {
 	}
 }
 
+// What a killed Seal left is completed, also when the log has grown since then, which gives another proof.
+func TestSealAfterTheLogHasGrown(t *testing.T) {
+	dir := t.TempDir()
+	d := destination(t, dir)
+	if err := acquireTiny(t, d.Root, dir); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(partial(dir), "statement.dsse.json"), []byte("statement"))
+	writeFile(t, filepath.Join(partial(dir), "statement.personal.json"), []byte("openings that were erased"))
+	writeFile(t, filepath.Join(partial(dir), "proof.tlog-proof"), []byte("an older proof"))
+	if err := acquire.Seal(d.Root, testID, sealed()); err != nil {
+		t.Fatal(err)
+	}
+	checkSealed(t, dir)
+}
+
 func TestSealErasedOpenings(t *testing.T) {
 	dir := t.TempDir()
 	d := destination(t, dir)
