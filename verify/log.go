@@ -196,10 +196,7 @@ func (l *logCheck) readPending() {
 	}
 	var p pendingFile
 	if err == nil {
-		err = record.DecodeJSON(b, &p)
-	}
-	if err == nil && p.Type != "exhibit-pending/v1" {
-		err = fmt.Errorf("type %.60q is %w", p.Type, record.ErrNewer)
+		err = decodeTyped(b, &p, "exhibit-pending/v1")
 	}
 	if err == nil {
 		_, err = sign.OpenNote([]byte(p.Note), l.origin, l.gen.opened.LogKeys)

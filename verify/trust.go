@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/json/v2"
 	"errors"
 	"fmt"
 	"strings"
@@ -60,16 +61,48 @@ func ParseTrust(b []byte) ([]TrustEntry, error) {
 		return nil, fmt.Errorf("trust file: %w: %d bytes, at most %d are allowed", record.ErrMalformed, len(b), layout.MaxTrust)
 	}
 	var f trustFile
-	if err := record.DecodeJSON(b, &f); err != nil {
-		return nil, fmt.Errorf("trust file: %w", err)
-	}
-	if f.Type != trustType {
-		return nil, fmt.Errorf("trust file: type %.60q is %w", f.Type, record.ErrNewer)
+	if err := decodeTyped(b, &f, trustType); err != nil {
+		return nil, fmt.Errorf("trust file: %w", laterRole(b, err))
 	}
 	if err := validateTrust(f.Entries); err != nil {
 		return nil, fmt.Errorf("trust file: %w", err)
 	}
 	return f.Entries, nil
+}
+
+// decodeTyped reads canonical JSON whose member "type" must be want. Another version of that type wraps record.ErrNewer,
+// even when it has members that this program cannot know.
+func decodeTyped(b []byte, v any, want string) error {
+	err := record.DecodeJSON(b, v)
+	var t struct {
+		Type string `json:"type"`
+	}
+	if len(b) > record.MaxJSON || json.Unmarshal(b, &t) != nil || t.Type == want {
+		return err
+	}
+	family, _, _ := strings.Cut(want, "/")
+	if strings.HasPrefix(t.Type, family+"/") {
+		return fmt.Errorf("type %.60q is %w", t.Type, record.ErrNewer)
+	}
+	return fmt.Errorf("%w: type %.60q", record.ErrMalformed, t.Type)
+}
+
+// laterRole returns err, or that an entry has a role of a later version, which may explain its unknown members.
+func laterRole(b []byte, err error) error {
+	var f struct {
+		Entries []struct {
+			Role string `json:"role"`
+		} `json:"entries"`
+	}
+	if errors.Is(err, record.ErrNewer) || json.Unmarshal(b, &f) != nil {
+		return err
+	}
+	for _, e := range f.Entries {
+		if e.Role != "" && e.Role != RoleGenesis {
+			return fmt.Errorf("role %.40q is %w", e.Role, record.ErrNewer)
+		}
+	}
+	return err
 }
 
 // EncodeTrust returns the trust file. It refuses what ParseTrust would.
@@ -110,6 +143,9 @@ func validateTrust(entries []TrustEntry) error {
 }
 
 func (e TrustEntry) validate() error {
+	if e.Role == "" {
+		return fmt.Errorf("%w: no role", record.ErrMalformed)
+	}
 	if e.Role != RoleGenesis {
 		return fmt.Errorf("role %.40q is %w", e.Role, record.ErrNewer)
 	}

@@ -47,7 +47,10 @@ func TestParseTrustRefuses(t *testing.T) {
 	}{
 		"another type":       {"exhibit-trust/v1", "exhibit-trust/v2", record.ErrNewer},
 		"a later role":       {`"genesis"`, `"witness"`, record.ErrNewer},
-		"no role":            {`"genesis"`, `""`, record.ErrNewer},
+		"no role":            {`"genesis"`, `""`, record.ErrMalformed},
+		"something else":     {"exhibit-trust/v1", "exhibit-pending/v1", record.ErrMalformed},
+		"a later version":    {`],"type":"exhibit-trust/v1"`, `],"quorum":2,"type":"exhibit-trust/v2"`, record.ErrNewer},
+		"a later member":     {`"role":"genesis"`, `"quorum":2,"role":"witness"`, record.ErrNewer},
 		"short fingerprint":  {"0123456789abcdef0", "123456789abcdef0", record.ErrMalformed},
 		"capital hex":        {"9abcdef0", "9ABCDEF0", record.ErrMalformed},
 		"no name":            {"case 7, by telephone", "", record.ErrMalformed},
