@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -301,11 +302,16 @@ func (s *Store) UnlockLog(name string, passphrase []byte) (LogSigner, error) {
 	if info.Kind != KindLog {
 		return nil, fmt.Errorf("key %q: %w: it is a %s key, not a log key", name, ErrKind, info.Kind)
 	}
+	// Decrypting is slow on purpose (scrypt): both at once, for an acquisition waits for it.
+	var second crypto.PrivateKey
+	var secondErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { second, secondErr = s.decrypt(name, keyFileEd25519, passphrase) })
 	first, err := s.unlockECDSA(info, passphrase)
-	if err != nil {
-		return nil, fmt.Errorf("key %q: %w", name, err)
+	wg.Wait()
+	if err == nil {
+		err = secondErr
 	}
-	second, err := s.decrypt(name, keyFileEd25519, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w", name, err)
 	}
