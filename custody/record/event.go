@@ -1,9 +1,6 @@
 package record
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // Header opens every custody event. It is set under the log's lock, directly before the event is signed.
 type Header struct {
@@ -41,7 +38,7 @@ func (h *Header) Validate() error {
 		return err
 	}
 	if len(h.Log.Anchors) != 0 || len(h.Log.Attestations) != 0 {
-		return errors.New("anchors and attestations are " + ErrNewer.Error())
+		return fmt.Errorf("anchors and attestations are %w", ErrNewer)
 	}
 	return h.Time.Validate()
 }
