@@ -122,7 +122,7 @@ func writePractice(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	b, err := io.ReadAll(io.LimitReader(r, 3<<20/2))
 	if err != nil || bytes.Count(b, []byte{0}) == len(b) {
 		t.Fatalf("the practice medium gave %d bytes, %v", len(b), err)
