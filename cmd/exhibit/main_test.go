@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Values["t"] = e.T()
 			e.Setenv("EXHIBIT_HOME", filepath.Join(e.WorkDir, "home"))
-			return os.WriteFile(filepath.Join(e.WorkDir, "pass"), []byte("a passphrase\n"), 0o600)
+			return os.WriteFile(filepath.Join(e.WorkDir, "pass"), []byte(passphrase+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": scriptCode, "station": s.script, "flip": scriptFlip, "need": scriptNeed,
