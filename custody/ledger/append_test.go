@@ -9,6 +9,7 @@ import (
 )
 
 func TestAppendAndRead(t *testing.T) {
+	t.Parallel()
 	w := sharedWorld()
 	dir, root := create(t, w)
 	for i, exhibits := range [][]string{{"1"}, {"1", "2", "1"}, {"3"}, {"2"}} {
@@ -38,6 +39,7 @@ func TestAppendAndRead(t *testing.T) {
 }
 
 func TestAppendCrossesTiles(t *testing.T) {
+	t.Parallel()
 	w := sharedWorld()
 	dir, root := create(t, w)
 	w.append(t, root, numbered(253)...)

@@ -54,6 +54,14 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func as[T any](v any) T {
+	out, ok := v.(T)
+	if !ok {
+		panic(fmt.Sprintf("%T", v))
+	}
+	return out
+}
+
 func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
 
 func newSigner() sign.Signer { return must(sign.NewSoftwareSigner(newKey())) }
@@ -248,7 +256,7 @@ func (w *world) soundFrom(t testing.TB, dir string, size, from int64) *Log {
 		if err := e.Verify(w.person.PublicKey()); err != nil {
 			t.Fatalf("statement %d: %v", i, err)
 		}
-		h := must(record.Decode(e.Payload)).(record.Event).Header()
+		h := as[record.Event](must(record.Decode(e.Payload))).Header()
 		if err := c.add(h, must(l.Leaf(i))); err != nil {
 			t.Fatalf("statement %d: %v", i, err)
 		}

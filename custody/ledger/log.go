@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/json/v2"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -120,7 +121,7 @@ func (l *Log) tileTrouble(err error) error {
 	if err == nil {
 		return nil
 	}
-	if e, ok := err.(*tileError); ok { //nolint:errorlint // tlog returns the reader's error as it is
+	if e, ok := errors.AsType[*tileError](err); ok {
 		return e.err
 	}
 	return fmt.Errorf("%q: %w: the tiles do not give the root of the checkpoint of size %d (%w)", layout.TileDir, record.ErrMalformed, l.tree.N, err)

@@ -39,8 +39,9 @@ func TestMain(m *testing.M) {
 // for each statement that was reported, or "error <text>".
 func child(task []string) int {
 	w := readKeys(task[2])
+	say := func(format string, args ...any) { must(fmt.Fprintf(os.Stdout, format, args...)) }
 	w.log.signed = func(note string) {
-		fmt.Printf("signed %s\n", base64.StdEncoding.EncodeToString([]byte(note)))
+		say("signed %s\n", base64.StdEncoding.EncodeToString([]byte(note)))
 	}
 	root := must(durable.OpenRoot(task[1]))
 	times, wait := 1<<30, time.Minute
@@ -55,11 +56,11 @@ func child(task []string) int {
 		logged, err := Append(ctx, root, w.log, w.next(numbered(1+i%3)...))
 		cancel()
 		if err != nil {
-			fmt.Printf("error %v\n", err)
+			say("error %v\n", err)
 			return 1
 		}
 		for _, l := range logged {
-			fmt.Printf("logged %d %s\n", l.Index, l.Leaf)
+			say("logged %d %s\n", l.Index, l.Leaf)
 		}
 	}
 	return 0
@@ -85,8 +86,8 @@ func readKeys(dir string) *world {
 	key := func(name string) any {
 		return must(x509.ParsePKCS8PrivateKey(must(os.ReadFile(filepath.Join(dir, name)))))
 	}
-	log := must(sign.NewSoftwareLogSigner(key("ecdsa").(*ecdsa.PrivateKey), key("ed25519").(ed25519.PrivateKey)))
-	return worldOf(must(sign.NewSoftwareSigner(key("person").(*ecdsa.PrivateKey))), &notary{LogSigner: log})
+	log := must(sign.NewSoftwareLogSigner(as[*ecdsa.PrivateKey](key("ecdsa")), as[ed25519.PrivateKey](key("ed25519"))))
+	return worldOf(must(sign.NewSoftwareSigner(as[*ecdsa.PrivateKey](key("person")))), &notary{LogSigner: log})
 }
 
 // start runs a child and returns its lines, until it ends.
@@ -150,6 +151,7 @@ func (h *heard) check(t *testing.T, l *Log) {
 }
 
 func TestKillMinus9(t *testing.T) {
+	t.Parallel()
 	w, keys := writeKeys(t)
 	dir, root := create(t, w)
 	seen, all := published{}, heard{logged: map[int64]string{}}
@@ -189,6 +191,7 @@ func TestKillMinus9(t *testing.T) {
 }
 
 func TestManyWritersTakeTurns(t *testing.T) {
+	t.Parallel()
 	w, keys := writeKeys(t)
 	dir, root := create(t, w)
 	all := heard{logged: map[int64]string{}}

@@ -98,6 +98,7 @@ func leavesOf(t *testing.T, l *Log) []tlog.Hash {
 // Every size up to 20, sizes around the width of a tile, and one with several tiles; every index and, against the largest,
 // every pair.
 func TestProofsAgreeWithRFC6962(t *testing.T) {
+	t.Parallel()
 	sizes := []int64{}
 	for n := int64(1); n <= 20; n++ {
 		sizes = append(sizes, n)
@@ -123,6 +124,7 @@ func TestProofsAgreeWithRFC6962(t *testing.T) {
 }
 
 func TestProofsRefuse(t *testing.T) {
+	t.Parallel()
 	w, logs := provable(t, 1, 2, 5, 300)
 	l := logs[3]
 	for _, i := range []int64{0, 1, 4, 255, 256, 299} {

@@ -64,7 +64,7 @@ func (d *folder) readFile(name string, max int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // only read
+	defer func() { _ = f.Close() }() // it was only read
 	if info, err = f.Stat(); err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (d *folder) list(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // only read
+	defer func() { _ = f.Close() }() // it was only read
 	dir, ok := f.(fs.ReadDirFile)
 	if !ok {
 		return nil, fmt.Errorf("%q: %w: not a folder", name, record.ErrMalformed)

@@ -208,7 +208,7 @@ func (w *writer) tidy() error {
 	if err != nil {
 		return err
 	}
-	if newest := sizes[len(sizes)-1]; newest > w.log.Size() {
+	if newest := slices.Max(append(sizes, 0)); newest > w.log.Size() {
 		return refuse("%q is of size %d, and %q holds one of size %d: an older copy was put in place of the log", layout.Checkpoint, w.log.Size(), layout.CheckpointsDir, newest)
 	}
 	if err := w.follow(); err != nil {

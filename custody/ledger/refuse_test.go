@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,13 +50,15 @@ func remove(t testing.TB, dir, name string) {
 	}
 }
 
-// What somebody did to the folder, and what an append says of it. Nothing is signed in any of these.
-func TestAppendRefusesAFolderThatContradictsItself(t *testing.T) {
-	w := sharedWorld()
-	for name, c := range map[string]struct {
-		want error
-		harm func(t *testing.T, dir string)
-	}{
+// harm is what somebody did to a log of three entries, and what the next append says of it.
+type harm struct {
+	want error
+	do   func(t *testing.T, dir string)
+}
+
+// oldCopies put back what an older copy of the folder had; old-heads are its heads.
+func oldCopies() map[string]harm {
+	return map[string]harm{
 		"checkpoint and heads put back to older ones": {ErrRefused, func(t *testing.T, dir string) {
 			overwrite(t, dir, layout.Checkpoint, read(t, dir, "checkpoints/2"))
 			overwrite(t, dir, layout.Heads, read(t, dir, "old-heads"))
@@ -73,6 +76,11 @@ func TestAppendRefusesAFolderThatContradictsItself(t *testing.T) {
 			remove(t, dir, layout.StatementFile(2))
 			remove(t, dir, layout.PersonalFile(2))
 		}},
+	}
+}
+
+func damages(w *world) map[string]harm {
+	return map[string]harm{
 		"checkpoint lost": {ErrRefused, func(t *testing.T, dir string) { remove(t, dir, layout.Checkpoint) }},
 		"its copy lost":   {ErrRefused, func(t *testing.T, dir string) { remove(t, dir, "checkpoints/3") }},
 		"its copy altered": {ErrRefused, func(t *testing.T, dir string) {
@@ -106,14 +114,22 @@ func TestAppendRefusesAFolderThatContradictsItself(t *testing.T) {
 			overwrite(t, dir, layout.Pending, must(encodePending(read(t, dir, "checkpoints/2"))))
 		}},
 		"pending torn": {ErrRefused, func(t *testing.T, dir string) { overwrite(t, dir, layout.Pending, []byte("{")) }},
-	} {
+	}
+}
+
+// Nothing is signed in any of these.
+func TestAppendRefusesAFolderThatContradictsItself(t *testing.T) {
+	w := sharedWorld()
+	cases := damages(w)
+	maps.Copy(cases, oldCopies())
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			dir, root := create(t, w)
 			w.append(t, root, "1")
 			b := read(t, dir, layout.Heads)
 			w.append(t, root, "2")
 			overwrite(t, dir, "old-heads", b)
-			c.harm(t, dir)
+			c.do(t, dir)
 			signed := len(w.log.notes)
 			logged, err := Append(context.Background(), root, w.log, w.next("1"))
 			if !errors.Is(err, c.want) || errors.Is(err, ErrUnsettled) || logged != nil {
