@@ -151,6 +151,9 @@ func findPersonal(v jsontext.Value, path string, depth int, found map[string]Dig
 	case '{':
 		var p Personal
 		if json.Unmarshal(v, &p, json.RejectUnknownMembers(true)) == nil && !p.Commitment.IsZero() {
+			if p.Commitment.alg != SHA256 {
+				return fmt.Errorf("%w: the commitment at %.100q is not one of %s", ErrMalformed, path, SHA256)
+			}
 			found[path] = p.Commitment
 			return nil
 		}

@@ -141,6 +141,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"impossible id":         {`20261123T081500Z-1a2b3c4d`, `20261323T081500Z-1a2b3c4d`, ErrMalformed},
 		"control character":     {`"exhibit":"7/a"`, `"exhibit":"7\n"`, ErrMalformed},
 		"right-to-left":         {`"exhibit":"7/a"`, "\"exhibit\":\"7\u202ea\"", ErrMalformed},
+		"commitment":            {`{"personal":"sha256:`, `{"personal":"blake3:`, ErrMalformed},
 		"later log state":       {`"anchors":[]`, `"anchors":["sha256:` + strings.Repeat("0", 64) + `"]`, ErrNewer},
 		"number without before": {`"number":2`, `"number":1`, ErrMalformed},
 		"time":                  {`08:15:00.000Z"}`, `08:15:00Z"}`, ErrMalformed},

@@ -99,6 +99,9 @@ func Decode(payload []byte) (Predicate, error) {
 	if err := p.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Type(), err)
 	}
+	if err := findPersonal(s.Predicate, "", 0, map[string]Digest{}); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Type(), err)
+	}
 	if !slices.EqualFunc(s.Subject, subjectsOf(p, s.Predicate), equalSubjects) {
 		return nil, fmt.Errorf("%s: %w: the subjects are not those of the predicate", p.Type(), ErrMalformed)
 	}
