@@ -18,7 +18,7 @@ const (
 	adviceNewer   = "verify with a newer version of exhibit"
 	adviceLink    = "do not open it; fetch the file itself from another copy of this folder"
 	adviceLog     = "do not append to this log; fetch the log from another copy of the case and compare"
-	adviceAppend  = "run any command that appends to the case, or `exhibit log show`, on the station that keeps this log"
+	adviceAppend  = "run any command that appends to the case, such as `exhibit custody seize`, on the station that keeps this log"
 )
 
 // fromError turns an error about a file into a finding. What is missing, unreadable or newer leaves open whether the
