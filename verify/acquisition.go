@@ -198,11 +198,7 @@ func (f *folder) statementAlone(name string) {
 func (f *folder) files(ctx context.Context) error {
 	id := f.acquired.Acquisition.ID
 	if name := f.c.folderName(f.dir); name != "" && name != id {
-		severity := Note
-		if f.in != nil {
-			severity = Mismatch
-		}
-		f.image.add(Finding{Severity: severity, File: f.dir, Field: "acquisition.id", Expected: id, Found: name, Text: "the folder is not called as the record says"})
+		f.image.add(f.otherName(name, id))
 	}
 	known := map[string]bool{layout.Statement: true, layout.Personal: true, layout.Proof: true, layout.Genesis: true}
 	for _, file := range f.acquired.Acquisition.Files {
@@ -224,6 +220,17 @@ func (f *folder) files(ctx context.Context) error {
 	err = c.check(ctx)
 	f.image.merge(&c.line)
 	return err
+}
+
+// otherName is the finding about a folder that is not called as its record says. Whoever asks about one acquisition, or a
+// case, must not be told that another one, which was put in its place, holds.
+func (f *folder) otherName(name, id string) Finding {
+	out := mismatch(f.dir, "acquisition.id", id, name, "the folder is not called as the record says: another acquisition lies in its place")
+	if f.in == nil && !record.ValidAcquisitionID(name) {
+		out.Severity, out.Text = Missing, "the folder is not called as the record says"
+		out.Advice = "if " + id + " is the acquisition that you mean, give the folder that name and verify it again"
+	}
+	return out
 }
 
 // facts are what the record says, for the report.

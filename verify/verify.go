@@ -147,8 +147,8 @@ func (c *checker) enter(dir string) error {
 // detect says what the folder is, by what lies in it.
 func (c *checker) detect() Kind {
 	switch {
-	case c.fsys.exists(layout.CaseFile), c.fsys.exists(layout.LogsDir):
-		return KindCase
+	case c.fsys.exists(layout.CaseFile), c.fsys.exists(layout.LogsDir), c.fsys.exists(layout.ExhibitsDir):
+		return KindCase // also when a sealed folder's files were put in the place of case.json and the logs
 	case strings.HasSuffix(c.policy.FolderName, layout.PartialSuffix):
 		return KindPartial
 	case c.looksSealed("."):

@@ -1,0 +1,66 @@
+package verify
+
+import (
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// Whoever asks about a case, or about one acquisition, is not told that something else, sound in itself and trusted, that
+// was put in its place holds.
+func TestSomethingElseInItsPlace(t *testing.T) {
+	f := soundCase(t)
+	whole := f.build()
+	dir := f.sealed[0].dir
+	id := path.Base(dir)
+	for name, tt := range map[string]struct {
+		folder string
+		below  string // the rest of the case goes there; empty: it is gone
+		kind   Kind
+		code   int
+	}{
+		"the folder itself":                         {id, "", KindAcquisition, ExitVerified},
+		"its files, of a folder without a name":     {"", "", KindAcquisition, ExitVerified},
+		"in the place of another acquisition":       {"20200101T000000Z-00000000", "", KindAcquisition, ExitMismatch},
+		"in the place of a case":                    {"case-2026-001", "", KindAcquisition, ExitUnknown},
+		"in the place of case.json and the logs":    {"case-2026-001", layout.ExhibitsDir, KindCase, ExitMismatch},
+		"the same, the case called after a record":  {id, layout.ExhibitsDir, KindCase, ExitMismatch},
+		"in the place of a case that is moved away": {"case-2026-001", "old", KindAcquisition, ExitUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := fileSet{}
+			for n, b := range whole {
+				if below, ok := strings.CutPrefix(n, dir+"/"); ok {
+					files[below] = b
+				}
+				if tt.below != "" && strings.HasPrefix(n, layout.ExhibitsDir) {
+					files[tt.below+strings.TrimPrefix(n, layout.ExhibitsDir)] = []byte("changed")
+				}
+			}
+			p := f.policy()
+			p.FolderName = tt.folder
+			if r := check(t, files.fs(""), "", p, tt.code); r.Kind != tt.kind {
+				t.Errorf("kind %q, want %q", r.Kind, tt.kind)
+			}
+		})
+	}
+}
+
+// The log of another case, however trusted, does not make its exhibits this case's.
+func TestTwoTrustedCasesInOneFolder(t *testing.T) {
+	f, other := soundCase(t), exampleCase(t, 10, 20, 0)
+	files := f.build()
+	for name, b := range other.build() {
+		if name != layout.CaseFile {
+			files[name] = b
+		}
+	}
+	p := f.policy()
+	p.Trust = append(p.Trust, other.policy().Trust...)
+	r := check(t, files.fs(""), "", p, ExitUnknown)
+	if s := show(r); !strings.Contains(s, "a second log lies here") {
+		t.Errorf("nothing about a second log:\n%s", s)
+	}
+}
