@@ -160,7 +160,7 @@ func (s *stations) script(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(exec.Command("cp", "-a", from+"/.", ts.MkAbs(".")).Run())
 	c, err := custody.Open(ts.MkAbs("case"))
 	ts.Check(err)
-	defer c.Close() //nolint:errcheck // opened for reading
+	defer c.Close()
 	ts.Setenv("LOG", "case/logs/"+c.Genesis().Origin)
 	ts.Setenv("FINGERPRINT", c.Fingerprint().String())
 	for name, pattern := range map[string]string{"ACQ": "case/exhibits/7/*", "SPLIT": "case/exhibits/8%2Fb/*"} {
