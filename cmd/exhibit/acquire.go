@@ -247,7 +247,7 @@ func runResume(ctx context.Context, u *ui, args []string, o *acquireOptions) err
 		return err
 	}
 	defer root.Close() //nolint:errcheck // everything written is synced already
-	if err := resumable(root, id); err != nil {
+	if err := resumable(root, number, id); err != nil {
 		return err
 	}
 	keys, err := unlock(c.Genesis(), o.key, record.TypeAcquired, &o.pass)
@@ -259,7 +259,7 @@ func runResume(ctx context.Context, u *ui, args []string, o *acquireOptions) err
 
 // resumable requires, before a passphrase is asked for, a finished record in the folder, or a statement: what a sealing
 // that was interrupted at its last step leaves.
-func resumable(root *durable.Root, id string) error {
+func resumable(root *durable.Root, exhibit, id string) error {
 	if _, err := root.Lstat(id); err == nil {
 		return fmt.Errorf("acquisition %s is sealed already: there is nothing to resume", id)
 	}
@@ -268,13 +268,31 @@ func resumable(root *durable.Root, id string) error {
 		return err
 	}
 	if _, err = partial.Lstat(layout.Statement); errors.Is(err, fs.ErrNotExist) {
-		_, err = acquire.ReadUnsigned(partial)
+		_, err = readUnsigned(partial, exhibit, id)
 	}
 	err = errors.Join(err, partial.Close())
 	if errors.Is(err, acquire.ErrUnfinished) {
 		return withHints(err, "this version resumes only signing: acquire the medium again; the .partial folder stays as it is")
 	}
 	return err
+}
+
+// readUnsigned requires the finished record to be that of the folder it lies in. A folder that was moved to another exhibit
+// would be logged under the one it names, and never found there.
+func readUnsigned(partial *durable.Root, exhibit, id string) (acquire.Unsigned, error) {
+	un, err := acquire.ReadUnsigned(partial)
+	if err != nil {
+		return acquire.Unsigned{}, err
+	}
+	if un.Exhibit != exhibit || un.Acquisition.ID != id {
+		dir, err := layout.ExhibitDir(un.Exhibit)
+		if err != nil {
+			return acquire.Unsigned{}, err
+		}
+		return acquire.Unsigned{}, misused(fmt.Errorf("the record in this folder is that of acquisition %s of exhibit %q", un.Acquisition.ID, un.Exhibit),
+			fmt.Sprintf("the folder was moved or renamed: put it back as %s/%s%s in the case, then resume it there", dir, un.Acquisition.ID, layout.PartialSuffix))
+	}
+	return un, nil
 }
 
 // signAndSeal is the second half of every acquisition: log the record unless the log has it, then seal the folder.
@@ -306,7 +324,7 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, root *durable.Root
 func logAndSeal(ctx context.Context, c *custody.Case, root *durable.Root, exhibit, id string, keys *unlocked) (acquireDocument, error) {
 	logged, found, err := c.FindAcquisition(exhibit, id)
 	if err == nil && !found {
-		if err = logUnsigned(ctx, c, root, id, keys); err == nil {
+		if err = logUnsigned(ctx, c, root, exhibit, id, keys); err == nil {
 			logged, found, err = c.FindAcquisition(exhibit, id)
 		}
 	}
@@ -324,12 +342,12 @@ func logAndSeal(ctx context.Context, c *custody.Case, root *durable.Root, exhibi
 }
 
 // logUnsigned signs the finished record in the .partial folder and logs it.
-func logUnsigned(ctx context.Context, c *custody.Case, root *durable.Root, id string, keys *unlocked) error {
+func logUnsigned(ctx context.Context, c *custody.Case, root *durable.Root, exhibit, id string, keys *unlocked) error {
 	partial, err := root.Sub(id + layout.PartialSuffix)
 	if err != nil {
 		return err
 	}
-	un, err := acquire.ReadUnsigned(partial)
+	un, err := readUnsigned(partial, exhibit, id)
 	if err := errors.Join(err, partial.Close()); err != nil {
 		return err
 	}
