@@ -301,7 +301,12 @@ func TestAcquisitionIsLoggedOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			again := *e.Event.(*record.Acquired)
+			a, ok := e.Event.(*record.Acquired)
+			if !ok {
+				t.Error("not an acquisition")
+				return
+			}
+			again := *a
 			got, err := c.Append(ctx, &again, e.Openings, c.station, c.log, testClock)
 			if err != nil || got.Index != first.Index || got.Leaf != first.Leaf || len(got.Proof) == 0 {
 				t.Errorf("appended again: index %d, %v; want the entry %d that was left", got.Index, err, first.Index)

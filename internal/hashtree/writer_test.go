@@ -119,9 +119,10 @@ func TestFinishRefuses(t *testing.T) {
 	} {
 		var s memory
 		w := NewWriter(&s)
-		failed := false
 		for _, group := range c.put {
-			failed = w.Put(group, Value{byte(group)}) != nil || failed
+			if err := w.Put(group, Value{byte(group)}); err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: Put(%d) = %v, want an error with %q", name, group, err, c.want)
+			}
 		}
 		root, err := w.Finish(c.size)
 		if err == nil || !strings.Contains(err.Error(), c.want) || root != (Value{}) {

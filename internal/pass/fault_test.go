@@ -106,7 +106,7 @@ func TestFirstErrorWins(t *testing.T) {
 	r.fail(errors.New("a later error"))
 	stop()
 	r.wait()
-	if got := r.firstError(); got != errFault {
+	if got := r.firstError(); !errors.Is(got, errFault) {
 		t.Errorf("got %v, want %v", got, errFault)
 	}
 }

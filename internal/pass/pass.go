@@ -177,10 +177,10 @@ func (r *run) firstError() error {
 		return nil
 	}
 	cause := context.Cause(r.ctx)
-	if f, ok := cause.(failure); ok {
+	if f, ok := errors.AsType[failure](cause); ok {
 		return f.error
 	}
-	if cause != stopped {
+	if !errors.Is(cause, stopped) {
 		return fmt.Errorf("pass was stopped: %w: %w", stopped, cause)
 	}
 	return fmt.Errorf("pass was stopped: %w", stopped)
@@ -196,7 +196,7 @@ func (r *run) read(src io.Reader) (Result, error) {
 			return Result{}, nil // firstError knows why
 		}
 		n, err := fill(src, b.data)
-		if eof = err == io.EOF; err != nil && !eof {
+		if eof = err == io.EOF; err != nil && !eof { //nolint:errorlint // an error that wraps io.EOF is not the end
 			return Result{}, fmt.Errorf("read at offset %d: %w", size+int64(n), err)
 		}
 		if n == 0 {
