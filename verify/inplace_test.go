@@ -64,3 +64,23 @@ func TestTwoTrustedCasesInOneFolder(t *testing.T) {
 		t.Errorf("nothing about a second log:\n%s", s)
 	}
 }
+
+// A name in a hostile folder passes neither for words of the report nor for a command.
+func TestHostileNamesInSentences(t *testing.T) {
+	for name, want := range map[string]string{
+		"exhibits/8%2Fb/x.001": "exhibits/8%2Fb/x.001: text",
+		"x: sound":             `"x: sound": text`,
+		"logs/" + strings.Repeat(" ", 4) + "VERIFIED": `"logs/\x20\x20\x20\x20VERIFIED": text`,
+		strings.Repeat("y", 200) + " VERIFIED":        `"` + strings.Repeat("y", 150) + `": text`,
+		"\x1b[2J":                                     `"\x1b[2J": text`,
+	} {
+		if got := (Finding{Severity: Missing, File: name, Text: "text"}).String(); got != want {
+			t.Errorf("of %q: %s, want %s", name, got, want)
+		}
+	}
+	for name, want := range map[string]string{"exhibits/7/" + idA + ".partial": idA + ".partial", "; touch x; .partial": "FOLDER", "$(x).partial": "FOLDER", "": "FOLDER"} {
+		if got := adviceResume(name); !strings.HasSuffix(got, "--resume "+want) {
+			t.Errorf("advice for %q: %s", name, got)
+		}
+	}
+}

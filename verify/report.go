@@ -4,6 +4,7 @@ import (
 	"encoding/json/jsontext"
 	"encoding/json/v2"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -101,7 +102,7 @@ func (f Finding) String() string {
 		b.WriteString("note: ")
 	}
 	if f.File != "" && f.File != "." {
-		b.WriteString(f.File + ": ")
+		b.WriteString(plainName(f.File) + ": ")
 	}
 	b.WriteString(f.Text)
 	if f.Field != "" && f.Field != "fingerprint" {
@@ -121,6 +122,17 @@ func (f Finding) String() string {
 		b.WriteString(". What to do: " + f.Advice)
 	}
 	return b.String()
+}
+
+var plainForm = regexp.MustCompile(`^[A-Za-z0-9_.%/-]+$`)
+
+// plainName is a file's name for people. One that no case has is quoted and cut, so that it passes neither for the words of
+// the report nor, with enough spaces in it, for a line of its own.
+func plainName(name string) string {
+	if plainForm.MatchString(name) {
+		return name
+	}
+	return strings.ReplaceAll(fmt.Sprintf("%.150q", name), "  ", `\x20\x20`)
 }
 
 // Line is one of the seven lines of a report.

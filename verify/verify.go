@@ -268,11 +268,13 @@ func (c *checker) done(n int64) {
 	}
 }
 
+// adviceResume is a command that somebody will paste, so it quotes only a name that acquire gives.
 func adviceResume(name string) string {
-	if name == "" {
+	name = path.Base(name)
+	if !record.ValidAcquisitionID(strings.TrimSuffix(name, layout.PartialSuffix)) {
 		name = "FOLDER"
 	}
-	return "finish it with: exhibit acquire --resume " + path.Base(name)
+	return "finish it with: exhibit acquire --resume " + name
 }
 
 func sortedKeys(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }
