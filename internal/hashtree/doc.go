@@ -5,7 +5,8 @@
 // medium, equal to what b3sum prints, and says later which group was altered. A medium of at most [GroupSize] bytes, the
 // empty one included, is its own root: its only value is [Root].
 //
-// Start with [Sum] and [NewWriter] to make a tree file while reading a medium, and with [Open] to use one.
+// Start with [Sum] and [NewWriter] to make a tree file while reading a medium, and with [Open] to use one. Where only the
+// root of a stream is wanted, a [Hasher] gives it.
 //
 // The promise: [Open] returns a [File] only if header, length and list fit together exactly and the list yields the root
 // in the header, and a File hands out a value only if it belongs to the list that was checked. That root and length are
