@@ -22,16 +22,21 @@ func main() {
 // run executes one command line and returns its exit code. SIGINT, SIGTERM and SIGHUP cancel its context once; a
 // second one ends the process as the system does by default.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	// Under nohup the hang-up is ignored, and an acquisition must outlive the terminal it was started from.
-	if !signal.Ignored(syscall.SIGHUP) {
-		signals = append(signals, syscall.SIGHUP)
-	}
-	ctx, stop := signal.NotifyContext(ctx, signals...)
+	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	u := newUI(stdin, stdout, stderr)
 	root := newRootCommand(u)
 	root.SetArgs(args)
 	return u.finish(root.ExecuteContext(ctx))
+}
+
+// stopSignals are what a person stops a command with.
+func stopSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	// Under nohup the hang-up is ignored, and an acquisition must outlive the terminal it was started from.
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }

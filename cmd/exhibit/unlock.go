@@ -3,11 +3,15 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"reflect"
 	"slices"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -90,11 +94,11 @@ func askTerminal(prompt string) ([]byte, error) {
 		return nil, withHints(errors.New("a passphrase is needed and there is no terminal to ask at"),
 			"give it with --passphrase-file FILE or --passphrase-fd N")
 	}
-	if _, err := fmt.Fprintf(tty, "%s: ", prompt); err != nil {
-		return nil, errors.Join(err, tty.Close())
-	}
-	line, err := term.ReadPassword(int(tty.Fd()))
+	line, err := readSecret(tty, prompt)
 	_, nlErr := fmt.Fprintln(tty)
+	if errors.Is(err, context.Canceled) {
+		return nil, err // the reading still has the terminal
+	}
 	if err := errors.Join(err, nlErr, tty.Close()); err != nil {
 		return nil, fmt.Errorf("read the passphrase: %w", err)
 	}
@@ -102,6 +106,45 @@ func askTerminal(prompt string) ([]byte, error) {
 		return nil, sign.ErrPassphraseEmpty
 	}
 	return line, nil
+}
+
+// readSecret reads a line without echo. The first signal ends it, for nobody is left to type, and gives the terminal back
+// as it was.
+func readSecret(tty *os.File, prompt string) ([]byte, error) {
+	fd := int(tty.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, stopSignals()...)
+	defer signal.Stop(stop)
+	type answer struct {
+		line []byte
+		err  error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		line, err := term.ReadPassword(fd)
+		done <- answer{line, err}
+	}()
+	// The prompt waits until the echo is off: what is typed after it is never shown, and a signal after it is not followed
+	// by ReadPassword switching the echo off. A terminal that had none does not change, so the wait is short.
+	for range 100 {
+		if now, err := term.GetState(fd); err != nil || !reflect.DeepEqual(now, before) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := fmt.Fprintf(tty, "%s: ", prompt); err != nil {
+		return nil, errors.Join(err, term.Restore(fd, before))
+	}
+	select {
+	case a := <-done:
+		return a.line, a.err
+	case <-stop:
+		return nil, errors.Join(fmt.Errorf("asking for the passphrase: %w", context.Canceled), term.Restore(fd, before))
+	}
 }
 
 // unlocked are the two keys an append needs, both tried before anything is done.
