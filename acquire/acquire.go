@@ -9,8 +9,7 @@
 // chose otherwise, read again from there and compared. Whatever goes wrong on the way, a bad place of the medium, a full
 // disk, a kill, an image that reads back differently, leaves a folder that is called .partial and cannot be sealed.
 // Every digest of the record is computed from the bytes as the medium gave them. Nothing that exists is overwritten, and
-// nothing is written to the medium. Memory does not grow with the medium, but for an image in segments by 32 bytes for
-// each MiB of a segment.
+// nothing is written to the medium. Memory does not grow with the medium.
 //
 // The shapes are normative in docs/format.md. Acquisition works on Linux only.
 package acquire

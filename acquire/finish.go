@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"io"
 	"slices"
 	"strings"
 
@@ -83,18 +84,13 @@ func digestFile(ctx context.Context, root *durable.Root, name, role string) (rec
 		return record.File{}, err
 	}
 	defer src.Close() //nolint:errcheck // opened for reading only
-	sum := sha256.New()
-	tree := hashtree.NewWriter(&memoryList{})
-	res, err := pass.Run(ctx, src, pass.Options{Tree: tree, Linear: []hash.Hash{sum}})
+	sum, tree := sha256.New(), new(hashtree.Hasher)
+	res, err := pass.Run(ctx, src, pass.Options{Linear: []hash.Hash{sum}, Sinks: []io.Writer{tree}})
 	if err != nil {
 		return record.File{}, fmt.Errorf("digests of %q: %w", name, err)
 	}
-	root3, err := tree.Finish(res.SizeBytes)
-	if err != nil {
-		return record.File{}, err
-	}
 	return record.File{Name: name, Role: role, SizeBytes: res.SizeBytes, Digests: []record.Digest{
-		record.BLAKE3Digest(root3), record.SHA256Digest([32]byte(sum.Sum(nil))),
+		record.BLAKE3Digest(tree.Root()), record.SHA256Digest([32]byte(sum.Sum(nil))),
 	}}, nil
 }
 

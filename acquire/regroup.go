@@ -1,11 +1,6 @@
 package acquire
 
-import (
-	"errors"
-	"io"
-
-	"github.com/exhibit-forensics/exhibit/internal/hashtree"
-)
+import "github.com/exhibit-forensics/exhibit/internal/hashtree"
 
 // regroup takes the bytes of the image in order and compares them by the groups of the media stream, wherever one
 // segment ends and the next begins.
@@ -54,30 +49,4 @@ func (g *regroup) put(block []byte) error {
 		return g.c.Put(group, hashtree.Root(block))
 	}
 	return g.c.Put(group, hashtree.Sum(block, group))
-}
-
-// memoryList is the tree of one file in memory: 32 bytes for each MiB.
-type memoryList struct{ b []byte }
-
-// WriteAt implements io.WriterAt.
-func (m *memoryList) WriteAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, errors.New("write before the beginning")
-	}
-	if grow := off + int64(len(p)) - int64(len(m.b)); grow > 0 {
-		m.b = append(m.b, make([]byte, grow)...)
-	}
-	return copy(m.b[off:], p), nil
-}
-
-// ReadAt implements io.ReaderAt.
-func (m *memoryList) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= int64(len(m.b)) {
-		return 0, io.EOF
-	}
-	n := copy(p, m.b[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
 }

@@ -156,23 +156,17 @@ func (c *rereading) whole(ctx context.Context, media hash.Hash) ([]record.File, 
 	return []record.File{imageFile(s, c.root, media)}, nil
 }
 
-// segments compares the groups, which do not end where segments end, on one goroutine, beside the digests of each file.
+// segments compares the groups, which do not end where segments end, beside the digests of each file.
 func (c *rereading) segments(ctx context.Context, media hash.Hash) ([]record.File, error) {
 	groups := &regroup{c: c}
 	var files []record.File
 	for _, s := range c.dest.segments {
-		own := sha256.New()
-		list := &memoryList{}
-		tree := hashtree.NewWriter(list)
-		opts := pass.Options{Tree: tree, Linear: []hash.Hash{own, media}, Sinks: []io.Writer{groups}}
+		own, tree := sha256.New(), new(hashtree.Hasher)
+		opts := pass.Options{Linear: []hash.Hash{own, media}, Sinks: []io.Writer{groups, tree}}
 		if err := c.pass(ctx, s, opts); err != nil {
 			return nil, err
 		}
-		root, err := tree.Finish(s.SizeBytes)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, imageFile(s, root, own))
+		files = append(files, imageFile(s, tree.Root(), own))
 	}
 	return files, groups.end()
 }

@@ -24,8 +24,8 @@ type SealFiles struct {
 // signed what ReadUnsigned gave. Other writers of the folder are kept away by the caller.
 //
 // Each step is synced before the next, and a Seal that was killed is repeated with the same files; only proof and openings
-// may be others by then, and take the place of what was left. A folder that is sealed already is success if its statement is this one (durable.ErrDiffers if not). ErrUnfinished refuses a folder
-// without a record.
+// may be others by then, and take the place of what was left. A folder that is sealed already is success if its statement
+// is this one (durable.ErrDiffers if not). ErrUnfinished refuses a folder without a record.
 func Seal(exhibitDir *durable.Root, id string, files SealFiles) error {
 	if !record.ValidAcquisitionID(id) {
 		return fmt.Errorf("%w: acquisition id %.60q", ErrOptions, id)
