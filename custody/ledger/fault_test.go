@@ -325,3 +325,73 @@ func TestLeftoversThatDoNotFitAreSetAside(t *testing.T) {
 	}
 	noStrangers(t, l, dir)
 }
+
+// A pending checkpoint is not published over statements that are gone or are others, and stays.
+func TestPendingNeedsWhatItSigned(t *testing.T) {
+	w := sharedWorld()
+	for name, do := range map[string]func(t *testing.T, dir string){
+		"a statement gone": func(t *testing.T, dir string) { remove(t, dir, layout.StatementFile(3)) },
+		"another statement": func(t *testing.T, dir string) {
+			overwrite(t, dir, layout.StatementFile(3), read(t, dir, layout.StatementFile(2)))
+		},
+		"a bundle gone":   func(t *testing.T, dir string) { remove(t, dir, "tile/entries/000.p/4") },
+		"a tile gone":     func(t *testing.T, dir string) { remove(t, dir, "tile/0/000.p/4") },
+		"another history": nil, // see fork
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, root := create(t, w)
+			if do == nil {
+				w.fork(t, dir, root)
+			} else {
+				w.append(t, root, "1", "2")
+				w.killAt(t, dir, durable.OpCreate, "checkpoints/4", "2")
+				do(t, dir)
+			}
+			pending, signed := read(t, dir, layout.Pending), len(w.log.notes)
+			if _, err := Recover(context.Background(), root, w.log); !errors.Is(err, ErrRefused) {
+				t.Errorf("recover: %v, want %v", err, ErrRefused)
+			}
+			if string(read(t, dir, layout.Pending)) != string(pending) || len(w.log.notes) != signed {
+				t.Error("pending was changed, or something was signed")
+			}
+			if l := w.open(t, dir); l.Size() != 3 {
+				t.Errorf("the log has %d entries, want 3", l.Size())
+			}
+		})
+	}
+}
+
+// fork leaves a log of three entries with a pending checkpoint of four, which was signed in a copy taken at two: complete,
+// but for the third entry.
+func (w *world) fork(t *testing.T, dir string, root *durable.Root) {
+	t.Helper()
+	w.append(t, root, "1")
+	copied := memoryDir(t)
+	mustDo(t, os.CopyFS(copied, os.DirFS(dir)))
+	w.append(t, root, "2")
+	w.killAt(t, copied, durable.OpCreate, "checkpoints/4", "3", "4")
+	for _, name := range []string{layout.Pending, layout.StatementFile(3), layout.PersonalFile(3), "tile/0/000.p/4", "tile/entries/000.p/4"} {
+		overwrite(t, dir, name, read(t, copied, name))
+	}
+}
+
+// Openings that lie where a statement without any is written would be taken for its own.
+func TestStaleOpeningsAreSetAside(t *testing.T) {
+	w := sharedWorld()
+	dir, root := create(t, w)
+	overwrite(t, dir, layout.PersonalFile(2), []byte("stale"))
+	_, err := Append(context.Background(), root, w.log, func(h Head) ([]Item, error) {
+		items, err := w.next("1", "2")(h)
+		items[1].Openings = nil
+		return items, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.open(t, dir).Openings(2); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("openings of a statement without any: %v, want %v", err, fs.ErrNotExist)
+	}
+	if got := read(t, dir, "statement/000000/.torn-2.personal.json-1"); string(got) != "stale" {
+		t.Errorf("what was set aside is %q", got)
+	}
+}

@@ -113,6 +113,14 @@ func damages(w *world) map[string]harm {
 		"an older checkpoint pending": {ErrRefused, func(t *testing.T, dir string) {
 			overwrite(t, dir, layout.Pending, must(encodePending(read(t, dir, "checkpoints/2"))))
 		}},
+		"a statement signed once more, heads gone": {record.ErrMalformed, func(t *testing.T, dir string) {
+			e := must(sign.ParseEnvelope(read(t, dir, layout.StatementFile(2))))
+			overwrite(t, dir, layout.StatementFile(2), must(sign.Seal(w.person, e.Payload)))
+			remove(t, dir, layout.Heads)
+			if _, err := w.open(t, dir).Statement(2); !errors.Is(err, record.ErrMalformed) {
+				t.Errorf("reading it: %v, want %v", err, record.ErrMalformed)
+			}
+		}},
 		"pending torn": {ErrRefused, func(t *testing.T, dir string) { overwrite(t, dir, layout.Pending, []byte("{")) }},
 	}
 }
