@@ -203,7 +203,18 @@ func digests(b []byte) []record.Digest {
 }
 
 // growing is a hashtree.Storage in memory.
-type growing struct{ memory }
+type growing struct{ b []byte }
+
+func (g *growing) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(g.b).ReadAt(p, off)
+}
+
+func (g *growing) WriteAt(p []byte, off int64) (int, error) {
+	if end := int(off) + len(p); end > len(g.b) {
+		g.b = append(g.b, make([]byte, end-len(g.b))...)
+	}
+	return copy(g.b[off:], p), nil
+}
 
 // treeOf makes the tree file of data.
 func treeOf(data []byte) []byte {

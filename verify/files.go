@@ -177,7 +177,7 @@ func (c *files) openTree(ctx context.Context) (closeTree func() error, err error
 		c.treeBad = "the tree file has a wrong size"
 		return file.Close, nil
 	}
-	sha, b3 := sha256.New(), blake3.New(32, nil)
+	sha, b3 := sha256.New(), new(hashtree.Hasher)
 	if _, err := io.Copy(io.MultiWriter(sha, b3), readerOf(ctx, file)); err != nil {
 		if ctx.Err() != nil {
 			return nil, errors.Join(ctx.Err(), file.Close())
@@ -185,7 +185,7 @@ func (c *files) openTree(ctx context.Context) (closeTree func() error, err error
 		c.noTree(fromError(name, err))
 		return file.Close, nil
 	}
-	if !c.compareBoth(f, [32]byte(b3.Sum(nil)), [32]byte(sha.Sum(nil))) {
+	if !c.compareBoth(f, b3.Root(), [32]byte(sha.Sum(nil))) {
 		c.treeBad = "the tree file is damaged"
 	}
 	at, ok := file.(io.ReaderAt)

@@ -73,8 +73,13 @@ var newHash = map[record.Algorithm]func() hash.Hash{
 
 // readWhole reads the media stream once and compares every digest of it and of its files.
 func (c *files) readWhole(ctx context.Context, parts []part) error {
-	cmp := newComparator(c.tree, parts, 0, c.a.Medium.SizeBytes)
-	opts := pass.Options{Tree: cmp, Workers: c.workers, Progress: c.progress}
+	opts := pass.Options{Workers: c.workers, Progress: c.progress}
+	cmp, own := newComparator(c.tree, parts, 0, c.a.Medium.SizeBytes), new(hashtree.Hasher)
+	if c.tree != nil {
+		opts.Tree = cmp
+	} else {
+		opts.Sinks = []io.Writer{own}
+	}
 	var linear []record.Digest
 	for _, d := range c.a.Digests {
 		if alg := d.Digest.Algorithm(); alg != record.BLAKE3 {
@@ -84,7 +89,7 @@ func (c *files) readWhole(ctx context.Context, parts []part) error {
 	}
 	shas, b3s := newSplitter(parts, newFileSHA256), newSplitter(parts, newFileBLAKE3)
 	if len(parts) > 1 {
-		opts.Sinks = []io.Writer{shas, b3s}
+		opts.Sinks = append(opts.Sinks, shas, b3s)
 	}
 	size, err := c.run(ctx, parts, opts)
 	if err != nil || size < 0 {
@@ -95,10 +100,7 @@ func (c *files) readWhole(ctx context.Context, parts []part) error {
 			"the image gave another number of bytes than the record says"))
 		return nil
 	}
-	root, err := c.root(cmp)
-	if err != nil {
-		return err
-	}
+	root := c.root(cmp, own)
 	var sha record.Digest
 	for i, want := range linear {
 		got, err := record.NewDigest(want.Algorithm(), opts.Linear[i].Sum(nil))
@@ -142,22 +144,19 @@ func (c *files) compareParts(parts []part, b3s, shas *splitter) error {
 
 // root names the damaged ranges and returns the BLAKE3 of what was read. When every group has the value in the sound
 // tree of the recorded stream, the root is the recorded one; when one has not, it is some other, which is left as zero.
-func (c *files) root(cmp *comparator) (record.Digest, error) {
-	if c.tree != nil {
-		if c.reportDamage(cmp) {
-			return record.Digest{}, nil
-		}
-		if cmp.groups != hashtree.Groups(c.a.Medium.SizeBytes) {
-			c.line.add(Finding{Severity: Missing, File: c.dir, Text: fmt.Sprintf("only %d groups of the image were compared", cmp.groups)})
-			return record.Digest{}, nil
-		}
-		return record.BLAKE3Digest(c.tree.Root()), nil
+// Without a tree it is that of own.
+func (c *files) root(cmp *comparator, own *hashtree.Hasher) record.Digest {
+	if c.tree == nil {
+		return record.BLAKE3Digest(own.Root())
 	}
-	root, err := cmp.own.Finish(c.a.Medium.SizeBytes)
-	if err != nil {
-		return record.Digest{}, err
+	if c.reportDamage(cmp) {
+		return record.Digest{}
 	}
-	return record.BLAKE3Digest(root), nil
+	if cmp.groups != hashtree.Groups(c.a.Medium.SizeBytes) {
+		c.line.add(Finding{Severity: Missing, File: c.dir, Text: fmt.Sprintf("only %d groups of the image were compared", cmp.groups)})
+		return record.Digest{}
+	}
+	return record.BLAKE3Digest(c.tree.Root())
 }
 
 // compareMedia is compare for a digest of the media stream.
@@ -220,7 +219,7 @@ func (c *files) run(ctx context.Context, parts []part, opts pass.Options) (size 
 // that lie entirely in it.
 func (c *files) readPart(ctx context.Context, p part, parts []part) error {
 	length := min(p.size, p.SizeBytes)
-	sha, b3 := sha256.New(), newFileBLAKE3(length)
+	sha, b3 := sha256.New(), new(hashtree.Hasher)
 	opts := pass.Options{Linear: []hash.Hash{sha}, Sinks: []io.Writer{b3}, Workers: c.workers, Progress: c.progress}
 	var cmp *comparator
 	if c.tree != nil && p.start%hashtree.GroupSize == 0 {
@@ -237,11 +236,7 @@ func (c *files) readPart(ctx context.Context, p part, parts []part) error {
 	if size < p.SizeBytes {
 		return nil // the size is reported; the digests of what is left say nothing
 	}
-	sum, err := b3.sum()
-	if err != nil {
-		return err
-	}
-	if c.compareBoth(p.File, sum, [32]byte(sha.Sum(nil))) && p.size > p.SizeBytes {
+	if c.compareBoth(p.File, b3.Root(), [32]byte(sha.Sum(nil))) && p.size > p.SizeBytes {
 		c.line.add(Finding{Severity: Note, File: within(c.dir, p.Name),
 			Text: fmt.Sprintf("its first %d bytes are those of the record; what follows them is not evidence", p.SizeBytes)})
 	}
@@ -270,11 +265,10 @@ func (c *files) reportDamage(cmp *comparator) bool {
 	return len(ranges) > 0 || cmp.err != nil
 }
 
-// comparator takes the values of the groups from a pass. With a tree it keeps a bit for each that differs, without one
-// the list itself.
+// comparator compares the values of the groups with the tree as a pass computes them, and keeps a bit for each that
+// differs.
 type comparator struct {
 	tree  *hashtree.File
-	own   *hashtree.Writer
 	parts []part
 	size  int64 // of the medium
 	start int64 // what is read: a stretch of the medium
@@ -288,18 +282,11 @@ type comparator struct {
 
 func newComparator(tree *hashtree.File, parts []part, start, length int64) *comparator {
 	last := parts[len(parts)-1]
-	c := &comparator{tree: tree, parts: parts, size: last.start + last.SizeBytes, start: start, end: start + length}
-	if tree == nil {
-		c.own = hashtree.NewWriter(&memory{})
-	}
-	return c
+	return &comparator{tree: tree, parts: parts, size: last.start + last.SizeBytes, start: start, end: start + length}
 }
 
 // Put implements pass.Tree.
 func (c *comparator) Put(group int64, v hashtree.Value) error {
-	if c.tree == nil {
-		return c.own.Put(group, v)
-	}
 	from, to := group*hashtree.GroupSize, min((group+1)*hashtree.GroupSize, c.size)
 	// A group that is not wholly in the stretch cannot be compared; alone in the stretch it came as a root.
 	alone := c.end-c.start <= hashtree.GroupSize && c.start == 0 && c.size > hashtree.GroupSize
