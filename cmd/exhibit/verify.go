@@ -26,7 +26,12 @@ func newVerifyCommand(u *ui) *cobra.Command {
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&trust, "trust", "", "use this trust `FILE` in place of the station's own")
 		},
-		run: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), u, args[0], trust) },
+		run: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("trust") && trust == "" { // an empty variable in a script must not mean other trust than was meant
+				return withHints(errors.New("--trust names no file"), "name the trust file, or leave --trust out to use the station's own")
+			}
+			return runVerify(cmd.Context(), u, args[0], trust)
+		},
 	})
 }
 
