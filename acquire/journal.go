@@ -43,7 +43,7 @@ func ParseJournal(b []byte) (Journal, error) {
 	if !whole {
 		return fail(1, fmt.Errorf("%w: it has no end", record.ErrMalformed))
 	}
-	if err := record.DecodeJSON(first, &j); err != nil {
+	if err := record.DecodeTyped(first, journalType, &j); err != nil {
 		return fail(1, err)
 	}
 	if err := j.validate(); err != nil {
@@ -76,9 +76,6 @@ func ParseJournal(b []byte) (Journal, error) {
 }
 
 func (j *Journal) validate() error {
-	if j.Type != journalType {
-		return fmt.Errorf("type %.60q is %w", j.Type, record.ErrNewer)
-	}
 	if err := record.CheckExhibit(j.Exhibit); err != nil {
 		return err
 	}

@@ -39,11 +39,8 @@ func encodeUnsigned(u Unsigned) ([]byte, error) {
 
 func decodeUnsigned(b []byte) (Unsigned, error) {
 	var f unsignedFile
-	if err := record.DecodeJSON(b, &f); err != nil {
+	if err := record.DecodeTyped(b, unsignedType, &f); err != nil {
 		return Unsigned{}, err
-	}
-	if f.Type != unsignedType {
-		return Unsigned{}, fmt.Errorf("type %.60q is %w", f.Type, record.ErrNewer)
 	}
 	u := Unsigned{f.Exhibit, f.Acquisition, f.Circumstances, f.Openings}
 	if err := u.validate(); err != nil {

@@ -196,7 +196,7 @@ func (l *logCheck) readPending() {
 	}
 	var p pendingFile
 	if err == nil {
-		err = decodeTyped(b, &p, "exhibit-pending/v1")
+		err = record.DecodeTyped(b, "exhibit-pending/v1", &p)
 	}
 	if err == nil {
 		_, err = sign.OpenNote([]byte(p.Note), l.origin, l.gen.opened.LogKeys)

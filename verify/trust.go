@@ -61,30 +61,13 @@ func ParseTrust(b []byte) ([]TrustEntry, error) {
 		return nil, fmt.Errorf("trust file: %w: %d bytes, at most %d are allowed", record.ErrMalformed, len(b), layout.MaxTrust)
 	}
 	var f trustFile
-	if err := decodeTyped(b, &f, trustType); err != nil {
+	if err := record.DecodeTyped(b, trustType, &f); err != nil {
 		return nil, fmt.Errorf("trust file: %w", laterRole(b, err))
 	}
 	if err := validateTrust(f.Entries); err != nil {
 		return nil, fmt.Errorf("trust file: %w", err)
 	}
 	return f.Entries, nil
-}
-
-// decodeTyped reads canonical JSON whose member "type" must be want. Another version of that type wraps record.ErrNewer,
-// even when it has members that this program cannot know.
-func decodeTyped(b []byte, v any, want string) error {
-	err := record.DecodeJSON(b, v)
-	var t struct {
-		Type string `json:"type"`
-	}
-	if len(b) > record.MaxJSON || json.Unmarshal(b, &t) != nil || t.Type == want {
-		return err
-	}
-	family, _, _ := strings.Cut(want, "/")
-	if strings.HasPrefix(t.Type, family+"/") {
-		return fmt.Errorf("type %.60q is %w", t.Type, record.ErrNewer)
-	}
-	return fmt.Errorf("%w: type %.60q", record.ErrMalformed, t.Type)
 }
 
 // laterRole returns err, or that an entry has a role of a later version, which may explain its unknown members.

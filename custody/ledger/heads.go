@@ -32,7 +32,7 @@ type headsFile struct {
 
 func parseHeads(b []byte) (headsFile, error) {
 	var f headsFile
-	if err := decodeTyped(b, headsType, &f, &f.Type); err != nil {
+	if err := record.DecodeTyped(b, headsType, &f); err != nil {
 		return headsFile{}, fmt.Errorf("heads: %w", err)
 	}
 	if f.Size < 1 || f.Size > layout.MaxLogSize || f.Checkpoint.Algorithm() != record.SHA256 {

@@ -6,6 +6,7 @@ import (
 	"encoding/json/v2"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrMalformed is wrapped by every error about bytes that are not what docs/format.md says: damage, or another's file.
@@ -48,6 +49,22 @@ func DecodeJSON(b []byte, v any) error {
 			ErrMalformed, firstDifference(again, b))
 	}
 	return nil
+}
+
+// DecodeTyped is DecodeJSON for a file whose member "type", which v has too, must be want, as in "exhibit-openings/v1".
+// Another version of that type wraps ErrNewer, also when it has members that this program cannot know.
+func DecodeTyped(b []byte, want string, v any) error {
+	err := DecodeJSON(b, v)
+	var t struct {
+		Type string `json:"type"`
+	}
+	if len(b) > MaxJSON || json.Unmarshal(b, &t) != nil || t.Type == want {
+		return err
+	}
+	if family, _, _ := strings.Cut(want, "/"); strings.HasPrefix(t.Type, family+"/") {
+		return fmt.Errorf("type %.60q is %w", t.Type, ErrNewer)
+	}
+	return fmt.Errorf("%w: type %.60q", ErrMalformed, t.Type)
 }
 
 func firstDifference(a, b []byte) int {

@@ -90,11 +90,8 @@ func (o Openings) Encode() ([]byte, error) { return EncodeJSON(openingsFile{o, o
 // DecodeOpenings reads a file of openings. Use Check before showing any value.
 func DecodeOpenings(b []byte) (Openings, error) {
 	var f openingsFile
-	if err := DecodeJSON(b, &f); err != nil {
+	if err := DecodeTyped(b, openingsType, &f); err != nil {
 		return nil, fmt.Errorf("openings: %w", err)
-	}
-	if f.Type != openingsType {
-		return nil, fmt.Errorf("openings: type %.60q is %w", f.Type, ErrNewer)
 	}
 	for i, op := range f.Openings {
 		if len(op.Salt) != 32 || strings.Trim(op.Salt, "0123456789abcdef") != "" {

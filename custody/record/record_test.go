@@ -248,6 +248,25 @@ func TestOpenings(t *testing.T) {
 	}
 }
 
+func TestTypedFilesTellNewerFromDamaged(t *testing.T) {
+	for text, want := range map[string]error{
+		`{"openings":[],"type":"exhibit-openings/v1"}`:          nil,
+		`{"openings":[],"type":"exhibit-openings/v2"}`:          ErrNewer,
+		`{"more":1,"openings":[],"type":"exhibit-openings/v2"}`: ErrNewer,
+		`{"more":1,"openings":[],"type":"exhibit-openings/v1"}`: ErrMalformed,
+		`{"openings":[],"type":"exhibit-trust/v1"}`:             ErrMalformed,
+		`{"openings":[],"type":""}`:                             ErrMalformed,
+		`{"openings":[]}`:                                       ErrMalformed,
+		`{"openings":[],"type":"exhibit-openings/v2"`:           ErrMalformed,
+		`{"type":"exhibit-openings/v2","type":"x"}`:             ErrMalformed,
+	} {
+		_, err := DecodeOpenings([]byte(text))
+		if !errors.Is(err, want) || want == ErrMalformed && errors.Is(err, ErrNewer) {
+			t.Errorf("%s: %v, want %v", text, err, want)
+		}
+	}
+}
+
 func TestCommitmentVector(t *testing.T) {
 	op := Opening{Path: "/a", Salt: "000102030405060708090a0b0c0d0e0f", Value: "ä"}
 	got, err := op.commitment()
