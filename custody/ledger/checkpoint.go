@@ -6,10 +6,11 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Checkpoint is what a checkpoint's text says: the log of that name had that many entries and that root.
@@ -50,8 +51,9 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 	return c, nil
 }
 
-// openNote verifies both lines of a signed checkpoint and reads its text.
-func openNote(note []byte, origin string, keys []record.LogKey) (Checkpoint, error) {
+// OpenCheckpoint verifies both lines of a signed checkpoint with keys and reads its text, which must be one of the log
+// origin. Errors are those of sign.OpenNote and ParseCheckpoint.
+func OpenCheckpoint(note []byte, origin string, keys []record.LogKey) (Checkpoint, error) {
 	text, err := sign.OpenNote(note, origin, keys)
 	if err != nil {
 		return Checkpoint{}, err

@@ -10,10 +10,11 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // file is a file to be written, or only removed.
@@ -214,7 +215,7 @@ func (w *writer) sign(tree tlog.Tree) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign the checkpoint: %w", err)
 	}
-	got, err := openNote([]byte(note), w.genesis.Origin, w.genesis.LogKeys)
+	got, err := OpenCheckpoint([]byte(note), w.genesis.Origin, w.genesis.LogKeys)
 	if err != nil {
 		return nil, fmt.Errorf("sign the checkpoint: %w", err)
 	}

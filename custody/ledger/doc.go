@@ -2,8 +2,8 @@
 // two keys sign. The folder is described in docs/format.md, sections 2 and 9.
 //
 // To read, start with [Open], which verifies the newest checkpoint, then [Log.Statement] and [Log.EncodeProof];
-// [CheckProof] checks a proof that stands alone, and [Log.Audit] names every file of the folder that is wrong. To write,
-// start with [Create] and [Append]. Reading is pure over fs.FS and builds for js/wasm.
+// [OpenCheckpoint] and [CheckProof] check what stands alone. Whether the folder as a whole is sound is for package verify to
+// say. To write, start with [Create] and [Append]. Reading is pure over fs.FS and builds for js/wasm.
 //
 // The promises:
 //
@@ -22,8 +22,9 @@ package ledger
 import (
 	"errors"
 
-	"github.com/exhibit-forensics/exhibit/custody/record"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
 var (

@@ -27,7 +27,7 @@ func (p published) look(t testing.TB, w *world, dir string) {
 	t.Helper()
 	fsys := os.DirFS(dir)
 	take := func(name string, note []byte) {
-		c, err := openNote(note, w.opened.Origin, w.opened.LogKeys)
+		c, err := OpenCheckpoint(note, w.opened.Origin, w.opened.LogKeys)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -54,7 +54,7 @@ func (p published) look(t testing.TB, w *world, dir string) {
 	}
 	b, err := os.ReadFile(filepath.Join(dir, layout.Pending))
 	if err == nil {
-		take(layout.Pending, must(parsePending(b)))
+		take(layout.Pending, must(ParsePending(b)))
 	}
 	for size := range p {
 		if !slices.Contains(sizes, size) && err != nil {

@@ -10,10 +10,11 @@ import (
 	"strconv"
 	"sync"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Log is a log as one of its checkpoints describes it, whatever was appended since. It is safe for concurrent use.
@@ -76,7 +77,7 @@ func openAt(dir *folder, name, origin string, keys []record.LogKey) (*Log, error
 }
 
 func newLog(dir *folder, note []byte, origin string, keys []record.LogKey) (*Log, error) {
-	c, err := openNote(note, origin, keys)
+	c, err := OpenCheckpoint(note, origin, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -97,9 +98,6 @@ func (l *Log) Size() int64 { return l.tree.N }
 
 // Root is the root of the tree, as the checkpoint says it.
 func (l *Log) Root() tlog.Hash { return l.tree.Hash }
-
-// Origin is the log's name.
-func (l *Log) Origin() string { return l.origin }
 
 // Checkpoint returns the signed note.
 func (l *Log) Checkpoint() []byte { return slices.Clone(l.note) }
@@ -320,9 +318,7 @@ func (l *Log) EncodeProof(i int64) ([]byte, error) {
 	return Proof{Index: i, Hashes: hashes, Checkpoint: l.note}.Encode(), nil
 }
 
-// Checkpoints returns the sizes of all checkpoints in the folder, sorted. It reads their names only, see At.
-func (l *Log) Checkpoints() ([]int64, error) { return checkpointSizes(l.dir) }
-
+// checkpointSizes returns the sizes of all checkpoints in the folder, sorted. It reads their names only, see At.
 func checkpointSizes(dir *folder) ([]int64, error) {
 	names, err := dir.list(layout.CheckpointsDir)
 	if err != nil {

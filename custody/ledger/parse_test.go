@@ -7,9 +7,10 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // sharedSample is a small log, as files.
@@ -93,13 +94,13 @@ func TestNewerFilesAreCalledNewer(t *testing.T) {
 		b = bytes.Replace(b, []byte(`/v1"`), []byte(`/v2"`), 1)
 		return bytes.Replace(b, []byte("{"), []byte(`{"added":1,`), 1)
 	}
-	if _, err := parsePending(newer(s.pending)); !errors.Is(err, record.ErrNewer) {
+	if _, err := ParsePending(newer(s.pending)); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("pending: %v, want %v", err, record.ErrNewer)
 	}
 	if _, err := parseHeads(newer(s.heads)); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("heads: %v, want %v", err, record.ErrNewer)
 	}
-	if _, err := parsePending(s.heads); !errors.Is(err, record.ErrMalformed) {
+	if _, err := ParsePending(s.heads); !errors.Is(err, record.ErrMalformed) {
 		t.Errorf("heads read as pending: %v, want %v", err, record.ErrMalformed)
 	}
 }
@@ -135,7 +136,7 @@ func FuzzParseProof(f *testing.F) {
 func FuzzParsePending(f *testing.F) {
 	f.Add(sharedSample().pending)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		note, err := parsePending(b)
+		note, err := ParsePending(b)
 		if err != nil && note != nil {
 			t.Errorf("an error and a value: %q, %v", note, err)
 		}

@@ -19,8 +19,9 @@ func encodePending(note []byte) ([]byte, error) {
 	return record.EncodeJSON(pendingFile{Note: string(note), Type: pendingType})
 }
 
-// parsePending reads the file called pending and returns the note, which is not verified.
-func parsePending(b []byte) ([]byte, error) {
+// ParsePending reads the file called pending and returns the signed checkpoint in it, which is not verified. Another
+// version wraps record.ErrNewer, all else that is wrong record.ErrMalformed.
+func ParsePending(b []byte) ([]byte, error) {
 	if len(b) > layout.MaxPending {
 		return nil, fmt.Errorf("%w: %d bytes", record.ErrMalformed, len(b))
 	}

@@ -6,10 +6,11 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/exhibit-forensics/exhibit/custody/record"
-	"github.com/exhibit-forensics/exhibit/internal/layout"
 	"github.com/transparency-dev/formats/proof"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
 // proofVersion opens every C2SP tlog-proof, and is followed by its version.
@@ -85,7 +86,7 @@ func CheckProof(b, entry []byte, origin string, keys []record.LogKey) (index, si
 	if err != nil {
 		return 0, 0, nil, err
 	}
-	c, err := openNote(p.Checkpoint, origin, keys)
+	c, err := OpenCheckpoint(p.Checkpoint, origin, keys)
 	if err != nil {
 		return 0, 0, nil, fmt.Errorf("proof: %w", err)
 	}

@@ -9,8 +9,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/exhibit-forensics/exhibit/custody/record"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
 // RFC 6962, section 2.1, word for word and without any shortcut: independent of tiles and of package tlog.

@@ -11,10 +11,11 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // refuse says why the log is not continued.
@@ -33,7 +34,7 @@ func (w *writer) finishPending(leaf0 record.LeafHash) error {
 		return err
 	}
 	w.careful = true
-	note, err := parsePending(b)
+	note, err := ParsePending(b)
 	if err != nil {
 		return refuse("%q: %w", layout.Pending, err)
 	}

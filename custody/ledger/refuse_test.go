@@ -168,7 +168,7 @@ func TestPendingMeetsItsCheckpoint(t *testing.T) {
 			dir, root := create(t, w)
 			w.killAt(t, dir, durable.OpCreate, "checkpoints/2", "1")
 			pending := read(t, dir, layout.Pending)
-			note := must(parsePending(pending))
+			note := must(ParsePending(pending))
 			overwrite(t, dir, "checkpoints/2", c.bytes(note))
 			recovered, err := Recover(context.Background(), root, w.log)
 			if !errors.Is(err, c.want) {

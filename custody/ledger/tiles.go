@@ -8,9 +8,10 @@ import (
 	"regexp"
 	"strings"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Tiles are 2^8 wide, as C2SP tlog-tiles wants them. Level -1 holds the entries, numbered like level 0.
