@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/mod/sumdb/tlog"
-
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
 // signer is a key that a genesis admits.
@@ -68,7 +68,7 @@ func readGenesis(envelope []byte, trust []TrustEntry) (*genesis, error) {
 	if g.entry, err = e.Entry(by.key); err != nil {
 		return nil, content(err)
 	}
-	g.leaf = leafHash(g.entry)
+	g.leaf = ledger.LeafHash(g.entry)
 	g.trust, g.trusted = trusts(trust, g.leaf)
 	return g, nil
 }
@@ -80,9 +80,6 @@ func (g *genesis) holder(s signer) string {
 	}
 	return "unknown"
 }
-
-// leafHash is the RFC 6962 hash of an entry.
-func leafHash(entry []byte) record.LeafHash { return record.LeafHash(tlog.RecordHash(entry)) }
 
 // statement is a signed claim after every check that it can pass by itself.
 type statement struct {
@@ -111,7 +108,7 @@ func (g *genesis) readStatement(envelope []byte) (statement, error) {
 	if s.entry, err = e.Entry(by.key); err != nil {
 		return statement{}, content(err)
 	}
-	s.leaf = leafHash(s.entry)
+	s.leaf = ledger.LeafHash(s.entry)
 	p, err := record.Decode(e.Payload)
 	if errors.Is(err, record.ErrNewer) {
 		return s, err
@@ -145,7 +142,7 @@ func readUnsignedBy(envelope []byte) (*record.Acquired, error) {
 
 // checkOpenings reads a file of openings and holds it against the statement. None is no fault: it was erased or withheld.
 func (c *checker) checkOpenings(name string, payload []byte, l *line) record.Openings {
-	b, err := c.fsys.readFile(name, maxOpenings)
+	b, err := c.fsys.readFile(name, layout.MaxOpenings)
 	if isMissing(err) {
 		return nil
 	}

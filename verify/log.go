@@ -15,15 +15,12 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
-	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/custody/state"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
 // maxEntries bounds the logs this version checks: each entry costs a few file accesses and two signatures.
 const maxEntries = 10_000_000
-
-const maxOpenings = layout.MaxOpenings
 
 // acquiredRef is an acquisition that the log names.
 type acquiredRef struct {
@@ -107,10 +104,7 @@ func (l *logCheck) openCheckpoint(name string) (note []byte, cp ledger.Checkpoin
 	if note, err = l.c.fsys.readFile(name, layout.MaxCheckpoint); err != nil {
 		return nil, cp, err
 	}
-	text, err := sign.OpenNote(note, l.origin, l.gen.opened.LogKeys)
-	if err == nil {
-		cp, err = ledger.ParseCheckpoint(text)
-	}
+	cp, err = ledger.OpenCheckpoint(note, l.origin, l.gen.opened.LogKeys)
 	return note, cp, content(err)
 }
 
@@ -182,24 +176,18 @@ func (l *logCheck) listCheckpoints() (largest int64, err error) {
 	return largest, nil
 }
 
-// pendingFile is what docs/format.md says of `pending`.
-type pendingFile struct {
-	Note string `json:"note"`
-	Type string `json:"type"`
-}
-
 func (l *logCheck) readPending() {
 	name := l.path(layout.Pending)
 	b, err := l.c.fsys.readFile(name, layout.MaxPending)
 	if isMissing(err) {
 		return
 	}
-	var p pendingFile
+	var note []byte
 	if err == nil {
-		err = record.DecodeTyped(b, "exhibit-pending/v1", &p)
+		note, err = ledger.ParsePending(b)
 	}
 	if err == nil {
-		_, err = sign.OpenNote([]byte(p.Note), l.origin, l.gen.opened.LogKeys)
+		_, err = ledger.OpenCheckpoint(note, l.origin, l.gen.opened.LogKeys)
 		err = content(err)
 	}
 	if err != nil {
@@ -231,7 +219,7 @@ func (l *logCheck) entry(i int64, e loadedEntry) {
 		l.startTile(i)
 	}
 	entry, ok := l.agree(i, e)
-	leaf := leafHash(entry)
+	leaf := ledger.LeafHash(entry)
 	if at := int(i % tileWidth); !ok && at < len(l.diskHashes) {
 		leaf = record.LeafHash(l.diskHashes[at])
 	}
@@ -270,7 +258,7 @@ func (l *logCheck) agree(i int64, e loadedEntry) (entry []byte, ok bool) {
 	if e.entry == nil || bytes.Equal(e.entry, disk) {
 		return disk, disk != nil
 	}
-	if disk == nil || at >= len(l.diskHashes) || leafHash(disk) != record.LeafHash(l.diskHashes[at]) {
+	if disk == nil || at >= len(l.diskHashes) || ledger.LeafHash(disk) != record.LeafHash(l.diskHashes[at]) {
 		return e.entry, true // the tile or bundle is damaged, which its own comparison says
 	}
 	f := mismatch(l.path(layout.StatementFile(i)), "", record.LeafHash(l.diskHashes[at]).String(), e.leaf.String(),

@@ -80,13 +80,13 @@ var logTamperings = map[string]tampering{
 	"an append that waits to be published": {func(t *testing.T) (*forge, fileSet) {
 		f := soundCase(t)
 		files := f.build()
-		files[logFile(f, layout.Pending)] = must(record.EncodeJSON(pendingFile{string(f.checkpoints[3]), "exhibit-pending/v1"}))
+		files[logFile(f, layout.Pending)] = pendingFile(string(f.checkpoints[3]))
 		return f, files
 	}, ExitUnknown, 3, "waits to be published"},
 	"a damaged pending": {func(t *testing.T) (*forge, fileSet) {
 		f := soundCase(t)
 		files := f.build()
-		files[logFile(f, layout.Pending)] = must(record.EncodeJSON(pendingFile{"x", "exhibit-pending/v1"}))
+		files[logFile(f, layout.Pending)] = pendingFile("x")
 		return f, files
 	}, ExitMismatch, 3, "damaged or was changed"},
 	"a statement beyond the size": {func(t *testing.T) (*forge, fileSet) {
@@ -146,4 +146,8 @@ var logTamperings = map[string]tampering{
 		}
 		return f, files
 	}, ExitUnknown, 3, "the file is missing"},
+}
+
+func pendingFile(note string) []byte {
+	return must(record.EncodeJSON(map[string]string{"note": note, "type": "exhibit-pending/v1"}))
 }
