@@ -71,8 +71,8 @@ func TestHostileNamesInSentences(t *testing.T) {
 		"exhibits/8%2Fb/x.001": "exhibits/8%2Fb/x.001: text",
 		"x: sound":             `"x: sound": text`,
 		"logs/" + strings.Repeat(" ", 4) + "VERIFIED": `"logs/\x20\x20\x20\x20VERIFIED": text`,
-		strings.Repeat("y", 200) + " VERIFIED":        `"` + strings.Repeat("y", 150) + `": text`,
-		"\x1b[2J":                                     `"\x1b[2J": text`,
+		strings.Repeat("y", 200) + " VERIFIED":        `"` + strings.Repeat("y", 150) + `...": text`,
+		"\x1b[2J":                                     "\"\x1b[2J\": text",
 	} {
 		if got := (Finding{Severity: Missing, File: name, Text: "text"}).String(); got != want {
 			t.Errorf("of %q: %s, want %s", name, got, want)

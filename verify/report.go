@@ -124,6 +124,9 @@ func (f Finding) String() string {
 	return b.String()
 }
 
+// quoteName leaves control characters to who prints.
+var quoteName = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "  ", `\x20\x20`)
+
 var plainForm = regexp.MustCompile(`^[A-Za-z0-9_.%/-]+$`)
 
 // plainName is a file's name for people. One that no case has is quoted and cut, so that it passes neither for the words of
@@ -132,7 +135,10 @@ func plainName(name string) string {
 	if plainForm.MatchString(name) {
 		return name
 	}
-	return strings.ReplaceAll(fmt.Sprintf("%.150q", name), "  ", `\x20\x20`)
+	if len(name) > 150 {
+		name = strings.ToValidUTF8(name[:150], "") + "..."
+	}
+	return `"` + quoteName.Replace(name) + `"`
 }
 
 // Line is one of the seven lines of a report.
