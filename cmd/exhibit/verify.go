@@ -88,7 +88,7 @@ func printReport(u *ui, path string, r verify.Report) {
 		}
 	}
 	for _, n := range r.Notes {
-		u.linef("   note           %s", clean(n.String()))
+		u.linef("   %s", clean(n.String()))
 	}
 	u.linef("")
 	switch r.ExitCode() {
