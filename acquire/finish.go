@@ -7,7 +7,6 @@ import (
 	"hash"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -55,12 +54,11 @@ func (d *dest) finish(ctx context.Context, name string, images []record.File) ([
 		return nil, err
 	}
 	files := append(slices.Clone(images), tree)
-	summed := files
 	for _, s := range []struct {
 		name string
 		alg  record.Algorithm
 	}{{layout.SHA256Sums, record.SHA256}, {layout.B3Sums, record.BLAKE3}} {
-		b := sums(summed, s.alg)
+		b := record.Sums(files, s.alg)
 		if err := d.root.CreateEx(s.name, b); err != nil {
 			return nil, err
 		}
@@ -92,17 +90,4 @@ func digestFile(ctx context.Context, root *durable.Root, name, role string) (rec
 	return record.File{Name: name, Role: role, SizeBytes: res.SizeBytes, Digests: []record.Digest{
 		record.BLAKE3Digest(tree.Root()), record.SHA256Digest([32]byte(sum.Sum(nil))),
 	}}, nil
-}
-
-// sums is the file that sha256sum -c or b3sum -c takes.
-func sums(files []record.File, alg record.Algorithm) []byte {
-	var b strings.Builder
-	for _, f := range files {
-		for _, d := range f.Digests {
-			if d.Algorithm() == alg {
-				fmt.Fprintf(&b, "%s  %s\n", d.Hex(), f.Name)
-			}
-		}
-	}
-	return []byte(b.String())
 }

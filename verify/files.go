@@ -1,12 +1,12 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"lukechampine.com/blake3"
 
@@ -138,19 +138,9 @@ func (c *files) checkSums(f record.File) {
 			"the record names a file of sums that no tool looks for"))
 		return
 	}
-	var want strings.Builder
-	for _, g := range c.a.Files {
-		if g.Role != record.RoleImage && g.Role != record.RoleTree {
-			continue
-		}
-		for _, d := range g.Digests {
-			if d.Algorithm() == alg {
-				fmt.Fprintf(&want, "%s  %s\n", d.Hex(), g.Name)
-			}
-		}
-	}
-	if want.String() != string(b) {
-		c.line.add(mismatch(within(c.dir, f.Name), "", want.String(), clip(string(b)), "the lines are not those that follow from the record"))
+	want := record.Sums(c.a.Files, alg)
+	if !bytes.Equal(want, b) {
+		c.line.add(mismatch(within(c.dir, f.Name), "", string(want), clip(string(b)), "the lines are not those that follow from the record"))
 	}
 }
 

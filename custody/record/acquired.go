@@ -91,6 +91,22 @@ type File struct {
 	SizeBytes int64    `json:"sizeBytes"`
 }
 
+// Sums returns the text of SHA256SUMS or B3SUMS, by alg: what `sha256sum` or `b3sum` writes of the image and tree files.
+func Sums(files []File, alg Algorithm) []byte {
+	var b []byte
+	for _, f := range files {
+		if f.Role != RoleImage && f.Role != RoleTree {
+			continue
+		}
+		for _, d := range f.Digests {
+			if d.alg == alg {
+				b = fmt.Appendf(b, "%s  %s\n", d.hex, f.Name)
+			}
+		}
+	}
+	return b
+}
+
 // Options are the choices that shaped the acquisition.
 type Options struct {
 	ExtraDigests []Algorithm `json:"extraDigests"` // asked for beside BLAKE3 and SHA-256; sorted
