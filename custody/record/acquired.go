@@ -207,9 +207,9 @@ func (a *Acquisition) Validate() error {
 	if len(a.Destinations) == 0 || len(a.Destinations) > 2 {
 		return fmt.Errorf("%w: %d destinations", ErrMalformed, len(a.Destinations))
 	}
-	for field, s := range map[string]string{"tool name": a.Tool.Name, "tool version": a.Tool.Version,
-		"host os": a.Host.OS, "host architecture": a.Host.Architecture} {
-		if err := checkLine(field, s); err != nil {
+	for _, l := range []struct{ field, text string }{{"tool name", a.Tool.Name}, {"tool version", a.Tool.Version},
+		{"host os", a.Host.OS}, {"host architecture", a.Host.Architecture}} {
+		if err := checkLine(l.field, l.text); err != nil {
 			return err
 		}
 	}
@@ -321,9 +321,11 @@ func (f *File) validate() error {
 }
 
 func (a *Acquisition) checkMedium() error {
-	for field, n := range map[string]int64{"medium size": a.Medium.SizeBytes, "segment size": a.Options.SegmentBytes,
-		"processors": a.Host.Processors} {
-		if err := checkCount(field, n); err != nil {
+	for _, c := range []struct {
+		field string
+		n     int64
+	}{{"medium size", a.Medium.SizeBytes}, {"segment size", a.Options.SegmentBytes}, {"processors", a.Host.Processors}} {
+		if err := checkCount(c.field, c.n); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,7 @@ var EventTypes = []Type{TypeSeized, TypeAcquired}
 type Predicate interface {
 	// Type names the predicate.
 	Type() Type
-	// Validate reports the first thing wrong with the values, wrapping ErrMalformed.
+	// Validate reports the first thing wrong with the values, wrapping ErrMalformed or ErrNewer.
 	Validate() error
 	// subjects are what the statement is about, or nil: then it is about the predicate's own bytes.
 	subjects() []subject
@@ -79,8 +79,8 @@ func Encode(p Predicate) ([]byte, error) {
 	})
 }
 
-// Decode reads a statement's bytes. An unknown predicate type or version of Exhibit wraps ErrNewer; all else that
-// is wrong wraps ErrMalformed. The subjects are required to be those the predicate implies.
+// Decode reads a statement's bytes. A predicate type, version or word that this program does not know wraps ErrNewer; all
+// else that is wrong wraps ErrMalformed. The subjects are required to be those the predicate implies.
 func Decode(payload []byte) (Predicate, error) {
 	var s statement
 	if err := DecodeJSON(payload, &s); err != nil {
