@@ -1,9 +1,9 @@
 // Package state says what the logged events tell of each exhibit, and where they leave a gap or contradict each other.
 //
 // Start with [Book]: give it every event of one log, in the log's order, then ask for the [Report] of each exhibit.
-// [Check] does both for a list. The promise: only a complete chain is [Report.Sound]: the first event is the seizure, the
-// numbers run 1, 2, 3 without hole or double, and each event names the leaf of the one before. The zero Report, and a
-// chain of no events, are not sound. The package is pure; that the events are the log's is for the caller to know.
+// The promise: only a complete chain is [Report.Sound]: the first event is the seizure, the numbers run 1, 2, 3 without
+// hole or double, and each event names the leaf of the one before. The zero Report, and a chain of no events, are not
+// sound. The package is pure; that the events are the log's is for the caller to know.
 package state
 
 import (
@@ -27,9 +27,7 @@ type LoggedEvent struct {
 type Report struct {
 	Exhibit        string
 	Events         int64
-	First, Last    int64 // indices in the log; meaningless without events
-	Seals          []string
-	Acquisitions   []string // identifiers, in the log's order
+	Seals          []string // of the last seizure
 	Gaps           []string
 	Contradictions []string
 	// Notes are worth a look and change no outcome, as a clock that went back: a time proves nothing by itself.
@@ -56,7 +54,7 @@ func (b *Book) Add(e LoggedEvent) {
 	exhibit := e.Event.Header().Exhibit
 	c := b.chains[exhibit]
 	if c == nil {
-		c = &chain{report: Report{Exhibit: exhibit, First: e.Index}, ids: map[string]bool{}}
+		c = &chain{report: Report{Exhibit: exhibit}, ids: map[string]bool{}}
 		b.chains[exhibit] = c
 	}
 	c.add(e)
@@ -71,22 +69,13 @@ func (b *Book) Reports() []Report {
 	return out
 }
 
-// Check is a Book filled with events, which stand in the log's order.
-func Check(events []LoggedEvent) []Report {
-	var b Book
-	for _, e := range events {
-		b.Add(e)
-	}
-	return b.Reports()
-}
-
 // chain is one exhibit's events so far.
 type chain struct {
 	report Report
 	number int64 // of the last event
 	leaf   record.LeafHash
-	at     time.Time // when the last event was signed, by its clock
-	ids    map[string]bool
+	at     time.Time       // when the last event was signed, by its clock
+	ids    map[string]bool // of the acquisitions
 }
 
 func (c *chain) add(e LoggedEvent) {
@@ -110,7 +99,6 @@ func (c *chain) add(e LoggedEvent) {
 		}
 	}
 	c.report.Events++
-	c.report.Last = e.Index
 	c.number, c.leaf = h.Number, e.Leaf
 }
 
@@ -120,7 +108,6 @@ func (c *chain) acquired(index int64, id string) {
 		return
 	}
 	c.ids[id] = true
-	c.report.Acquisitions = append(c.report.Acquisitions, id)
 }
 
 // checkPlace compares number and previous leaf with the event before. After a break it goes on from what is there, so
