@@ -263,20 +263,6 @@ func (s *Store) read(name, base string) ([]byte, error) {
 	return b, nil
 }
 
-// Find returns the key with that id; none is fs.ErrNotExist.
-func (s *Store) Find(keyID string) (Info, error) {
-	infos, err := s.List()
-	if err != nil {
-		return Info{}, err
-	}
-	for _, info := range infos {
-		if info.KeyID == keyID {
-			return info, nil
-		}
-	}
-	return Info{}, fmt.Errorf("key with the id %.64q: %w", keyID, fs.ErrNotExist)
-}
-
 // Unlock decrypts the key of a person or a station; a log key is ErrKind, a wrong passphrase ErrPassphrase.
 func (s *Store) Unlock(name string, passphrase []byte) (Signer, error) {
 	info, err := s.Info(name)
