@@ -261,7 +261,7 @@ func TestTypedFilesTellNewerFromDamaged(t *testing.T) {
 		`{"type":"exhibit-openings/v2","type":"x"}`:             ErrMalformed,
 	} {
 		_, err := DecodeOpenings([]byte(text))
-		if !errors.Is(err, want) || want == ErrMalformed && errors.Is(err, ErrNewer) {
+		if !errors.Is(err, want) || errors.Is(want, ErrMalformed) && errors.Is(err, ErrNewer) {
 			t.Errorf("%s: %v, want %v", text, err, want)
 		}
 	}
