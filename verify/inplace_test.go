@@ -84,3 +84,19 @@ func TestHostileNamesInSentences(t *testing.T) {
 		}
 	}
 }
+
+// A log that is said to be long, and lies in a few files, does not keep a verifier busy for an hour.
+func TestLongLogThatIsNotThere(t *testing.T) {
+	f := soundCase(t)
+	files := f.build()
+	for range 20_000 {
+		f.leaves = append(f.leaves, f.leaves[0])
+	}
+	f.publish()
+	note := f.checkpoints[f.newest()]
+	files[logFile(f, layout.Checkpoint)], files[logFile(f, layout.CheckpointFile(f.newest()))] = note, note
+	r := check(t, files.fs(""), "", f.policy(), ExitUnknown)
+	if s := show(r); !strings.Contains(s, "were not checked") {
+		t.Errorf("all of it was looked at:\n%s", s)
+	}
+}

@@ -22,6 +22,9 @@ import (
 // maxEntries bounds the logs this version checks: each entry costs a few file accesses and two signatures.
 const maxEntries = 10_000_000
 
+// maxUnreadable ends the check of a log that says it is long and is not there: it can be no more than unknown.
+const maxUnreadable = 10_000
+
 // acquiredRef is an acquisition that the log names.
 type acquiredRef struct {
 	exhibit, id string
@@ -49,6 +52,7 @@ type logCheck struct {
 	keys        map[string]bool // that signed
 	checkpoints int64
 	unreadable  int64 // statements that are missing or cannot be read
+	cut         bool  // too many of them: not every entry was looked at
 	beyond      int64 // files of an append that did not come to its end
 	pending     bool
 }
@@ -70,6 +74,9 @@ func (c *checker) checkLog(origin string) (*logCheck, error) {
 	}
 	if err := l.entries(); err != nil {
 		return nil, err
+	}
+	if l.cut {
+		return l, l.strangers()
 	}
 	l.tree.finish()
 	if l.tree.size%tileWidth != 0 {
@@ -208,6 +215,12 @@ func (l *logCheck) entries() error {
 		}
 		for i, e := range loaded {
 			l.entry(from+int64(i), e)
+		}
+		if l.unreadable > maxUnreadable {
+			l.log.add(Finding{Severity: Missing, File: l.path(layout.StatementDir), Text: fmt.Sprintf("%d statements are missing or cannot be read: entries from %d on were not checked", l.unreadable, l.tree.size),
+				Advice: adviceMissing})
+			l.cut = true
+			return nil
 		}
 	}
 	return nil
