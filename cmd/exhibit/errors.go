@@ -10,6 +10,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/acquire"
 	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -92,8 +93,10 @@ func exitCode(err error) int {
 		return codeMismatch
 	case errors.Is(err, context.Canceled):
 		return codeInterrupted
-	case errors.Is(err, record.ErrNewer):
+	case errors.Is(err, record.ErrNewer), errors.Is(err, ledger.ErrRefused) && errors.Is(err, fs.ErrNotExist):
 		return codeMissing
+	case errors.Is(err, ledger.ErrRefused):
+		return codeMismatch
 	}
 	return codeFailed
 }
@@ -123,7 +126,7 @@ func hintsFor(err error) []string {
 		return []string{"wait for the other process, then run the same command again"}
 	case errors.Is(err, record.ErrNewer):
 		return []string{"check it with a newer version of exhibit"}
-	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening):
+	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening), errors.Is(err, ledger.ErrRefused):
 		return []string{"see what is damaged with: exhibit verify CASE"}
 	case errors.Is(err, fs.ErrPermission):
 		return []string{"run the command as a user who may read the medium and write the case folder"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"exhibit": main}) }
@@ -106,6 +110,8 @@ func TestExitCode(t *testing.T) {
 		{nil, codeDone}, {errors.New("x"), codeFailed}, {context.Canceled, codeInterrupted},
 		{withHints(withCode(codeResumable, errors.New("x")), "h"), codeResumable},
 		{fmt.Errorf("w: %w", withCode(codeMismatch, context.Canceled)), codeMismatch},
+		{fmt.Errorf("%w: %w", ledger.ErrRefused, fs.ErrNotExist), codeMissing},
+		{fmt.Errorf("%w: %w", ledger.ErrRefused, record.ErrNewer), codeMissing},
 	} {
 		if got := exitCode(test.err); got != test.want {
 			t.Errorf("exitCode(%v) = %d, want %d", test.err, got, test.want)
