@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"hash"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -69,24 +70,14 @@ func runImageHash(ctx context.Context, u *ui, path string) error {
 	})
 }
 
-// hashMedia reads r once. The tree's values go to a temporary file: 32 MiB for each TiB.
-func hashMedia(ctx context.Context, r *image.Reader, p *progress) (digests []record.Digest, err error) {
-	f, err := os.CreateTemp("", "exhibit-tree-")
-	if err != nil {
+// hashMedia reads r once.
+func hashMedia(ctx context.Context, r *image.Reader, p *progress) ([]record.Digest, error) {
+	sum, tree := sha256.New(), new(hashtree.Hasher)
+	opts := pass.Options{Linear: []hash.Hash{sum}, Sinks: []io.Writer{tree}, Progress: p.Done}
+	if _, err := pass.Run(ctx, r, opts); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	tree := hashtree.NewWriter(f)
-	sum := sha256.New()
-	res, err := pass.Run(ctx, r, pass.Options{Tree: tree, Linear: []hash.Hash{sum}, Progress: p.Done})
-	if err != nil {
-		return nil, err
-	}
-	root, err := tree.Finish(res.SizeBytes)
-	if err != nil {
-		return nil, err
-	}
-	return []record.Digest{record.BLAKE3Digest(root), record.SHA256Digest([32]byte(sum.Sum(nil)))}, nil
+	return []record.Digest{record.BLAKE3Digest(tree.Root()), record.SHA256Digest([32]byte(sum.Sum(nil)))}, nil
 }
 
 // withImage opens the image that begins with the file path, inside its folder.
