@@ -4,7 +4,6 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 )
@@ -15,11 +14,6 @@ type versionDocument struct {
 	Go      string                     `json:"go"`
 	System  string                     `json:"system"`
 	Build   record.Fact[record.Digest] `json:"build"`
-}
-
-type manDocument struct {
-	Schema string `json:"schema"`
-	Folder string `json:"folder"`
 }
 
 func newVersionCommand(u *ui) *cobra.Command {
@@ -35,17 +29,4 @@ func newVersionCommand(u *ui) *cobra.Command {
 			}
 		})
 	}})
-}
-
-// newManCommand writes the manual pages, from the same definitions as the help.
-func newManCommand(u *ui) *cobra.Command {
-	return newCommand(command{use: "man DIR", short: "Write the manual pages into a folder that exists", args: cobra.ExactArgs(1),
-		run: func(cmd *cobra.Command, args []string) error {
-			cmd.Root().DisableAutoGenTag = true
-			header := &doc.GenManHeader{Title: "EXHIBIT", Section: "1", Source: "exhibit", Manual: "Exhibit"}
-			if err := doc.GenManTree(cmd.Root(), header, args[0]); err != nil {
-				return err
-			}
-			return u.result(manDocument{"exhibit-man/v1", args[0]}, func() { u.linef("Wrote the manual pages into %q.", args[0]) })
-		}})
 }
