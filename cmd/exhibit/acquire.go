@@ -209,7 +209,8 @@ func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acqui
 	return nil
 }
 
-// openedBy is the name in the genesis' openings, or empty.
+// openedBy is the name in the genesis' openings, or empty. A log that cannot be read is no reason not to image: the medium
+// may not be there tomorrow, and the record can be logged when the log is whole again.
 func openedBy(c *custody.Case) string {
 	name := ""
 	if e, err := c.Entry(0); err == nil {

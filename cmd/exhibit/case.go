@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -65,7 +64,7 @@ func newCaseCreateCommand(u *ui) *cobra.Command {
 			f.StringVar(&o.log, "log-key", "", "`NAME` of the log key (required)")
 			o.pass.register(f, true)
 		},
-		run: func(cmd *cobra.Command, args []string) error { return runCaseCreate(cmd.Context(), u, args[0], &o) },
+		run: func(_ *cobra.Command, args []string) error { return runCaseCreate(u, args[0], &o) },
 	})
 }
 
@@ -79,7 +78,7 @@ func (o *caseCreateOptions) validate() error {
 	return nil
 }
 
-func runCaseCreate(_ context.Context, u *ui, dir string, o *caseCreateOptions) error {
+func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}

@@ -12,8 +12,6 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 )
 
-const kindLog = "log"
-
 type keyDocument struct {
 	Schema      string `json:"schema"`
 	Name        string `json:"name"`
@@ -52,7 +50,7 @@ func newKeyCreateCommand(u *ui) *cobra.Command {
 }
 
 func runKeyCreate(u *ui, name, kind string, pass *passphraseFlags) error {
-	if kind != record.KindPerson && kind != record.KindStation && kind != kindLog {
+	if kind != record.KindPerson && kind != record.KindStation && kind != sign.KindLog {
 		return withHints(fmt.Errorf("kind %q is none of person, station, log", kind), "say which with --kind KIND")
 	}
 	store, err := openStore(true)

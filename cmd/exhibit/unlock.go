@@ -219,7 +219,7 @@ func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Ty
 		if i.Name == name {
 			return i, nil
 		}
-		if i.Kind != kindLog && g.MaySign(i.PublicKey.Base64(), t) {
+		if i.Kind != sign.KindLog && g.MaySign(i.PublicKey.Base64(), t) {
 			admitted = append(admitted, i)
 		}
 	}
@@ -237,7 +237,7 @@ func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Ty
 
 func chooseLogKey(infos []sign.Info, g *record.CaseOpened) (sign.Info, error) {
 	for _, i := range infos {
-		if i.Kind == kindLog && slices.Equal(i.LogKeys[:], g.LogKeys) {
+		if i.Kind == sign.KindLog && slices.Equal(i.LogKeys[:], g.LogKeys) {
 			return i, nil
 		}
 	}
