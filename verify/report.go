@@ -326,7 +326,7 @@ func (l *line) status() Status {
 	return Verified
 }
 
-// line renders it. all says that nothing counts as verified when nothing was found wrong but nothing was required.
+// render makes the Line of a report.
 func (l *line) render(number int, title, sentence string) Line {
 	out := Line{Number: number, Title: title, Status: l.status(), Checked: l.checked, Sentence: sentence, Findings: l.findings}
 	if l.dropped > 0 {

@@ -223,18 +223,23 @@ func untrusted(file, fingerprint string) Finding {
 
 // uncovered notes something that no record covers. It changes no outcome.
 func (c *checker) uncovered(name string) {
-	switch n := len(c.report.Notes); {
-	case n > maxFindings:
-		return
-	case n == maxFindings:
-		c.report.Notes = append(c.report.Notes, Finding{Text: "and more that no record covers, not shown"})
+	if len(c.report.Notes) > maxFindings {
 		return
 	}
 	text := "not covered by the record: nothing is known of it"
 	if info, err := c.fsys.Stat(name); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
 		text = fmt.Sprintf("%s, not covered by the record and not opened", kindOf(info.Mode()))
 	}
-	c.report.Notes = append(c.report.Notes, Finding{File: name, Text: text})
+	c.note(Finding{File: name, Text: text})
+}
+
+// note takes up to maxFindings notes, and then says that there are more.
+func (c *checker) note(f Finding) {
+	if n := len(c.report.Notes); n < maxFindings {
+		c.report.Notes = append(c.report.Notes, f)
+	} else if n == maxFindings {
+		c.report.Notes = append(c.report.Notes, Finding{Text: "and more that no record covers, not shown"})
+	}
 }
 
 // folderName is the name of an acquisition's folder, when it is known.
