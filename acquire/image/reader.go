@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"sort"
+
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 )
 
 // Reader reads an image, in order with Read or anywhere with ReadAt. ReadAt may be called from several goroutines.
@@ -59,8 +61,8 @@ func (r *Reader) add(fsys fs.FS, name string) error {
 	if err == nil && !ok {
 		err = errors.New("this file system cannot read at an offset")
 	}
-	if err == nil && info.Size() > maxImage-r.size {
-		err = fmt.Errorf("%w: more than %d bytes in all", ErrSegments, int64(maxImage))
+	if err == nil && info.Size() > hashtree.MaxSize-r.size {
+		err = fmt.Errorf("%w: more than %d bytes in all", ErrSegments, int64(hashtree.MaxSize))
 	}
 	if err != nil {
 		return errors.Join(plain(err), f.Close())
@@ -69,9 +71,6 @@ func (r *Reader) add(fsys fs.FS, name string) error {
 	r.size += info.Size()
 	return nil
 }
-
-// maxImage is the largest size a record can carry.
-const maxImage = 1<<53 - 1
 
 var errNotRegular = errors.New("not a regular file")
 
