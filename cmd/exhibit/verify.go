@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -93,9 +92,9 @@ func printReport(u *ui, path string, r verify.Report) {
 	u.linef("")
 	switch r.ExitCode() {
 	case codeDone:
-		u.linef("VERIFIED: %s holds in every required line.", fmt.Sprintf("%q", path))
+		u.linef("VERIFIED: %q holds in every required line.", path)
 	case codeMismatch:
-		u.linef("FAILED: %s does not match its record; see the lines above.", fmt.Sprintf("%q", path))
+		u.linef("FAILED: %q does not match its record; see the lines above.", path)
 	default:
 		u.linef("NOT VERIFIED: nothing contradicts, but something required is missing or unknown; see the lines above.")
 	}
