@@ -24,6 +24,7 @@ const (
 // A device with a file system is acquired, and what other people's tools say of device and image is the same: sha256sum
 // and b3sum of the bytes, fls of the names, debugfs of every file's content.
 func TestAcquireDevice(t *testing.T) {
+	t.Parallel()
 	testtool.NeedRoot(t)
 	testtool.Need(t, "losetup", "mkfs.ext4", "debugfs", "fls", "sha256sum", "b3sum", "diff")
 	station := filepath.Join(t.TempDir(), "station")
