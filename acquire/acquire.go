@@ -76,6 +76,9 @@ type Options struct {
 	Openings      record.Openings // of the commitments in Circumstances
 	Clock         record.Clock
 	Progress      Progress // nil: none
+	// Attest signs the finished record as it is written, with the key that will sign the statement; see Unsigned.Attested.
+	// Nil: it is not attested, and must not be signed by anyone but this process.
+	Attest func(message []byte) (signature []byte, err error)
 }
 
 // Progress is told how far the work is. Its methods are called from one goroutine, which waits for them.

@@ -32,16 +32,32 @@ func (r *run) finish(ctx context.Context) error {
 		r.acq.Files = files
 	}
 	r.acq.Ended = r.opts.Clock()
-	b, err := encodeUnsigned(Unsigned{r.opts.Exhibit, r.acq, r.opts.Circumstances, r.opts.Openings})
+	b, err := encodeUnsigned(r.unsigned(r.acq))
 	if err != nil {
 		return err
 	}
+	var signature []byte
+	if r.opts.Attest != nil {
+		if signature, err = r.opts.Attest(append([]byte(attestDomain), b...)); err != nil {
+			return fmt.Errorf("attest the finished record: %w", err)
+		}
+	}
 	for _, d := range r.dests {
+		// The signature first: a finished record is never without it.
+		if signature != nil {
+			if err := d.root.CreateEx(layout.UnsignedSignature, signature); err != nil {
+				return d.wrap(err)
+			}
+		}
 		if err := d.root.CreateEx(layout.Unsigned, b); err != nil {
 			return d.wrap(err)
 		}
 	}
 	return nil
+}
+
+func (r *run) unsigned(a record.Acquisition) Unsigned {
+	return Unsigned{Exhibit: r.opts.Exhibit, Acquisition: a, Circumstances: r.opts.Circumstances, Openings: r.opts.Openings}
 }
 
 // finish returns every file that the record binds.

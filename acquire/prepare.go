@@ -224,7 +224,7 @@ func (r *run) rehearse(segments []image.Segment) error {
 	if r.opts.Reread {
 		a.Reread = record.Reread{Kind: record.RereadDirect, Matches: true}
 	}
-	if _, err := encodeUnsigned(Unsigned{r.opts.Exhibit, a, r.opts.Circumstances, r.opts.Openings}); err != nil {
+	if _, err := encodeUnsigned(r.unsigned(a)); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	return nil

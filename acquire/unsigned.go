@@ -18,6 +18,18 @@ type Unsigned struct {
 	Acquisition   record.Acquisition
 	Circumstances record.Circumstances
 	Openings      record.Openings
+
+	file, signature []byte // as they were read
+}
+
+// attestDomain opens what Options.Attest signs, so that the signature fits nothing else.
+const attestDomain = "exhibit-unsigned-v1\n"
+
+// Attested returns what Options.Attest was asked to sign when the acquisition ended, and the signature that lies beside
+// it now, or nil. Whoever signs the record must check it first: without it, anyone who can write into the folder chooses
+// what is signed. Only ReadUnsigned fills it in.
+func (u *Unsigned) Attested() (message, signature []byte) {
+	return append([]byte(attestDomain), u.file...), u.signature
 }
 
 // unsignedFile is the shape of unsigned.json.
@@ -42,7 +54,7 @@ func decodeUnsigned(b []byte) (Unsigned, error) {
 	if err := record.DecodeTyped(b, unsignedType, &f); err != nil {
 		return Unsigned{}, err
 	}
-	u := Unsigned{f.Exhibit, f.Acquisition, f.Circumstances, f.Openings}
+	u := Unsigned{Exhibit: f.Exhibit, Acquisition: f.Acquisition, Circumstances: f.Circumstances, Openings: f.Openings}
 	if err := u.validate(); err != nil {
 		return Unsigned{}, err
 	}
@@ -104,6 +116,10 @@ func ReadUnsigned(root *durable.Root) (Unsigned, error) {
 		if err := checkFile(root, f); err != nil {
 			return Unsigned{}, err
 		}
+	}
+	u.file = b
+	if u.signature, err = root.ReadFile(layout.UnsignedSignature, layout.MaxSignature); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Unsigned{}, err
 	}
 	return u, nil
 }

@@ -35,6 +35,10 @@ var (
 
 // Case is an open case folder. Close it after use; its methods may be called from several goroutines.
 type Case struct {
+	// Recovered, if not nil, is told of each statement that an earlier, interrupted append had left and that an append has
+	// logged now: the person who appends should know of an entry that they did not write.
+	Recovered func(ledger.Logged)
+
 	root    *durable.Root
 	dir     string
 	genesis *record.CaseOpened
@@ -272,6 +276,11 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	})
 	if err := errors.Join(err, root.Close()); err != nil {
 		return nil, err
+	}
+	for _, l := range logged[:len(logged)-len(events)] {
+		if c.Recovered != nil {
+			c.Recovered(l)
+		}
 	}
 	return logged, nil
 }

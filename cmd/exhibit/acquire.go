@@ -82,7 +82,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	if err != nil {
 		return err
 	}
-	c, err := custody.Open(o.caseDir)
+	c, err := openToAppend(u, o.caseDir)
 	if err != nil {
 		return err
 	}
@@ -96,6 +96,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 		return err
 	}
 	defer m.Close() //nolint:errcheck // opened for reading only
+	warnUnseized(u, c, opts.Exhibit)
 	root, dir, err := c.ExhibitFolder(opts.Exhibit)
 	if err != nil {
 		return err
@@ -105,13 +106,25 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 		return err
 	}
 	p := newProgress(u)
-	opts.Progress = p
+	opts.Progress, opts.Attest = p, keys.signer.Sign
 	_, err = acquire.Acquire(ctx, m, []acquire.Destination{{Root: root, Dir: dir}}, opts)
 	p.end()
 	if err != nil {
 		return err
 	}
 	return signAndSeal(ctx, u, c, root, dir, opts.Exhibit, opts.ID, keys)
+}
+
+// warnUnseized says in time what a mistyped number, or a log that cannot be read, will lead to. It stops nothing: the
+// medium may not be there tomorrow.
+func warnUnseized(u *ui, c *custody.Case, exhibit string) {
+	seized, err := c.HasEvents(exhibit)
+	switch {
+	case err != nil:
+		u.notef("the log cannot be read (%s): the image is made, its record waits until the log is mended", clean(err.Error()))
+	case !seized:
+		u.notef("exhibit %s was never seized in this case: is the number right? The acquisition is logged, and verify shows a gap", clean(exhibit))
+	}
 }
 
 // parse turns the flags into options, before anything is opened.
@@ -234,7 +247,7 @@ func runResume(ctx context.Context, u *ui, args []string, o *acquireOptions) err
 		return withHints(fmt.Errorf("%q is no acquisition folder", o.resume), "name the folder that ends in "+layout.PartialSuffix)
 	}
 	exhibitDir := filepath.Dir(dir)
-	c, err := custody.Open(filepath.Dir(filepath.Dir(exhibitDir)))
+	c, err := openToAppend(u, filepath.Dir(filepath.Dir(exhibitDir)))
 	if err != nil {
 		return err
 	}
@@ -351,6 +364,12 @@ func logUnsigned(ctx context.Context, c *custody.Case, root *durable.Root, exhib
 	un, err := readUnsigned(partial, exhibit, id)
 	if err := errors.Join(err, partial.Close()); err != nil {
 		return err
+	}
+	// Who can write into the folder must not choose what this station signs.
+	message, signature := un.Attested()
+	if err := keys.signer.PublicKey().Verify(message, signature); err != nil {
+		return withHints(withCode(codeMismatch, fmt.Errorf("the finished record is not the one that this key attested when the acquisition ended: %w", err)),
+			"use the key that the acquisition was begun with; if it was that one, the folder was changed: acquire the medium again")
 	}
 	event := &record.Acquired{Acquisition: un.Acquisition, Circumstances: un.Circumstances, Event: record.Header{Exhibit: un.Exhibit}}
 	_, err = c.Append(ctx, event, un.Openings, keys.signer, keys.log, now)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -155,6 +156,18 @@ func newCaseShowCommand(u *ui) *cobra.Command {
 			return showCase(u, c, "Case folder")
 		},
 	})
+}
+
+// openToAppend opens a case and says of entries that an append logs beside its own.
+func openToAppend(u *ui, dir string) (*custody.Case, error) {
+	c, err := custody.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	c.Recovered = func(l ledger.Logged) {
+		u.notef("entry %d was left by an interrupted append and is logged now; look at it with: exhibit log show --case %q", l.Index, dir)
+	}
+	return c, nil
 }
 
 func showCase(u *ui, c *custody.Case, verb string) error {

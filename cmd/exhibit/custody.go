@@ -80,7 +80,7 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 	if err != nil {
 		return err
 	}
-	c, err := custody.Open(o.caseDir)
+	c, err := openToAppend(u, o.caseDir)
 	if err != nil {
 		return err
 	}

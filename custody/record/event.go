@@ -71,8 +71,11 @@ type Seizure struct {
 	SeizedAt    Time           `json:"seizedAt"`
 }
 
-// MaxSeals bounds the seals of one event.
-const MaxSeals = 100
+// MaxSeals bounds the seals of one event, maxSeal the text of one.
+const (
+	MaxSeals = 100
+	maxSeal  = 200
+)
 
 // Type implements Predicate.
 func (s *Seized) Type() Type { return TypeSeized }
@@ -93,6 +96,9 @@ func (s *Seized) Validate() error {
 	for i, seal := range s.Seizure.Seals {
 		if err := checkLine(fmt.Sprintf("seals[%d]", i), seal); err != nil {
 			return err
+		}
+		if len(seal) > maxSeal {
+			return fmt.Errorf("%w: seals[%d] is longer than %d bytes", ErrMalformed, i, maxSeal)
 		}
 	}
 	return s.Seizure.SeizedAt.Validate()

@@ -36,6 +36,8 @@ const (
 	Genesis    = "genesis.dsse.json"
 	// Unsigned holds the finished record until it is signed and logged; a sealed folder has none.
 	Unsigned = "unsigned.json"
+	// UnsignedSignature is the station's signature over the finished record, so that nobody else's is signed later.
+	UnsignedSignature = "unsigned.sig"
 	// PartialSuffix ends the folder's name until it is sealed.
 	PartialSuffix = ".partial"
 )
@@ -56,6 +58,7 @@ const (
 const (
 	MaxEnvelope   = 4 << 20 // a DSSE envelope, which is JSON: record.MaxJSON
 	MaxOpenings   = 4 << 20
+	MaxSignature  = 1 << 10
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
 	MaxProof      = 64 << 10
