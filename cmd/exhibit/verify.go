@@ -90,6 +90,12 @@ func printReport(u *ui, path string, r verify.Report) {
 		u.linef("   %s", clean(n.String()))
 	}
 	u.linef("")
+	for _, c := range r.Cases {
+		u.linef("Case %s, %s", clean(c.Number), clean(c.Agency))
+	}
+	for _, a := range r.Acquisitions {
+		u.linef("Exhibit %s, acquisition %s, %s", clean(a.Exhibit), clean(a.ID), size(a.SizeBytes))
+	}
 	switch r.ExitCode() {
 	case codeDone:
 		u.linef("VERIFIED: %q holds in every required line.", path)
