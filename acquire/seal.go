@@ -19,7 +19,7 @@ type SealFiles struct {
 	Genesis   []byte
 }
 
-// Seal puts the signed files into the .partial folder of a finished acquisition, removes unsigned.json, and takes
+// Seal puts the signed files into the .partial folder of a finished acquisition, removes unsigned.json with its signature, and takes
 // ".partial" off the folder's name; exhibitDir is the exhibit's folder. It does not look into the files: the caller
 // signed what ReadUnsigned gave. Other writers of the folder are kept away by the caller.
 //

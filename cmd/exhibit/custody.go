@@ -122,9 +122,6 @@ func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings,
 		}
 	}
 	e := &record.Seized{Event: record.Header{Exhibit: number}, Seizure: record.Seizure{Seals: o.seals, SeizedAt: at}}
-	if e.Seizure.Seals == nil {
-		e.Seizure.Seals = []string{}
-	}
 	var open record.Openings
 	var err error
 	if e.Seizure.Description, err = open.Commit(rand.Reader, "/seizure/description", o.description); err != nil {

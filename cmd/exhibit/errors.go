@@ -123,7 +123,7 @@ func hintsFor(err error) []string {
 	case errors.Is(err, sign.ErrPassphrase):
 		return []string{"the passphrase is the one given to: exhibit key create", "give it with --passphrase-file FILE, or at the prompt"}
 	case errors.Is(err, durable.ErrLocked):
-		return []string{"wait for the other process, then run the same command again"}
+		return []string{"wait until the other process has ended"}
 	case errors.Is(err, record.ErrNewer):
 		return []string{"check it with a newer version of exhibit"}
 	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening), errors.Is(err, ledger.ErrRefused):
