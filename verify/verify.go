@@ -254,7 +254,7 @@ func (c *checker) workers() int {
 	if c.policy.Workers > 0 {
 		return c.policy.Workers
 	}
-	return min(runtime.GOMAXPROCS(0), maxWorkers)
+	return min(runtime.NumCPU(), maxWorkers)
 }
 
 func (c *checker) phase(name string, total int64) {

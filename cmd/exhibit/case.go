@@ -91,15 +91,7 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	if err != nil {
 		return err
 	}
-	passphrase, asked, err := o.pass.read(fmt.Sprintf("Passphrase of the person key %q", o.key))
-	if err != nil {
-		return err
-	}
-	signer, err := store.Unlock(o.key, passphrase)
-	if err != nil {
-		return err
-	}
-	logKey, err := unlockLog(store, o.log, passphrase, asked, &o.pass)
+	signer, logKey, err := unlockWithLog(store, person, o.log, &o.pass)
 	if err != nil {
 		return err
 	}

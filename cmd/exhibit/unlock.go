@@ -173,38 +173,63 @@ func unlock(g *record.CaseOpened, name string, t record.Type, p *passphraseFlags
 	if err != nil {
 		return nil, err
 	}
-	passphrase, asked, err := p.read(fmt.Sprintf("Passphrase of the %s key %q", info.Kind, info.Name))
-	if err != nil {
-		return nil, err
-	}
-	signer, err := store.Unlock(info.Name, passphrase)
-	if err != nil {
-		return nil, err
-	}
-	logSigner, err := unlockLog(store, logInfo.Name, passphrase, asked, p)
+	signer, logSigner, err := unlockWithLog(store, info, logInfo.Name, p)
 	if err != nil {
 		return nil, err
 	}
 	return &unlocked{info, signer, logSigner}, nil
 }
 
-// unlockLog tries the log key with its own passphrase file, else with the passphrase given already, else asks.
-func unlockLog(store *sign.Store, name string, passphrase []byte, asked bool, p *passphraseFlags) (sign.LogSigner, error) {
-	var err error
+// unlockWithLog asks for what it needs and opens a key and a log key. The log key is tried with its own passphrase file,
+// else with the passphrase of the key, else it is asked for.
+func unlockWithLog(store *sign.Store, info sign.Info, logName string, p *passphraseFlags) (sign.Signer, sign.LogSigner, error) {
+	passphrase, asked, err := p.read(fmt.Sprintf("Passphrase of the %s key %q", info.Kind, info.Name))
+	if err != nil {
+		return nil, nil, err
+	}
+	logPassphrase := passphrase
 	if p.logFile != "" {
-		if passphrase, err = passphraseFromFile(p.logFile); err != nil {
-			return nil, err
+		if logPassphrase, err = passphraseFromFile(p.logFile); err != nil {
+			return nil, nil, err
 		}
 	}
-	key, err := store.UnlockLog(name, passphrase)
-	if errors.Is(err, sign.ErrPassphrase) && asked && p.logFile == "" {
-		if passphrase, err = askTerminal(fmt.Sprintf("Passphrase of the log key %q", name)); err != nil {
-			return nil, err
+	signer, logSigner, err := unlockBoth(store, info.Name, passphrase, logName, logPassphrase)
+	if errors.Is(err, errLogKey) && errors.Is(err, sign.ErrPassphrase) && asked && p.logFile == "" {
+		if logPassphrase, err = askTerminal(fmt.Sprintf("Passphrase of the log key %q", logName)); err != nil {
+			return nil, nil, err
 		}
-		key, err = store.UnlockLog(name, passphrase)
+		logSigner, err = unlockLog(store, logName, logPassphrase)
 	}
 	if err != nil {
-		return nil, withHints(fmt.Errorf("the log key: %w", err), "give the log key's own passphrase with --log-passphrase-file FILE")
+		return nil, nil, err
+	}
+	return signer, logSigner, nil
+}
+
+// unlockBoth opens the two keys at the same time: decrypting is slow on purpose, and the work waits for it. On errLogKey
+// the signer is there all the same.
+func unlockBoth(store *sign.Store, name string, passphrase []byte, logName string, logPassphrase []byte) (sign.Signer, sign.LogSigner, error) {
+	var logSigner sign.LogSigner
+	logDone := make(chan error, 1)
+	go func() {
+		var err error
+		logSigner, err = unlockLog(store, logName, logPassphrase)
+		logDone <- err
+	}()
+	signer, err := store.Unlock(name, passphrase)
+	logErr := <-logDone
+	if err != nil {
+		return nil, nil, err
+	}
+	return signer, logSigner, logErr
+}
+
+var errLogKey = errors.New("the log key")
+
+func unlockLog(store *sign.Store, name string, passphrase []byte) (sign.LogSigner, error) {
+	key, err := store.UnlockLog(name, passphrase)
+	if err != nil {
+		return nil, withHints(fmt.Errorf("%w: %w", errLogKey, err), "give the log key's own passphrase with --log-passphrase-file FILE")
 	}
 	return key, nil
 }

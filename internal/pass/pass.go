@@ -104,7 +104,7 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%d workers: there can be 1 to %d", o.Workers, maxWorkers)
 	}
 	if o.Workers == 0 {
-		o.Workers = min(runtime.GOMAXPROCS(0), maxWorkers)
+		o.Workers = min(runtime.NumCPU(), maxWorkers)
 	}
 	if o.Buffers == 0 {
 		o.Buffers = defaultBuffers
