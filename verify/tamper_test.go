@@ -327,7 +327,7 @@ func addMD5(e *record.Acquired, data []byte) {
 
 func TestTampering(t *testing.T) {
 	t.Parallel()
-	for _, group := range []map[string]tampering{signerTamperings, eventTamperings, logTamperings, folderTamperings} {
+	for _, group := range []map[string]tampering{signerTamperings, eventTamperings, logTamperings, folderTamperings, twinTamperings} {
 		for name, tt := range group {
 			t.Run(name, func(t *testing.T) {
 				f, files := tt.make(t)

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"crypto/elliptic"
+	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -217,6 +220,40 @@ func inPayload(old, new string) func([]byte) []byte {
 	}
 }
 
+// twin turns an ECDSA signature (r, s) into (r, n-s), which openssl takes as well.
+func twin(sig []byte) []byte {
+	var v struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(sig, &v); err != nil {
+		return sig
+	}
+	v.S.Sub(elliptic.P256().Params().N, v.S)
+	out, err := asn1.Marshal(v)
+	if err != nil {
+		return sig
+	}
+	return out
+}
+
+func twinEnvelope(b []byte) []byte {
+	e, err := sign.ParseEnvelope(b)
+	if err != nil {
+		return b
+	}
+	return swap(base64.StdEncoding.EncodeToString(e.Signature), base64.StdEncoding.EncodeToString(twin(e.Signature)))(b)
+}
+
+// twinNote changes the first signature line of the checkpoint that ends a proof.
+func twinNote(b []byte) []byte {
+	lines := strings.SplitAfter(string(b), "\n")
+	text := lines[len(lines)-3]
+	text = strings.TrimSpace(text[strings.LastIndexByte(text, ' '):])
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return b
+	}
+	return swap(text, base64.StdEncoding.EncodeToString(append(raw[:4:4], twin(raw[4:])...)))(b)
+}
+
 // handHarms are damages that the commands of that section must notice.
 var handHarms = map[string][]harm{
 	"11.2": {{"a", "7.raw", flip(20 << 20)}, {"a", "7.tree", flip(70)}},
@@ -224,6 +261,7 @@ var handHarms = map[string][]harm{
 	"11.4": {{"a", "7.tree", flip(40)}, {"a", "7.tree", flip(23)}},
 	"11.5": {
 		{"a", "statement.dsse.json", poke(`"sig":"`, 20)},
+		{"a", "statement.dsse.json", twinEnvelope},
 		{"a", "statement.dsse.json", inPayload(`"number":2`, `"number":3`)},
 		{"a", "statement.dsse.json", inPayload("/acquired/v1", "/seized/v1")},
 		{"a", "genesis.dsse.json", inPayload("Example Police", "Example Pirate")},
@@ -233,6 +271,7 @@ var handHarms = map[string][]harm{
 		{"a", "proof.tlog-proof", swap("\n3\n", "\n4\n")},
 		{"a", "proof.tlog-proof", pokeSignature(0)},
 		{"a", "proof.tlog-proof", pokeSignature(1)},
+		{"a", "proof.tlog-proof", twinNote},
 		{"a", "proof.tlog-proof", swapLines(8)},
 		{"a", "proof.tlog-proof", withoutLine(9)},
 	},

@@ -191,6 +191,21 @@ func TestOpenNoteRefuses(t *testing.T) {
 	}
 }
 
+// The second spelling of the ECDSA line, which anybody can make without the key.
+func TestTwinSignatureOfANote(t *testing.T) {
+	s := newLogSigner(t)
+	text, sigs := lines(t, mustSign(t, s, origin, noteText))
+	prefix := "— " + origin + " "
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(strings.TrimPrefix(sigs[0], prefix)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	twins := prefix + base64.StdEncoding.EncodeToString(append(raw[:4:4], twin(t, raw[4:])...)) + "\n"
+	if got, err := OpenNote([]byte(text+twins+sigs[1]), origin, keysOf(s)); !errors.Is(err, ErrSignature) || got != "" {
+		t.Errorf("OpenNote = %q, %v; want ErrSignature", got, err)
+	}
+}
+
 // Lines in the right name under a text that is no checkpoint of that log: validly signed, and still refused.
 func TestOpenNoteOfAnotherText(t *testing.T) {
 	s, ok := newLogSigner(t).(*logSigner)
@@ -354,5 +369,5 @@ func fixedNote(t testing.TB, s LogSigner) string {
 	return out
 }
 
-// fixedNoteECDSA is a signature of noteText by the key of RFC 6979, made with Python.
-const fixedNoteECDSA = "3046022100e71565e814a03a7dea842b9663378b06185490ea52f668c6ee4f9b083a61248a022100f126d9813614897e9b6887bea6aa3a2f033a4da5a7519a6b153438ddc132a412"
+// fixedNoteECDSA is a signature of noteText by the key of RFC 6979, made with Python; s is the smaller of the two.
+const fixedNoteECDSA = "3045022100e71565e814a03a7dea842b9663378b06185490ea52f668c6ee4f9b083a61248a02200ed9267dc9eb7682649778415955c5d0b9acad07ffc60419de8591e53b30813f"

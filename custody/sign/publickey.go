@@ -7,9 +7,11 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -87,7 +89,8 @@ func (k PublicKey) KeyID() string {
 // IsZero reports whether k is no key.
 func (k PublicKey) IsZero() bool { return k.der == "" }
 
-// Verify requires sig to be the ECDSA signature over the SHA-256 of message, in ASN.1 DER; else ErrSignature.
+// Verify requires sig to be the ECDSA signature over the SHA-256 of message, in ASN.1 DER, of whose two spellings, (r, s)
+// and (r, n-s), it takes the one with the smaller s; else ErrSignature.
 func (k PublicKey) Verify(message, sig []byte) error {
 	key, err := k.ecdsa()
 	if err != nil {
@@ -98,7 +101,25 @@ func (k PublicKey) Verify(message, sig []byte) error {
 	if !ecdsa.VerifyASN1(key, sum[:], sig) {
 		return fmt.Errorf("%w: key %s", ErrSignature, k.KeyID())
 	}
+	// Anyone can compute the other spelling. Were it good, a signed file could be changed and stay valid.
+	if low, err := lowS(sig); err != nil || !bytes.Equal(low, sig) {
+		return fmt.Errorf("%w: key %s: it is the second spelling (r, n-s) of a signature, which anyone can compute", ErrSignature, k.KeyID())
+	}
 	return nil
+}
+
+// lowS returns the spelling of an ECDSA P-256 signature, in ASN.1 DER, whose s is at most half the order n of the group.
+func lowS(sig []byte) ([]byte, error) {
+	var numbers struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(sig, &numbers)
+	if err != nil || len(rest) > 0 {
+		return nil, fmt.Errorf("%w: signature is not two numbers in ASN.1 DER", ErrSignature)
+	}
+	n := elliptic.P256().Params().N
+	if new(big.Int).Lsh(numbers.S, 1).Cmp(n) > 0 {
+		numbers.S.Sub(n, numbers.S)
+	}
+	return asn1.Marshal(numbers)
 }
 
 func keyID(der []byte) string {

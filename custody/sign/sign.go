@@ -40,7 +40,7 @@ var (
 type Signer interface {
 	// PublicKey is the key that verifies what Sign signs.
 	PublicKey() PublicKey
-	// Sign returns the ECDSA signature over the SHA-256 of message, in ASN.1 DER.
+	// Sign returns the ECDSA signature over the SHA-256 of message, in ASN.1 DER and with the smaller of the two possible s.
 	Sign(message []byte) (signature []byte, err error)
 }
 
@@ -87,6 +87,10 @@ func (s *signer) PublicKey() PublicKey { return s.key }
 func (s *signer) Sign(message []byte) ([]byte, error) {
 	sig, err := s.sv.SignMessage(bytes.NewReader(message))
 	if err != nil {
+		return nil, fmt.Errorf("sign with key %s: %w", s.key.KeyID(), err)
+	}
+	// Half of all signatures, whatever makes them, come in the spelling that Verify refuses.
+	if sig, err = lowS(sig); err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", s.key.KeyID(), err)
 	}
 	// A key that computed wrongly (a fault in the device, a bit in memory) is found now, not in court.

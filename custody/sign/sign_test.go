@@ -93,13 +93,15 @@ func TestPublicKeyVectors(t *testing.T) {
 	if err != nil || s.PublicKey() != k {
 		t.Errorf("the key of the private key is %v, %v; want %v", s.PublicKey(), err, k)
 	}
-	r, s1 := new(big.Int).SetBytes(mustHex(t, rfcR)), new(big.Int).SetBytes(mustHex(t, rfcS))
+	// That RFC's s is the larger of the two.
+	r, high := new(big.Int).SetBytes(mustHex(t, rfcR)), new(big.Int).SetBytes(mustHex(t, rfcS))
+	s1 := new(big.Int).Sub(elliptic.P256().Params().N, high)
 	if err := k.Verify([]byte("sample"), derOf(t, r, s1)); err != nil {
 		t.Errorf("RFC 6979's signature of %q: %v", "sample", err)
 	}
-	bare := mustHex(t, rfcR+rfcS)
+	bare := append(r.FillBytes(make([]byte, 32)), s1.FillBytes(make([]byte, 32))...)
 	for name, sig := range map[string][]byte{"none": nil, "the two bare numbers": bare, "trailing byte": append(derOf(t, r, s1), 0),
-		"zeros": derOf(t, new(big.Int), new(big.Int))} {
+		"zeros": derOf(t, new(big.Int), new(big.Int)), "the second spelling": derOf(t, r, high)} {
 		if err := k.Verify([]byte("sample"), sig); !errors.Is(err, ErrSignature) {
 			t.Errorf("signature %s: Verify = %v, want ErrSignature", name, err)
 		}
@@ -238,6 +240,36 @@ type otherSigner struct {
 }
 
 func (o otherSigner) PublicKey() PublicKey { return o.key }
+
+// What signs may give either spelling: the one that is accepted leaves the package.
+func TestSignerGivesTheSmallerS(t *testing.T) {
+	key := newECDSA(t, elliptic.P256())
+	half := new(big.Int).Rsh(elliptic.P256().Params().N, 1)
+	seen := map[bool]bool{} // whether the device gave the larger one
+	for range 64 {
+		var given []byte
+		s, err := NewSigner(faulty{loadECDSA(t, key, crypto.SHA256), func(sig []byte) []byte { given = bytes.Clone(sig); return sig }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig, err := s.Sign([]byte("message"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v struct{ R, S *big.Int }
+		if _, err := asn1.Unmarshal(sig, &v); err != nil || v.S.Cmp(half) > 0 {
+			t.Fatalf("Sign gave %x of %x (%v), want s at most %x", sig, given, err, half)
+		}
+		large := !bytes.Equal(sig, given)
+		seen[large] = true
+		if err := s.PublicKey().Verify([]byte("message"), given); (err != nil) != large {
+			t.Fatalf("Verify(%x) = %v", given, err)
+		}
+	}
+	if len(seen) != 2 {
+		t.Error("64 signatures were all of one spelling")
+	}
+}
 
 func TestSealChecksAnySigner(t *testing.T) {
 	s := otherSigner{newSigner(t), newSigner(t).PublicKey()}
