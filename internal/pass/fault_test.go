@@ -125,11 +125,53 @@ func TestReadFails(t *testing.T) {
 		"torn at a block": {after(2*BlockSize, io.ErrUnexpectedEOF), io.ErrUnexpectedEOF, "offset 2097152:"},
 		"no progress":     {after(BlockSize+9, nil), io.ErrNoProgress, "offset 1048585:"},
 	} {
-		failing(t, name, t.Context(), c.src, Options{Tree: nothing{}, Sinks: []io.Writer{io.Discard}}, c.want, c.words)
+		readFails(t, name, c.src, c.want, c.words)
 	}
 	src := iotest.DataErrReader(after(BlockSize+10, errFault))
-	failing(t, "data with the error", t.Context(), src, Options{Tree: nothing{}}, errFault, "offset 1048586:")
+	readFails(t, "data with the error", src, errFault, "offset 1048586:")
 }
+
+// readFails runs a pass whose source fails, and requires that every consumer took all whole blocks before that.
+func readFails(t *testing.T, name string, src io.Reader, want error, words string) {
+	t.Helper()
+	noGoroutinesLeft(t, func() {
+		groups, sum := new(faulty), new(count)
+		groups.good = 1 << 40
+		res, err := Run(t.Context(), src, Options{Tree: groups, Sinks: []io.Writer{sum}})
+		e, ok := errors.AsType[*SourceError](err)
+		if !ok || !errors.Is(err, want) || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: got %v, want a SourceError of %v with %q", name, err, want, words)
+			return
+		}
+		whole := e.Offset / BlockSize * BlockSize
+		if res.SizeBytes != whole || int64(*sum) != whole || groups.calls.Load()*BlockSize != whole || res.Single != nil {
+			t.Errorf("%s: result %+v, %d bytes and %d groups consumed, want %d bytes of whole blocks", name, res, *sum, groups.calls.Load(), whole)
+		}
+	})
+}
+
+// count is an io.Writer that counts.
+type count int64
+
+func (c *count) Write(p []byte) (int, error) {
+	*c += count(len(p))
+	return len(p), nil
+}
+
+// A part of a medium has no root, however short it is.
+func TestPart(t *testing.T) {
+	var got []hashtree.Value
+	block := bytes.Repeat([]byte{7}, BlockSize)
+	tree := treeFunc(func(group int64, v hashtree.Value) error { got = append(got, v); return nil })
+	res, err := Run(t.Context(), bytes.NewReader(block), Options{Tree: tree, Part: true, Workers: 1})
+	if err != nil || res.Single != nil || res.SizeBytes != BlockSize || len(got) != 1 || got[0] != hashtree.Sum(block, 0) {
+		t.Errorf("got %+v, %v, %d values; want the group's value and no root", res, err, len(got))
+	}
+}
+
+type treeFunc func(int64, hashtree.Value) error
+
+func (f treeFunc) Put(group int64, v hashtree.Value) error { return f(group, v) }
 
 // after gives n zeros and then err; without an error it then gives nothing, for ever.
 func after(n int64, err error) io.Reader {

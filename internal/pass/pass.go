@@ -45,6 +45,8 @@ type Options struct {
 	// FirstGroup is the number of the group at which src begins, for a pass that goes on where another ended. Greater
 	// than zero it says that the medium has bytes before src; then no value is a root.
 	FirstGroup int64
+	// Part says that the medium goes on after src, so that no value is a root even if src has one group only.
+	Part bool
 	// Linear hashes are written in order, each on a goroutine of its own.
 	Linear []hash.Hash
 	// Sinks are written in order, each on a goroutine of its own: BlockSize bytes at a page-aligned address each time,
@@ -60,19 +62,31 @@ type Options struct {
 	Progress func(readBytes int64)
 }
 
-// Result is what a complete pass has seen.
+// Result is what a pass has seen.
 type Result struct {
-	// SizeBytes is the number of bytes that src gave.
+	// SizeBytes is the number of bytes that every consumer took. After a SourceError it is a multiple of BlockSize.
 	SizeBytes int64
 	// Single is the root, which is also the only value in the tree, of a medium of at most BlockSize bytes. Nil if the
 	// medium is longer, if the pass did not begin at group 0, or if there was no Tree.
 	Single *hashtree.Value
 }
 
+// SourceError says that src failed while every consumer took all whole blocks before that: nothing that was read is
+// lost, and the pass can go on from there by other means.
+type SourceError struct {
+	Offset int64 // from the start of src
+	Err    error
+}
+
+func (e *SourceError) Error() string { return fmt.Sprintf("read at offset %d: %v", e.Offset, e.Err) }
+
+// Unwrap returns the error of src.
+func (e *SourceError) Unwrap() error { return e.Err }
+
 // Run reads src to its end and hands each block to all consumers. The first error ends it, whoever reports it: a failed
-// or short write, a failed Put, a read error other than io.EOF (the error names the offset from the start of src), or
-// the end of ctx, which is looked at between blocks; a Read or Write that hangs is not interrupted. On error the Result
-// is zero and the consumers have seen some part of the medium.
+// or short write, a failed Put, a read error other than io.EOF (a *SourceError), or the end of ctx, which is looked at
+// between blocks; a Read or Write that hangs is not interrupted. After a *SourceError the Result says how far the
+// consumers came; after any other error it is zero, and they have seen some part of the medium.
 func Run(ctx context.Context, src io.Reader, opts Options) (Result, error) {
 	if err := opts.validate(); err != nil {
 		return Result{}, err
@@ -83,7 +97,8 @@ func Run(ctx context.Context, src io.Reader, opts Options) (Result, error) {
 	}
 	r := start(ctx, p, opts)
 	res, err := r.read(src)
-	if err != nil {
+	source, drained := errors.AsType[*SourceError](err)
+	if err != nil && !drained {
 		r.fail(err)
 	}
 	r.wait()
@@ -91,6 +106,9 @@ func Run(ctx context.Context, src io.Reader, opts Options) (Result, error) {
 	r.cancel(nil)
 	if err = errors.Join(err, p.close()); err != nil {
 		return Result{}, err
+	}
+	if drained {
+		return res, source
 	}
 	return res, nil
 }
@@ -197,7 +215,10 @@ func (r *run) read(src io.Reader) (Result, error) {
 		}
 		n, err := fill(src, b.data)
 		if eof = err == io.EOF; err != nil && !eof { //nolint:errorlint // an error that wraps io.EOF is not the end
-			return Result{}, fmt.Errorf("read at offset %d: %w", size+int64(n), err)
+			if held != nil { // what cannot be read follows it
+				r.tree <- held
+			}
+			return Result{SizeBytes: size}, &SourceError{size + int64(n), err}
 		}
 		if n == 0 {
 			break
@@ -210,7 +231,7 @@ func (r *run) read(src io.Reader) (Result, error) {
 			r.tree <- held
 			held = nil
 		}
-		if r.hand(b); r.tree != nil && b.group == 0 {
+		if r.hand(b); r.tree != nil && r.holds(b) {
 			held = b
 		}
 		if r.opts.Progress != nil {
@@ -218,7 +239,7 @@ func (r *run) read(src io.Reader) (Result, error) {
 		}
 	}
 	res := Result{SizeBytes: size}
-	if r.tree == nil || r.opts.FirstGroup > 0 || size > BlockSize {
+	if r.tree == nil || r.opts.FirstGroup > 0 || r.opts.Part || size > BlockSize {
 		return res, nil
 	}
 	return r.single(res, held)
@@ -239,7 +260,10 @@ func (r *run) single(res Result, held *block) (Result, error) {
 	return res, nil
 }
 
-// hand gives a block to all consumers, but group 0 not to the tree.
+// holds tells the first group of a medium that may have no other.
+func (r *run) holds(b *block) bool { return b.group == 0 && !r.opts.Part }
+
+// hand gives a block to all consumers, but not to the tree one that it holds.
 func (r *run) hand(b *block) {
 	users := len(r.lines)
 	if r.tree != nil {
@@ -249,7 +273,7 @@ func (r *run) hand(b *block) {
 	for _, in := range r.lines {
 		in <- b
 	}
-	if r.tree != nil && b.group != 0 {
+	if r.tree != nil && !r.holds(b) {
 		r.tree <- b
 	}
 }
