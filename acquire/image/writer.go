@@ -12,17 +12,32 @@ import (
 // start and a sync has little left to do.
 const writebackBytes = 8 << 20
 
-// Writer writes an image. It is used from one goroutine.
+// Writer writes an image: in order, with [Writer.Write]; or, after [Writer.Extend], at any place. It is used from one
+// goroutine.
 type Writer struct {
 	root *durable.Root
 	opts WriterOptions
 
-	done    []Segment // finished, or being sealed
-	current *durable.File
-	size    int64 // of current
-	asked   int64 // of current, handed to the system for writing
-	sealing chan error
-	err     error // the first failure
+	segments []*segment // those begun, in order
+	size     int64      // of all of them
+	asked    int64      // of the last one, handed to the system for writing
+	extended bool
+	resumed  bool     // an earlier run may have left files behind this place
+	syncing  *syncing // of the segment before the last; nil at first
+	err      error    // the first failure, or that the image is finished
+}
+
+// segment is one file; nil when it is full and closed, or being closed. No file is sealed before Finish: an interrupted
+// run may have to be cut anywhere.
+type segment struct {
+	Segment
+	file *durable.File
+}
+
+// syncing is a sync on its way; err stands when done is closed.
+type syncing struct {
+	done chan struct{}
+	err  error
 }
 
 // WriterOptions say how the image is cut.
@@ -38,7 +53,7 @@ func NewWriter(root *durable.Root, opts WriterOptions) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{root: root, opts: opts}
-	if err := w.begin(); err != nil {
+	if err := w.begin(false); err != nil {
 		return nil, err
 	}
 	return w, nil
@@ -48,14 +63,17 @@ func NewWriter(root *durable.Root, opts WriterOptions) (*Writer, error) {
 // before is kept.
 func (w *Writer) Write(p []byte) (int, error) {
 	written := 0
+	if w.extended && w.err == nil {
+		return 0, errors.New("an image that was extended is written with WriteAt")
+	}
 	for w.err == nil && len(p) > 0 {
-		if w.opts.SegmentBytes > 0 && w.size == w.opts.SegmentBytes {
+		if w.opts.SegmentBytes > 0 && w.last().SizeBytes == w.opts.SegmentBytes {
 			w.err = w.next()
 			continue
 		}
 		part := p
 		if w.opts.SegmentBytes > 0 {
-			part = p[:min(int64(len(p)), w.opts.SegmentBytes-w.size)]
+			part = p[:min(int64(len(p)), w.opts.SegmentBytes-w.last().SizeBytes)]
 		}
 		n, err := w.write(part)
 		written += n
@@ -66,99 +84,145 @@ func (w *Writer) Write(p []byte) (int, error) {
 }
 
 func (w *Writer) write(p []byte) (int, error) {
-	if limit := w.opts.MaxFileBytes; limit > 0 && w.size+int64(len(p)) > limit {
-		return 0, fmt.Errorf("%w: %q would have more than %d bytes", ErrFileTooLarge, w.name(), limit)
+	s := w.last()
+	if limit := w.opts.MaxFileBytes; limit > 0 && s.SizeBytes+int64(len(p)) > limit {
+		return 0, fmt.Errorf("%w: %q would have more than %d bytes", ErrFileTooLarge, s.Name, limit)
 	}
-	n, err := w.current.Write(p)
+	n, err := s.file.Write(p)
+	s.SizeBytes += int64(n)
 	w.size += int64(n)
-	if w.size-w.asked >= writebackBytes {
-		startWriteback(w.current.Fd(), w.asked, w.size-w.asked)
-		w.asked = w.size
+	if s.SizeBytes-w.asked >= writebackBytes {
+		startWriteback(s.file.Fd(), w.asked, s.SizeBytes-w.asked)
+		w.asked = s.SizeBytes
 	}
 	return n, err
 }
 
+// Size is the number of bytes of the medium that the files have room for: those written, or after Extend all.
+func (w *Writer) Size() int64 { return w.size }
+
+// Flush returns a function that makes durable what was written until now. It may run while Write goes on, but must have
+// returned before Finish, Abort or the next Flush.
+func (w *Writer) Flush() func() error {
+	before := w.syncing
+	var open []*durable.File
+	for _, s := range w.segments {
+		if s.file != nil {
+			open = append(open, s.file)
+		}
+	}
+	return func() error {
+		if err := before.wait(); err != nil {
+			return err
+		}
+		for _, f := range open {
+			if err := f.Sync(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // Written returns the segments with the bytes written to each so far, for a message about what is kept.
 func (w *Writer) Written() []Segment {
-	if w.current == nil {
-		return w.done
+	out := make([]Segment, len(w.segments))
+	for i, s := range w.segments {
+		out[i] = s.Segment
 	}
-	return append(w.done[:len(w.done):len(w.done)], Segment{w.name(), w.size})
+	return out
 }
 
 // Finish syncs the image, makes it read-only and returns its segments.
 func (w *Writer) Finish() ([]Segment, error) {
 	if w.err == nil {
-		w.err = w.seal()
-	}
-	if w.err == nil {
-		w.err = w.sealed()
+		w.err = w.finish()
 	}
 	if w.err != nil {
 		return nil, w.err
 	}
 	w.err = errors.New("the image is finished")
-	return w.done, nil
+	return w.Written(), nil
+}
+
+func (w *Writer) finish() error {
+	if err := w.syncing.wait(); err != nil {
+		return err
+	}
+	for _, s := range w.segments {
+		f := s.file
+		if s.file = nil; f == nil {
+			var err error
+			if f, err = w.root.Reopen(s.Name); errors.Is(err, durable.ErrSealed) {
+				continue // by a run that was interrupted here
+			} else if err != nil {
+				return err
+			}
+		}
+		if err := f.Seal(); err != nil {
+			return errors.Join(err, f.Abort())
+		}
+	}
+	return nil
 }
 
 // Abort closes the files and keeps them as they are. After Finish it does nothing, so it can be deferred.
 func (w *Writer) Abort() error {
-	err := w.sealed()
-	if w.current == nil {
-		return err
+	errs := []error{w.syncing.wait()}
+	if w.err != nil { // it was told already
+		errs = nil
 	}
-	f := w.current
-	w.current = nil
+	w.syncing = nil
+	for _, s := range w.segments {
+		if s.file != nil {
+			errs = append(errs, s.file.Abort())
+			s.file = nil
+		}
+	}
 	if w.err == nil {
 		w.err = errors.New("the image was given up")
 	}
-	return errors.Join(err, f.Abort())
+	return errors.Join(errs...)
 }
 
-func (w *Writer) name() string {
-	return layout.SegmentName(w.opts.Name, len(w.done), w.opts.SegmentBytes > 0)
-}
+func (w *Writer) last() *segment { return w.segments[len(w.segments)-1] }
 
-func (w *Writer) begin() error {
-	if len(w.done) == layout.MaxSegments {
+// begin makes the next file, or, when an interrupted run may have left it, empties it.
+func (w *Writer) begin(left bool) error {
+	if len(w.segments) == layout.MaxSegments {
 		return fmt.Errorf("%w: the medium goes on after %d segments of %d bytes; they are kept", ErrSegments,
 			layout.MaxSegments, w.opts.SegmentBytes)
 	}
-	f, err := w.root.OpenEx(w.name())
+	name := layout.SegmentName(w.opts.Name, len(w.segments), w.opts.SegmentBytes > 0)
+	f, err := openSegment(w.root, name, left)
 	if err != nil {
 		return err
 	}
-	w.current, w.size, w.asked = f, 0, 0
+	w.segments = append(w.segments, &segment{Segment{Name: name}, f})
+	w.asked = 0
 	return nil
 }
 
+// next lets the segment before be synced to its end, and then the full one while the next is written: a sync takes long.
 func (w *Writer) next() error {
-	if err := w.seal(); err != nil {
+	if err := w.syncing.wait(); err != nil {
 		return err
 	}
-	return w.begin()
+	f := w.last().file
+	w.last().file = nil
+	now := &syncing{done: make(chan struct{})}
+	w.syncing = now
+	go func() {
+		now.err = errors.Join(f.Sync(), f.Abort())
+		close(now.done)
+	}()
+	return w.begin(w.resumed)
 }
 
-// seal lets the segment before be sealed to its end, and then the current one while the next is written: a sync
-// takes long.
-func (w *Writer) seal() error {
-	if err := w.sealed(); err != nil {
-		return err
-	}
-	f := w.current
-	w.done = append(w.done, Segment{w.name(), w.size})
-	w.current = nil
-	w.sealing = make(chan error, 1)
-	go func(result chan<- error) { result <- f.Seal() }(w.sealing)
-	return nil
-}
-
-// sealed waits for the segment that is being sealed.
-func (w *Writer) sealed() error {
-	if w.sealing == nil {
+func (s *syncing) wait() error {
+	if s == nil {
 		return nil
 	}
-	err := <-w.sealing
-	w.sealing = nil
-	return err
+	<-s.done
+	return s.err
 }
