@@ -304,10 +304,7 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	header := e.Event.Header()
 	before, ok := b.last[header.Exhibit]
 	if !ok {
-		var err error
-		if before.number, before.leaf, err = b.head.Previous(header.Exhibit); err != nil {
-			return ledger.Item{}, err
-		}
+		before.number, before.leaf = b.head.Previous(header.Exhibit)
 	}
 	if e.Event.Type() == record.TypeSeized && before.number > 0 {
 		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)

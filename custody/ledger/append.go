@@ -13,9 +13,6 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// errFolder marks trouble with the log folder while a statement is judged, to tell it from a statement that does not fit.
-var errFolder = errors.New("reading the log")
-
 // Item is a statement to be logged, with the openings of its personal fields; none is no file of openings.
 type Item struct {
 	Envelope []byte
@@ -29,7 +26,7 @@ type Head struct {
 	Checkpoint record.Digest // SHA-256 of the newest checkpoint's bytes
 	Genesis    *record.CaseOpened
 	// Previous returns the number and leaf hash of an exhibit's last event; 0 and nil if it has none.
-	Previous func(exhibit string) (number int64, leaf *record.LeafHash, err error)
+	Previous func(exhibit string) (number int64, leaf *record.LeafHash)
 	// Recovered are statements that an interrupted append had left and this call has just logged. Who repeats an append
 	// looks for his own among them.
 	Recovered []Logged

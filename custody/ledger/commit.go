@@ -280,7 +280,11 @@ func (w *writer) removePartials(old, size int64) error {
 // saveChains writes the cache of heads. An exhibit's worth is about 150 bytes; a log with so many that the cache would pass
 // its bound has none, and is then read from the start by each append.
 func (w *writer) saveChains() error {
-	b, err := w.chains.encode(w.digest())
+	key, err := w.headsKey()
+	if err != nil {
+		return err
+	}
+	b, err := w.chains.encode(w.digest(), key)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,9 @@
 package ledger
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,14 +29,20 @@ type head struct {
 type headsFile struct {
 	Checkpoint record.Digest `json:"checkpoint"`
 	Heads      []head        `json:"heads"` // sorted by exhibit
+	MAC        string        `json:"mac,omitzero"`
 	Size       int64         `json:"size"`
 	Type       string        `json:"type"`
 }
 
-func parseHeads(b []byte) (headsFile, error) {
+// parseHeads reads the cache and requires that the holder of the log key wrote it: whoever else can write into the folder
+// could otherwise lead the next event to a number that is wrong for good.
+func parseHeads(b []byte, key []byte) (headsFile, error) {
 	var f headsFile
 	if err := record.DecodeTyped(b, headsType, &f); err != nil {
 		return headsFile{}, fmt.Errorf("heads: %w", err)
+	}
+	if mac, err := f.authenticate(key); err != nil || !hmac.Equal([]byte(mac), []byte(f.MAC)) {
+		return headsFile{}, fmt.Errorf("heads: %w: not written with the log key", record.ErrMalformed)
 	}
 	if f.Size < 1 || f.Size > layout.MaxLogSize || f.Checkpoint.Algorithm() != record.SHA256 {
 		return headsFile{}, fmt.Errorf("heads: %w: size or checkpoint", record.ErrMalformed)
@@ -53,18 +62,27 @@ func parseHeads(b []byte) (headsFile, error) {
 	return f, nil
 }
 
+// authenticate returns the HMAC of the file without its own.
+func (f headsFile) authenticate(key []byte) (string, error) {
+	f.MAC = ""
+	b, err := record.EncodeJSON(f)
+	if err != nil {
+		return "", err
+	}
+	h := hmac.New(sha256.New, key)
+	h.Write(b)
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
 // chains are the last events of all exhibits in the first size entries.
 type chains struct {
 	size int64
 	last map[string]head
-	seen map[string]bool // exhibits whose head was compared with the log
 }
 
-func newChains() *chains { return &chains{size: 1, last: map[string]head{}, seen: map[string]bool{}} }
+func newChains() *chains { return &chains{size: 1, last: map[string]head{}} }
 
-func (c *chains) clone() *chains {
-	return &chains{size: c.size, last: maps.Clone(c.last), seen: maps.Clone(c.seen)}
-}
+func (c *chains) clone() *chains { return &chains{size: c.size, last: maps.Clone(c.last)} }
 
 // add takes the next event in. It must be the exhibit's next.
 func (c *chains) add(h *record.Header, leaf record.LeafHash) error {
@@ -76,21 +94,27 @@ func (c *chains) add(h *record.Header, leaf record.LeafHash) error {
 		return fmt.Errorf("%w: event %d of exhibit %q names the previous event %s, want %s", ErrStatement, h.Number, h.Exhibit, h.Previous, last.Leaf)
 	}
 	c.last[h.Exhibit] = head{Exhibit: h.Exhibit, Index: c.size, Leaf: leaf, Number: h.Number}
-	c.seen[h.Exhibit] = true
 	c.size++
 	return nil
 }
 
-func (c *chains) encode(checkpoint record.Digest) ([]byte, error) {
+func (c *chains) encode(checkpoint record.Digest, key []byte) ([]byte, error) {
 	f := headsFile{Checkpoint: checkpoint, Size: c.size, Type: headsType}
 	for _, exhibit := range slices.Sorted(maps.Keys(c.last)) {
 		f.Heads = append(f.Heads, c.last[exhibit])
 	}
+	var err error
+	if f.MAC, err = f.authenticate(key); err != nil {
+		return nil, err
+	}
 	return record.EncodeJSON(f)
 }
 
+// headsKey returns the key of the cache's HMAC.
+func (w *writer) headsKey() ([]byte, error) { return w.key.Secret(w.genesis.Origin, headsType) }
+
 // loadChains reads the cache. complete says that it is that of the published checkpoint; otherwise c holds what can be
-// used of it, perhaps nothing. A cache that is damaged is not trusted, and no error: it is made again.
+// used of it, perhaps nothing. A cache that is damaged or somebody else's is no error: it is made again.
 func (w *writer) loadChains() (c *chains, complete bool, err error) {
 	b, err := w.dir.readFile(layout.Heads, record.MaxJSON)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, record.ErrMalformed) {
@@ -99,7 +123,11 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	f, err := parseHeads(b)
+	key, err := w.headsKey()
+	if err != nil {
+		return nil, false, err
+	}
+	f, err := parseHeads(b, key)
 	if err != nil || f.Size > w.log.Size() {
 		return newChains(), false, nil
 	}
@@ -124,76 +152,39 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 	return c, false, nil
 }
 
-// follow brings w.chains up to the published size by reading the statements that are missing in it. If these do not fit,
-// the cache may be at fault, and all are read.
+// follow brings w.chains up to the published size by reading the statements that are missing in it.
 func (w *writer) follow() error {
-	start := w.chains.size
-	err := w.readOn()
-	if errors.Is(err, ErrStatement) && start > 1 {
-		w.chains = newChains()
-		err = w.readOn()
-	}
-	if errors.Is(err, ErrStatement) {
-		return refuse("%w", err)
-	}
-	return err
-}
-
-func (w *writer) readOn() error {
 	for w.chains.size < w.log.Size() {
 		i := w.chains.size
-		e, err := w.loggedEvent(i)
+		header, leaf, err := w.loggedEvent(i)
 		if err != nil {
 			return err
 		}
-		if err := w.chains.add(e.header, e.leaf); err != nil {
-			return fmt.Errorf("%q: %w", layout.StatementFile(i), err)
+		if err := w.chains.add(header, leaf); err != nil {
+			return refuse("%q: %w", layout.StatementFile(i), err)
 		}
 	}
 	return nil
 }
 
-// previous returns the exhibit's last event, number 0 if it has none. What the cache says is compared with the log first,
-// and when they differ the cache is made again.
-func (w *writer) previous(exhibit string) (number int64, leaf *record.LeafHash, err error) {
+// previous returns the exhibit's last event, number 0 if it has none.
+func (w *writer) previous(exhibit string) (number int64, leaf *record.LeafHash) {
 	h, ok := w.chains.last[exhibit]
-	if ok && !w.chains.seen[exhibit] {
-		e, err := w.loggedEvent(h.Index)
-		if err != nil && !errors.Is(err, record.ErrMalformed) {
-			return 0, nil, err
-		}
-		if err != nil || e.leaf != h.Leaf || e.header.Exhibit != exhibit || e.header.Number != h.Number {
-			w.chains = newChains()
-			if err := w.follow(); err != nil {
-				return 0, nil, err
-			}
-		}
-		w.chains.seen[exhibit] = true
-		h, ok = w.chains.last[exhibit]
-	}
 	if !ok {
-		return 0, nil, nil
+		return 0, nil
 	}
-	return h.Number, &h.Leaf, nil
-}
-
-// event is a statement as it stands in the log.
-type event struct {
-	envelope []byte
-	entry    []byte
-	leaf     record.LeafHash
-	header   *record.Header
+	return h.Number, &h.Leaf
 }
 
 // loggedEvent reads the statement of leaf i, which is not the genesis, and requires that it has the leaf hash that the
 // tiles prove. Its signature was verified before it was logged.
-func (w *writer) loggedEvent(i int64) (event, error) {
-	fail := func(err error) (event, error) {
-		return event{}, fmt.Errorf("%q: %w", layout.StatementFile(i), err)
+func (w *writer) loggedEvent(i int64) (*record.Header, record.LeafHash, error) {
+	fail := func(err error) (*record.Header, record.LeafHash, error) {
+		return nil, record.LeafHash{}, fmt.Errorf("%q: %w", layout.StatementFile(i), err)
 	}
 	b, err := w.dir.readFile(layout.StatementFile(i), layout.MaxEnvelope)
 	if err != nil {
-		return event{}, err
+		return nil, record.LeafHash{}, err
 	}
 	e, err := sign.ParseEnvelope(b)
 	if err != nil {
@@ -217,10 +208,10 @@ func (w *writer) loggedEvent(i int64) (event, error) {
 	}
 	leaf, err := w.log.oneLeaf(i)
 	if err != nil {
-		return event{}, err
+		return nil, record.LeafHash{}, err
 	}
 	if LeafHash(entry) != leaf {
 		return fail(fmt.Errorf("%w: it is not the statement that was logged", record.ErrMalformed))
 	}
-	return event{b, entry, leaf, ev.Header()}, nil
+	return ev.Header(), leaf, nil
 }

@@ -126,10 +126,7 @@ func (w *world) next(exhibits ...string) func(Head) ([]Item, error) {
 		for _, x := range exhibits {
 			before, ok := last[x]
 			if !ok {
-				number, leaf, err := h.Previous(x)
-				if err != nil {
-					return nil, err
-				}
+				number, leaf := h.Previous(x)
 				if before.Number = number; leaf != nil {
 					before.Leaf = *leaf
 				}

@@ -26,9 +26,12 @@ var sharedSample = sync.OnceValue(func() *sample {
 		text:    keyed.Text(),
 		proof:   Proof{Index: 255, Hashes: []tlog.Hash{{1}, {2}}, Checkpoint: []byte(note)}.Encode(),
 		pending: must(encodePending([]byte(note))),
-		heads:   must(c.encode(digestOf([]byte(note)))),
+		heads:   must(c.encode(digestOf([]byte(note)), sampleKey)),
 	}
 })
+
+// sampleKey is the key of sample heads.
+var sampleKey = []byte("a key")
 
 type sample struct {
 	text                  string
@@ -97,7 +100,7 @@ func TestNewerFilesAreCalledNewer(t *testing.T) {
 	if _, err := ParsePending(newer(s.pending)); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("pending: %v, want %v", err, record.ErrNewer)
 	}
-	if _, err := parseHeads(newer(s.heads)); !errors.Is(err, record.ErrNewer) {
+	if _, err := parseHeads(newer(s.heads), sampleKey); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("heads: %v, want %v", err, record.ErrNewer)
 	}
 	if _, err := ParsePending(s.heads); !errors.Is(err, record.ErrMalformed) {
@@ -149,7 +152,7 @@ func FuzzParsePending(f *testing.F) {
 func FuzzParseHeads(f *testing.F) {
 	f.Add(sharedSample().heads)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := parseHeads(b)
+		h, err := parseHeads(b, sampleKey)
 		if err != nil && (h.Size != 0 || h.Heads != nil) {
 			t.Errorf("an error and a value: %v, %v", h, err)
 		}
@@ -161,8 +164,11 @@ func FuzzParseHeads(f *testing.F) {
 		for _, x := range h.Heads {
 			c.last[x.Exhibit] = x
 		}
-		if !bytes.Equal(must(c.encode(h.Checkpoint)), b) {
+		if !bytes.Equal(must(c.encode(h.Checkpoint, sampleKey)), b) {
 			t.Errorf("%q was read and is written otherwise", b)
+		}
+		if _, err := parseHeads(b, []byte("another key")); !errors.Is(err, record.ErrMalformed) {
+			t.Errorf("%q with another key: %v, want %v", b, err, record.ErrMalformed)
 		}
 	})
 }

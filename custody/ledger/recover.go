@@ -280,7 +280,7 @@ func (w *writer) leftStatements() (adopted []Item, rest []string, err error) {
 			break
 		}
 		err = w.admitLeft(c, item)
-		if errors.Is(err, errFolder) || errors.Is(err, record.ErrNewer) {
+		if errors.Is(err, record.ErrNewer) {
 			return nil, nil, fmt.Errorf("%q: %w", layout.StatementFile(i), err)
 		}
 		if err != nil {

@@ -5,12 +5,14 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -248,49 +250,75 @@ func TestAppendRefusesStatements(t *testing.T) {
 	w.sound(t, dir, 4)
 }
 
-// The cache of heads is made again whenever it does not fit, and a lie in it is not signed.
+// poison rewrites the cache; without a key its HMAC stays as it was.
+func poison(f headsFile, key []byte, change func(*headsFile)) []byte {
+	f.Heads = slices.Clone(f.Heads)
+	change(&f)
+	if key != nil {
+		f.MAC = must(f.authenticate(key))
+	}
+	return must(record.EncodeJSON(f))
+}
+
+// The cache of heads is made again whenever it does not fit or the log key did not write it, and a lie in it is not signed.
 func TestHeadsAreACache(t *testing.T) {
 	w := sharedWorld()
-	for name, harm := range map[string]func(dir string, now, old headsFile) *headsFile{
-		"missing":   func(string, headsFile, headsFile) *headsFile { return nil },
-		"stale":     func(_ string, _, old headsFile) *headsFile { return &old },
-		"too large": func(_ string, now, _ headsFile) *headsFile { now.Size++; return &now },
-		"of another": func(_ string, now, _ headsFile) *headsFile {
-			now.Checkpoint = record.SHA256Digest([32]byte{})
-			return &now
+	key := func(n *notary, origin string) []byte { return must(n.Secret(origin, headsType)) }
+	own := key(w.log, w.opened.Origin)
+	leaveOut := func(f *headsFile) { f.Heads = f.Heads[1:] }
+	for name, harm := range map[string]func(now, old headsFile) []byte{
+		"missing":   func(headsFile, headsFile) []byte { return nil },
+		"empty":     func(headsFile, headsFile) []byte { return []byte("{}") },
+		"stale":     func(_, old headsFile) []byte { return poison(old, own, func(*headsFile) {}) },
+		"too large": func(now, _ headsFile) []byte { return poison(now, own, func(f *headsFile) { f.Size++ }) },
+		"of another": func(now, old headsFile) []byte {
+			return poison(now, own, func(f *headsFile) { f.Checkpoint = old.Checkpoint })
 		},
-		"stale, of another": func(_ string, _, old headsFile) *headsFile {
-			old.Checkpoint = record.SHA256Digest([32]byte{})
-			return &old
+		"stale, of another": func(now, old headsFile) []byte {
+			return poison(old, own, func(f *headsFile) { f.Checkpoint = now.Checkpoint })
 		},
-		"stale, with a wrong number": func(_ string, _, old headsFile) *headsFile {
-			old.Heads[0].Number, old.Heads[0].Index = 2, 2
-			return &old
+		"stale, called new": func(now, old headsFile) []byte {
+			return poison(old, nil, func(f *headsFile) { f.Checkpoint, f.Size = now.Checkpoint, now.Size })
 		},
-		"wrong number":  func(_ string, now, _ headsFile) *headsFile { now.Heads[0].Number = 1; return &now },
-		"wrong index":   func(_ string, now, _ headsFile) *headsFile { now.Heads[0].Index++; return &now },
-		"wrong leaf":    func(_ string, now, _ headsFile) *headsFile { now.Heads[0].Leaf[0] ^= 1; return &now },
-		"wrong exhibit": func(_ string, now, _ headsFile) *headsFile { now.Heads[1].Exhibit = "3"; return &now },
-		"no time":       func(_ string, now, _ headsFile) *headsFile { now.Type = "exhibit-heads/v9"; return &now },
+		"stale, with a wrong number": func(_, old headsFile) []byte {
+			return poison(old, nil, func(f *headsFile) { f.Heads[0].Number, f.Heads[0].Index = 2, 2 })
+		},
+		"wrong number": func(now, _ headsFile) []byte { return poison(now, nil, func(f *headsFile) { f.Heads[0].Number = 1 }) },
+		"wrong index":  func(now, _ headsFile) []byte { return poison(now, nil, func(f *headsFile) { f.Heads[0].Index++ }) },
+		"wrong leaf":   func(now, _ headsFile) []byte { return poison(now, nil, func(f *headsFile) { f.Heads[0].Leaf[0] ^= 1 }) },
+		"wrong exhibit": func(now, _ headsFile) []byte {
+			return poison(now, nil, func(f *headsFile) { f.Heads[1].Exhibit = "3" })
+		},
+		"left out": func(now, _ headsFile) []byte { return poison(now, nil, leaveOut) },
+		"left out, without HMAC": func(now, _ headsFile) []byte {
+			return poison(now, nil, func(f *headsFile) { leaveOut(f); f.MAC = "" })
+		},
+		"left out, by another log key": func(now, _ headsFile) []byte {
+			return poison(now, key(newNotary(), w.opened.Origin), leaveOut)
+		},
+		"left out, for another log of the key": func(now, _ headsFile) []byte {
+			return poison(now, key(w.log, must(layout.NewOrigin(rand.Reader))), leaveOut)
+		},
+		"another version": func(now, _ headsFile) []byte {
+			return poison(now, own, func(f *headsFile) { f.Type = "exhibit-heads/v9" })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, root := create(t, w)
 			w.append(t, root, "1", "2")
-			old := must(parseHeads(read(t, dir, layout.Heads)))
+			old := must(parseHeads(read(t, dir, layout.Heads), own))
 			w.append(t, root, "1", "2", "1")
-			right := read(t, dir, layout.Heads)
-			f := harm(dir, must(parseHeads(right)), old)
-			if f == nil {
+			now := must(parseHeads(read(t, dir, layout.Heads), own))
+			if b := harm(now, old); b == nil {
 				remove(t, dir, layout.Heads)
 			} else {
-				overwrite(t, dir, layout.Heads, must(record.EncodeJSON(*f)))
+				overwrite(t, dir, layout.Heads, b)
 			}
-			exhibits := []string{"1", "2"}
-			if name == "wrong exhibit" { // 2 is missing in the cache, which nothing can show
-				exhibits = []string{"1", "3"}
-			}
-			w.append(t, root, exhibits...)
+			w.append(t, root, "1", "2")
 			w.sound(t, dir, 8)
+			if f, err := parseHeads(read(t, dir, layout.Heads), own); err != nil || f.Size != 8 || len(f.Heads) != 2 {
+				t.Errorf("afterwards the cache is %v (%v)", f, err)
+			}
 		})
 	}
 }

@@ -25,6 +25,9 @@ type LogSigner interface {
 	Keys() [2]record.LogKey
 	// Sign returns the signed note of a checkpoint's text, checked as OpenNote does it. The text's first line is origin.
 	Sign(origin, text string) (note string, err error)
+	// Secret returns a key for what its holder keeps for that purpose beside the log of that origin: always the same 32
+	// bytes, which nobody can compute without the log key. It is never written down.
+	Secret(origin, purpose string) ([]byte, error)
 }
 
 type logSigner struct {
@@ -92,6 +95,17 @@ func (s *logSigner) Sign(origin, text string) (string, error) {
 		return "", fmt.Errorf("check the checkpoint just signed: %w", err)
 	}
 	return string(b), nil
+}
+
+// Secret is SHA-256 of the Ed25519 signature, which is deterministic, of a text that is no checkpoint: its first line is
+// no origin.
+func (s *logSigner) Secret(origin, purpose string) ([]byte, error) {
+	sig, err := s.ed25519.SignMessage(strings.NewReader(fmt.Sprintf("exhibit-secret-v1\n%s\n%s\n", purpose, origin)))
+	if err != nil {
+		return nil, fmt.Errorf("derive a secret of the log key: %w", err)
+	}
+	sum := sha256.Sum256(sig)
+	return sum[:], nil
 }
 
 // noteSigner signs in the name and with the key hash of the verifier that will check it.

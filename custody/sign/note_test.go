@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -203,6 +204,40 @@ func TestTwinSignatureOfANote(t *testing.T) {
 	twins := prefix + base64.StdEncoding.EncodeToString(append(raw[:4:4], twin(t, raw[4:])...)) + "\n"
 	if got, err := OpenNote([]byte(text+twins+sigs[1]), origin, keysOf(s)); !errors.Is(err, ErrSignature) || got != "" {
 		t.Errorf("OpenNote = %q, %v; want ErrSignature", got, err)
+	}
+}
+
+func TestLogSecret(t *testing.T) {
+	ed := newEd25519(t)
+	s, err := NewSoftwareLogSigner(newECDSA(t, elliptic.P256()), ed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := func(s LogSigner, origin, purpose string) string {
+		b, err := s.Secret(origin, purpose)
+		if err != nil || len(b) != 32 {
+			t.Fatalf("Secret = %x, %v; want 32 bytes", b, err)
+		}
+		return string(b)
+	}
+	first := secret(s, origin, "p")
+	want := sha256.Sum256(ed25519.Sign(ed, []byte("exhibit-secret-v1\np\n"+origin+"\n")))
+	if first != string(want[:]) || first != secret(s, origin, "p") {
+		t.Errorf("Secret = %x, want each time %x", first, want)
+	}
+	for name, other := range map[string]string{
+		"another origin": secret(s, otherOrigin, "p"), "another purpose": secret(s, origin, "q"), "another key": secret(newLogSigner(t), origin, "p"),
+	} {
+		if other == first {
+			t.Errorf("%s has the same secret", name)
+		}
+	}
+	// What it is made of is never signed as a checkpoint.
+	if n, err := s.Sign("exhibit-secret-v1", "exhibit-secret-v1\np\n"+origin+"\n"); !errors.Is(err, record.ErrMalformed) || n != "" {
+		t.Errorf("Sign = %q, %v; want ErrMalformed", n, err)
+	}
+	if n, err := s.Sign(origin, "exhibit-secret-v1\np\n"+origin+"\n"); !errors.Is(err, record.ErrMalformed) || n != "" {
+		t.Errorf("Sign = %q, %v; want ErrMalformed", n, err)
 	}
 }
 
