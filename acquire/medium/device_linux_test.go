@@ -113,7 +113,11 @@ func TestReadError(t *testing.T) {
 
 // A device that changes its size under the reader, as one that is pulled out does.
 func TestDeviceChanges(t *testing.T) {
-	for name, size := range map[string]int64{"grows": 5 << 20, "shrinks": 2 << 20} {
+	for name, size := range map[string]int64{"grows": 5 << 20, "shrinks": 2 << 20, "to nothing": 0} {
+		want := medium.ErrMediumChanged
+		if size == 0 { // what a device that was pulled out says
+			want = medium.ErrLost
+		}
 		t.Run(name, func(t *testing.T) {
 			path := file(t, content(4<<20))
 			dev := attach(t, path, "--read-only")
@@ -125,9 +129,12 @@ func TestDeviceChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			run(t, "losetup", "--set-capacity", dev)
-			if _, err := blocks(m, 1<<20); !errors.Is(err, medium.ErrMediumChanged) {
-				t.Errorf("got %v, want ErrMediumChanged", err)
-			}
+			_, err := blocks(m, 1<<20)
+			checkKind(t, err, want)
+			_, err = m.ReadAt(make([]byte, 512), 0)
+			checkKind(t, err, want) // nothing is read from another device that came in its place
+			checkKind(t, m.CheckEnd(), want)
+			checkKind(t, m.StartAt(0), want)
 		})
 	}
 }

@@ -1,9 +1,12 @@
 package medium
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,15 +20,21 @@ const bounceBytes = 256 << 10
 // disk is a block device or a regular file.
 type disk struct {
 	f         *os.File
-	fd        int // of f; pread is called directly, because os.File goes on after a short read at an unaligned place
+	fd        int // of f
+	conn      syscall.RawConn
 	path      string
 	seen      os.FileInfo // when it was opened
 	device    bool
 	sequence  uint64
+	identity  string // of a device, as /sys gives it; "" if it gives none
 	sizeBytes int64
 	about     record.Medium
-	align     int    // of memory, offset and length; 1: through the page cache
+	sector    int    // of the medium
+	step      int    // of offset and length of a direct read
+	align     int    // of memory; 1: through the page cache
 	bounce    []byte // aligned, made when it is first needed
+	timeout   time.Duration
+	helper    *helper // makes the reads if there is a timeout
 }
 
 func (d *disk) read(p []byte, off int64) (int, error) {
@@ -35,38 +44,79 @@ func (d *disk) read(p []byte, off int64) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	p = p[:min(int64(len(p)), roundUp(d.sizeBytes-off, int64(d.align)))]
+	p = p[:min(int64(len(p)), roundUp(d.sizeBytes-off, int64(d.step)))]
 	n, err := d.pread(p, off)
 	if err != nil {
 		return 0, d.readError(off, int64(len(p)), err)
 	}
 	if n == 0 {
-		return 0, fmt.Errorf("%q ends at byte %d of %d: %w", d.path, off, d.sizeBytes, ErrMediumChanged)
+		return 0, d.endsEarly(off)
 	}
 	// More than there was is data behind the end, which checkEnd reports.
 	return int(min(int64(n), d.sizeBytes-off)), nil
 }
 
-// readError tells a bad place from a medium that is gone: after it was pulled out there is one error, then a clean end.
-func (d *disk) readError(off, length int64, cause error) error {
-	err := error(&ReadError{Path: d.path, Offset: off, SizeBytes: min(length, d.sizeBytes-off), Err: cause})
-	if d.device && d.changed() != nil {
-		return fmt.Errorf("%w (%w: pulled out?)", err, ErrMediumChanged)
+// readAt goes on after a short read: of a file on FUSE it says that the next part is bad, and only asking for that part
+// gives the error.
+func (d *disk) readAt(p []byte, off int64) (int, error) {
+	want := int(min(int64(len(p)), d.sizeBytes-off))
+	for done := 0; done < want; {
+		n, err := d.pread(p[done:], off+int64(done))
+		if err != nil {
+			return 0, d.readError(off, int64(want), err)
+		}
+		if n == 0 {
+			return 0, d.endsEarly(off + int64(done))
+		}
+		done += n
 	}
-	return err
+	return want, nil
 }
 
-// checkEnd returns nil if the medium is as it was, and has no byte after its end.
+// endsEarly explains a read of 0 bytes before the end: of a device that was pulled out every read but the first gives
+// that.
+func (d *disk) endsEarly(off int64) error {
+	if err := d.changed(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%q ends at byte %d of %d: %w", d.path, off, d.sizeBytes, ErrLost)
+}
+
+// readError tells a bad place from a medium that is gone or exchanged, and from an error of our own.
+func (d *disk) readError(off, length int64, cause error) error {
+	if errors.Is(cause, ErrHung) {
+		return cause
+	}
+	length = min(length, d.sizeBytes-off)
+	at := fmt.Sprintf("read %d bytes at offset %d of %q", length, off, d.path)
+	if err := d.changed(); err != nil {
+		return fmt.Errorf("%s: %w; then %w", at, cause, err)
+	}
+	errno, _ := errors.AsType[unix.Errno](cause)
+	switch errno {
+	case unix.ENODEV, unix.ENXIO, unix.ENOMEDIUM, unix.ENOTCONN, unix.ESTALE, unix.ESHUTDOWN:
+		return fmt.Errorf("%s: %w: %w", at, cause, ErrLost)
+	case unix.EINVAL:
+		return fmt.Errorf("%s: %w: %w", at, cause, ErrAlignment)
+	// What the block layer makes of a drive's answers, and file systems of a checksum that does not fit.
+	case unix.EIO, unix.ENODATA, unix.EILSEQ, unix.ETIMEDOUT, unix.EREMOTEIO, unix.ENOLINK, unix.EBADMSG, unix.EUCLEAN:
+		return &ReadError{Path: d.path, Offset: off, SizeBytes: length, Err: cause}
+	}
+	return fmt.Errorf("%s: %w", at, cause)
+}
+
 func (d *disk) checkEnd() error {
 	if err := d.changed(); err != nil {
 		return err
 	}
 	// The size of some files (in /proc) says nothing, so the end is tried.
 	n, err := d.pread(make([]byte, 1), d.sizeBytes)
-	if err == nil && n > 0 {
+	switch {
+	case errors.Is(err, ErrHung):
+		return err
+	case err == nil && n > 0:
 		return fmt.Errorf("%q has bytes after its size of %d: %w", d.path, d.sizeBytes, ErrMediumChanged)
-	}
-	if err != nil && !d.device { // a device may answer a read at its end with an error
+	case err != nil && !d.device: // a device may answer a read at its end with an error
 		return &ReadError{Path: d.path, Offset: d.sizeBytes, SizeBytes: 1, Err: err}
 	}
 	return nil
@@ -75,21 +125,11 @@ func (d *disk) checkEnd() error {
 // changed compares the medium with what it was when it was opened.
 func (d *disk) changed() error {
 	if d.device {
-		size, err := d.deviceSize()
-		if err != nil {
-			return fmt.Errorf("ask %q for its size: %w: %w", d.path, err, ErrMediumChanged)
-		}
-		if size != d.sizeBytes {
-			return fmt.Errorf("%q had %d bytes and now has %d: %w", d.path, d.sizeBytes, size, ErrMediumChanged)
-		}
-		if d.diskSequence() != d.sequence {
-			return fmt.Errorf("%q was attached anew: %w", d.path, ErrMediumChanged)
-		}
-		return nil
+		return d.deviceChanged()
 	}
 	info, err := d.f.Stat()
 	if err != nil {
-		return fmt.Errorf("look at %q: %w", d.path, plain(err))
+		return fmt.Errorf("look at %q: %w: %w", d.path, plain(err), ErrLost)
 	}
 	if info.Size() != d.sizeBytes {
 		return fmt.Errorf("%q had %d bytes and now has %d: %w", d.path, d.sizeBytes, info.Size(), ErrMediumChanged)
@@ -100,42 +140,67 @@ func (d *disk) changed() error {
 	return nil
 }
 
-// pread reads at off, by way of the bounce buffer if p or off is not aligned.
+// pread reads at off. A regular file's system may ask for larger steps than it said, or accept the flag for direct I/O
+// and then refuse to do it.
 func (d *disk) pread(p []byte, off int64) (int, error) {
-	align := int64(d.align)
-	whole := int64(len(p)) &^ (align - 1)
-	if off%align == 0 && whole > 0 && aligned(p, d.align) {
-		return d.system(p[:whole], off)
+	for {
+		n, err := d.try(p, off)
+		if err == unix.EINTR || err == unix.EINVAL && d.relax() { //nolint:errorlint // as the system call gives it
+			continue
+		}
+		return n, err
 	}
-	if d.bounce == nil {
-		d.bounce = alignedBuffer(bounceBytes, d.align)
-	}
-	skip := off % align
-	want := min(roundUp(skip+int64(len(p)), align), bounceBytes)
-	n, err := d.system(d.bounce[:want], off-skip)
-	if err != nil || int64(n) <= skip {
-		return 0, err
-	}
-	return copy(p, d.bounce[skip:n]), nil
 }
 
-// system makes the call. A file system may accept the flag for direct I/O and then refuse to do it.
-func (d *disk) system(p []byte, off int64) (int, error) {
-	for {
-		n, err := unix.Pread(d.fd, p, off)
-		switch {
-		case err == unix.EINTR:
-		case err == unix.EINVAL && !d.device && d.align > 1:
-			if err := d.setDirect(false); err != nil {
-				return 0, err
-			}
-			d.align = 1
-		case err != nil:
-			return 0, err
-		default:
-			return n, nil
-		}
+// relax asks less of a file's system. A device is never read in another way than at first.
+func (d *disk) relax() bool {
+	switch {
+	case d.device || d.align == 1:
+		return false
+	case d.step < directAlign:
+		d.step = directAlign
+		return true
 	}
+	return d.throughCache() == nil
+}
+
+func (d *disk) throughCache() error {
+	if err := d.setDirect(false); err != nil {
+		return err
+	}
+	d.step, d.align = 1, 1
+	return nil
+}
+
+// try reads straight into p if that is aligned, else by way of the bounce buffer. A read through the page cache that
+// may be given up goes that way too: the kernel would write to p by its address, whatever lies there by then, while a
+// direct read has the pages pinned.
+func (d *disk) try(p []byte, off int64) (int, error) {
+	step := int64(d.step)
+	whole := int64(len(p)) &^ (step - 1)
+	if off%step == 0 && whole > 0 && aligned(p, d.align) && (d.align > 1 || d.timeout == 0) {
+		return d.call(p[:whole], off)
+	}
+	if d.bounce == nil {
+		d.bounce = alignedBuffer(bounceBytes, directAlign)
+	}
+	skip := off % step
+	want := min(roundUp(skip+int64(len(p)), step), bounceBytes)
+	n, err := d.call(d.bounce[:want], off-skip)
+	if err != nil {
+		return 0, err
+	}
+	if n > 0 && int64(n) <= skip && !d.device {
+		// A short read that ends where this one should begin is neither an error nor the end.
+		if err := d.throughCache(); err != nil {
+			return 0, err
+		}
+		return d.try(p, off)
+	}
+	if int64(n) <= skip {
+		return 0, nil
+	}
+	return copy(p, d.bounce[skip:n]), nil
 }
 
 func (d *disk) setDirect(on bool) error {
@@ -155,7 +220,14 @@ func (d *disk) describe() record.Medium { return d.about }
 
 func (d *disk) size() int64 { return d.sizeBytes }
 
-func (d *disk) close() error { return plain(d.f.Close()) }
+func (d *disk) sectorBytes() int64 { return int64(d.sector) }
+
+func (d *disk) close() error {
+	if d.helper != nil {
+		d.helper.end()
+	}
+	return plain(d.f.Close())
+}
 
 // PastCache reports whether everything so far was read with direct I/O. It does not say that the file system heeds it:
 // tmpfs does not.

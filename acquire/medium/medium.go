@@ -1,11 +1,14 @@
-// Package medium opens what is read, a block device, a regular file or standard input, and gives its bytes in order.
+// Package medium opens what is read, a block device, a regular file or standard input, and gives its bytes: in order
+// with [Medium.Read], or any sectors with [Medium.ReadAt].
 //
 // Start with [Open]; then read a [Medium] to io.EOF. Before that, ask [Medium.CheckDestination] whether the folder one
 // is about to write to lies on the medium itself.
 //
 // The promise: a medium is opened for reading only, and io.EOF means that exactly the bytes were read that the medium
-// had when it was opened: the size is fixed then, and a medium that ends earlier, goes on after it, or was exchanged is
-// ErrMediumChanged. A place that cannot be read is a [ReadError] that says where; nothing is skipped or filled in.
+// had when it was opened: the size is fixed then, and after every error the medium is asked whether it is still the
+// same. So an error is one of three: a [ReadError], a place that the medium did not give; [ErrLost], the medium is gone
+// or does not answer; [ErrMediumChanged], it is not what was opened. Nothing is skipped or filled in, and a medium that
+// ends early is never taken for a finished one.
 // Devices and files are read past the page cache where the file system can do that, since a buffered read of a failing
 // drive loses good sectors around the bad one. A block device is held exclusively until Close, so that nothing can be
 // mounted meanwhile.
@@ -16,71 +19,46 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
-)
-
-var (
-	// ErrMediumChanged says that the medium is not what it was when it was opened: it grew, shrank, was written to, was
-	// pulled out or exchanged.
-	ErrMediumChanged = errors.New("the medium changed while it was read")
-	// ErrSameDevice says that a destination lies on the medium, so that writing there would alter the evidence.
-	ErrSameDevice = errors.New("the destination lies on the medium that is read")
-	// ErrInUse says that something else holds the block device.
-	ErrInUse = errors.New("the device is in use")
-	// ErrKind refuses a folder, a pipe or any other thing that is neither a block device nor a regular file.
-	ErrKind = errors.New("neither a block device nor a regular file")
-	// ErrEmptyDevice refuses a block device that has no bytes: a card reader without a card, a loop device without a file.
-	ErrEmptyDevice = errors.New("the device has a size of 0 bytes: nothing is in it or attached to it")
 )
 
 // Stdin is the path that means standard input.
 const Stdin = "-"
 
-// ReadError says which read failed. The damaged place lies somewhere in these bytes; nothing of them was given out.
-type ReadError struct {
-	Path      string
-	Offset    int64 // of the first byte of the read, in the medium
-	SizeBytes int64 // of the read; 0 for a stream
-	Err       error
+// fileSectorBytes is what a medium is read by that has no sectors of its own.
+const fileSectorBytes = 512
+
+// Options say how a medium is opened and read. The zero value waits for ever for each read.
+type Options struct {
+	// Stdin is read if the path is "-". The caller keeps it.
+	Stdin io.Reader
+	// ReadTimeout is how long one read may take before it is given up as a *HungError, which ends the Medium. It must be
+	// longer than the drive and the kernel need for a bad sector: they retry and reset several times, each try within the
+	// device's own time-out. 0: no limit. A stream has none.
+	ReadTimeout time.Duration
 }
 
-func (e *ReadError) Error() string {
-	if e.SizeBytes == 0 {
-		return fmt.Sprintf("read %q at offset %d: %v", e.Path, e.Offset, e.Err)
-	}
-	return fmt.Sprintf("read %d bytes at offset %d of %q: %v", e.SizeBytes, e.Offset, e.Path, e.Err)
-}
-
-// Unwrap returns the system's error.
-func (e *ReadError) Unwrap() error { return e.Err }
-
-// HintError is an error whose cause is known well enough to say what to type next.
-type HintError struct {
-	Err  error
-	Text string
-}
-
-func (e *HintError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the error the hint is for.
-func (e *HintError) Unwrap() error { return e.Err }
-
-// Hint returns what a person can do about it, in one line.
-func (e *HintError) Hint() string { return e.Text }
-
-// Medium is an open medium. It is read from one goroutine, once, from the first byte on.
+// Medium is an open medium. It is used from one goroutine.
 type Medium struct {
 	path string
 	src  source
-	off  int64
-	err  error // sticky: io.EOF, or what went wrong
+	off  int64 // where Read goes on
+	err  error // sticky for Read: io.EOF, or what went wrong
+	gone error // sticky for all: ErrLost or ErrMediumChanged
 }
 
 // source is a stream or, on Linux, a disk.
 type source interface {
 	// read gives bytes at off, where the read before ended. io.EOF comes alone and only where the medium really ends.
 	read(p []byte, off int64) (int, error)
+	// readAt fills p from off, which is before the end; it gives less only where the medium ends.
+	readAt(p []byte, off int64) (int, error)
+	// checkEnd returns nil if the medium is what it was when it was opened and has no byte after its end.
+	checkEnd() error
+	sectorBytes() int64
 	// describe leaves SizeBytes 0 where the size is not known.
 	describe() record.Medium
 	// size is -1 where it is not known.
@@ -89,24 +67,35 @@ type source interface {
 	close() error
 }
 
-// Open opens a medium for reading only. The path "-" is stdin, which the caller keeps; reading it ends with ctx, while a
-// device or file is left to the system's own time-outs. Links in path are followed: it is the user's word. The caller
-// closes the Medium.
+// Open is OpenWith for a caller who needs no option but stdin.
+func Open(ctx context.Context, path string, stdin io.Reader) (*Medium, error) {
+	return OpenWith(ctx, path, Options{Stdin: stdin})
+}
+
+// OpenWith opens a medium for reading only. The path "-" is opts.Stdin; reading it ends with ctx, while a device or file
+// is left to the time-outs. Links in path are followed: it is the user's word. The caller closes the Medium.
 //
 // Errors: ErrKind, ErrInUse, ErrEmptyDevice, and those of the system; some carry a hint (HintError).
-func Open(ctx context.Context, path string, stdin io.Reader) (*Medium, error) {
-	if path == Stdin {
-		return &Medium{path: "standard input", src: newStream(ctx, stdin)}, nil
+func OpenWith(ctx context.Context, path string, opts Options) (*Medium, error) {
+	if opts.ReadTimeout < 0 {
+		return nil, fmt.Errorf("open medium %q: a time-out of %v", path, opts.ReadTimeout)
 	}
-	src, err := openDisk(path)
+	if path == Stdin {
+		return &Medium{path: "standard input", src: newStream(ctx, opts.Stdin)}, nil
+	}
+	src, err := openDisk(path, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open medium %q: %w", path, err)
 	}
 	return &Medium{path: path, src: src}, nil
 }
 
-// Read implements io.Reader. A page-aligned p is filled without a copy. After an error every later call returns it.
+// Read implements io.Reader. A page-aligned p is filled without a copy. After an error every later call returns it,
+// until StartAt.
 func (m *Medium) Read(p []byte) (int, error) {
+	if m.gone != nil {
+		return 0, m.gone
+	}
 	if m.err != nil {
 		return 0, m.err
 	}
@@ -116,8 +105,78 @@ func (m *Medium) Read(p []byte) (int, error) {
 	n, err := m.src.read(p, m.off)
 	m.off += int64(n)
 	m.err = err
+	m.note(err)
 	return n, err
 }
+
+// StartAt makes Read go on at off, a multiple of SectorBytes within the medium, also after a *ReadError. A stream has no
+// other place than where it is.
+func (m *Medium) StartAt(off int64) error {
+	size, known := m.Size()
+	if !known {
+		return fmt.Errorf("go to byte %d of %s: %w", off, m.path, errors.ErrUnsupported)
+	}
+	if off < 0 || off > size || off%m.SectorBytes() != 0 {
+		return fmt.Errorf("go to byte %d of %q, which has %d: %w", off, m.path, size, ErrAlignment)
+	}
+	m.off, m.err = off, nil
+	return m.gone
+}
+
+// ReadAt reads exactly the bytes from off to off+len(p) and no others, past the page cache where that can be done. off
+// and len(p) are multiples of SectorBytes, but p may also end where the medium ends. It is filled without a copy if it
+// is page-aligned. Fewer bytes than asked for, with a nil error, are given only at the end of the medium; at the end
+// itself and after it the answer is io.EOF, for which the medium is not asked (see CheckEnd). Unlike an io.ReaderAt it
+// is not for several goroutines at once.
+//
+// Errors, with 0 bytes: *ReadError, a bad place somewhere in these bytes; ErrLost, among them *HungError, after which p
+// is not the caller's any more; ErrMediumChanged; ErrAlignment; errors.ErrUnsupported for a stream; or, of none of
+// these kinds, one of the system that says nothing about the place. After ErrLost and ErrMediumChanged every
+// later call returns the same error.
+func (m *Medium) ReadAt(p []byte, off int64) (int, error) {
+	size, known := m.Size()
+	sector := m.SectorBytes()
+	switch {
+	case m.gone != nil:
+		return 0, m.gone
+	case !known:
+		return 0, fmt.Errorf("read at byte %d of %s: %w", off, m.path, errors.ErrUnsupported)
+	case off < 0 || off%sector != 0 || int64(len(p))%sector != 0 && off+int64(len(p)) != size:
+		return 0, fmt.Errorf("read %d bytes at offset %d of %q, whose sectors have %d: %w", len(p), off, m.path, sector, ErrAlignment)
+	case len(p) == 0:
+		return 0, nil
+	case off >= size:
+		return 0, io.EOF
+	}
+	n, err := m.src.readAt(p, off)
+	if err != nil {
+		m.note(err)
+		return 0, err
+	}
+	return n, nil
+}
+
+// CheckEnd asks whether the medium is still what it was when it was opened, and ends where it ended. Read does so at
+// its io.EOF. Who uses ReadAt does so when all is read. Errors: ErrLost, ErrMediumChanged. Of a stream it knows nothing.
+func (m *Medium) CheckEnd() error {
+	if m.gone != nil {
+		return m.gone
+	}
+	err := m.src.checkEnd()
+	m.note(err)
+	return err
+}
+
+// note keeps an error after which the medium must not be asked again.
+func (m *Medium) note(err error) {
+	if errors.Is(err, ErrLost) || errors.Is(err, ErrMediumChanged) {
+		m.gone = err
+	}
+}
+
+// SectorBytes is the logical sector of a device, the smallest piece it reads: 512, 4096 or another power of two. Of
+// everything else, and where the device does not say, it is 512.
+func (m *Medium) SectorBytes() int64 { return m.src.sectorBytes() }
 
 // Size returns the size in bytes fixed when the medium was opened, and whether it is known: of a stream it is not.
 func (m *Medium) Size() (sizeBytes int64, known bool) {
@@ -147,8 +206,12 @@ func (m *Medium) CheckDestination(dir string) error {
 	return nil
 }
 
-// Close gives the medium back. Standard input stays open.
+// Close gives the medium back. Standard input stays open. After a *HungError the system keeps the device open until
+// that read ends.
 func (m *Medium) Close() error {
+	if m.gone == nil {
+		m.gone = fmt.Errorf("medium %q: %w", m.path, os.ErrClosed)
+	}
 	if err := m.src.close(); err != nil {
 		return fmt.Errorf("close medium %q: %w", m.path, err)
 	}

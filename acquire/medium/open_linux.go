@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
-// directAlign fits every logical sector in use, and the page; a device with larger sectors has its own.
+// directAlign of memory fits every device and file system: it is the page.
 const directAlign = 4096
 
-func openDisk(path string) (source, error) {
+func openDisk(path string, opts Options) (source, error) {
 	// Looked at first: opening a FIFO waits, and opening a character device may do things to it.
 	seen, err := os.Stat(path)
 	if err != nil {
@@ -23,9 +22,9 @@ func openDisk(path string) (source, error) {
 	}
 	switch mode := seen.Mode(); {
 	case mode.IsRegular():
-		return openFile(path, seen)
+		return openFile(path, seen, opts)
 	case mode&os.ModeDevice != 0 && mode&os.ModeCharDevice == 0:
-		return openDevice(path)
+		return openDevice(path, opts)
 	case mode.IsDir():
 		return nil, &HintError{fmt.Errorf("a folder: %w", ErrKind), "give the block device (lsblk lists them) or an image file"}
 	case mode&os.ModeNamedPipe != 0:
@@ -34,7 +33,7 @@ func openDisk(path string) (source, error) {
 	return nil, fmt.Errorf("%v: %w", seen.Mode().Type(), ErrKind)
 }
 
-func openFile(path string, seen os.FileInfo) (source, error) {
+func openFile(path string, seen os.FileInfo, opts Options) (source, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, plain(err)
@@ -47,6 +46,7 @@ func openFile(path string, seen os.FileInfo) (source, error) {
 		f.Close() //nolint:errcheck // nothing was read
 		return nil, err
 	}
+	d.timeout = opts.ReadTimeout
 	return d, nil
 }
 
@@ -69,37 +69,50 @@ func fromFile(f *os.File) (*disk, error) {
 		return nil, ErrKind
 	}
 	const none = "a regular file does not have it"
-	d := &disk{f: f, fd: int(f.Fd()), path: f.Name(), seen: info, align: 1, sizeBytes: info.Size(), about: record.Medium{
+	d, err := newDisk(f, f.Name(), info)
+	if err != nil {
+		return nil, err
+	}
+	d.sector, d.sizeBytes = fileSectorBytes, info.Size()
+	d.about = record.Medium{
 		Kind:                record.MediumFile,
 		Name:                record.Unknown[string](none),
 		LogicalSectorBytes:  record.Unknown[int64](none),
 		PhysicalSectorBytes: record.Unknown[int64](none),
 		ReadOnly:            record.Unknown[bool](none),
 		SizeBytes:           info.Size(),
-	}}
-	if align := directAlignment(d.fd); align > 0 && d.setDirect(true) == nil {
-		d.align = align
+	}
+	if step := directStep(d.fd); step > 0 && d.setDirect(true) == nil {
+		d.step, d.align = step, directAlign
 	}
 	return d, nil
 }
 
-// directAlignment is what direct I/O on an open file needs, 0 where the file system says that it has none: ext4 takes
-// the flag for files it journals or encrypts, and then reads through the page cache. Most file systems say nothing; they
-// refuse the flag if they must.
-func directAlignment(fd int) int {
+// newDisk is a disk that is read through the page cache, in any steps.
+func newDisk(f *os.File, path string, seen os.FileInfo) (*disk, error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, plain(err)
+	}
+	return &disk{f: f, fd: int(f.Fd()), conn: conn, path: path, seen: seen, step: 1, align: 1}, nil
+}
+
+// directStep is what offset and length of a direct read of an open file must be multiples of, 0 where the file system
+// says that it has no such reads: ext4 takes the flag for files it journals or encrypts, and then reads through the page
+// cache. Most file systems say nothing; they refuse the flag, or a read, if they must.
+func directStep(fd int) int {
 	var st unix.Statx_t
 	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &st)
 	if err != nil || st.Mask&unix.STATX_DIOALIGN == 0 {
-		return directAlign
+		return fileSectorBytes
 	}
-	align := max(directAlign, st.Dio_offset_align, st.Dio_mem_align)
-	if st.Dio_offset_align == 0 || align > bounceBytes {
+	if st.Dio_offset_align == 0 || st.Dio_offset_align > bounceBytes || st.Dio_mem_align > directAlign {
 		return 0
 	}
-	return int(align)
+	return int(max(fileSectorBytes, st.Dio_offset_align))
 }
 
-func openDevice(path string) (source, error) {
+func openDevice(path string, opts Options) (source, error) {
 	// O_EXCL without O_CREAT claims a block device as a mount does: it fails while one exists and keeps others off.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_EXCL|unix.O_DIRECT, 0)
 	if err != nil {
@@ -110,6 +123,7 @@ func openDevice(path string) (source, error) {
 		f.Close() //nolint:errcheck // nothing was read
 		return nil, err
 	}
+	d.timeout = opts.ReadTimeout
 	return d, nil
 }
 
@@ -121,7 +135,11 @@ func newDevice(f *os.File, path string) (*disk, error) {
 	if mode := info.Mode(); mode&os.ModeDevice == 0 || mode&os.ModeCharDevice != 0 {
 		return nil, fmt.Errorf("it was exchanged while it was opened: %w", ErrMediumChanged)
 	}
-	d := &disk{f: f, fd: int(f.Fd()), path: path, seen: info, device: true}
+	d, err := newDisk(f, path, info)
+	if err != nil {
+		return nil, err
+	}
+	d.device = true
 	if d.sizeBytes, err = d.deviceSize(); err != nil {
 		return nil, fmt.Errorf("ask for the size: %w", err)
 	}
@@ -129,6 +147,7 @@ func newDevice(f *os.File, path string) (*disk, error) {
 		return nil, ErrEmptyDevice
 	}
 	d.sequence = d.diskSequence()
+	d.identity = d.sysIdentity()
 	logical := deviceFact(d.fd, unix.BLKSSZGET, "BLKSSZGET")
 	flag := deviceFact(d.fd, unix.BLKROGET, "BLKROGET")
 	readOnly := record.Unknown[bool](flag.Reason())
@@ -143,11 +162,17 @@ func newDevice(f *os.File, path string) (*disk, error) {
 		ReadOnly:            readOnly,
 		SizeBytes:           d.sizeBytes,
 	}
-	sector, _ := logical.Get()
-	if sector > 0 && d.sizeBytes%sector != 0 {
+	sector, ok := logical.Get()
+	if !ok || sector < fileSectorBytes {
+		sector = fileSectorBytes
+	}
+	if sector > bounceBytes || sector&(sector-1) != 0 {
+		return nil, fmt.Errorf("the device has sectors of %d bytes: %w", sector, errors.ErrUnsupported)
+	}
+	if d.sizeBytes%sector != 0 {
 		return nil, fmt.Errorf("the device has %d bytes, which are not whole sectors of %d: the last ones cannot be read", d.sizeBytes, sector)
 	}
-	d.align = max(directAlign, int(sector))
+	d.sector, d.step, d.align = int(sector), int(sector), directAlign
 	return d, nil
 }
 
@@ -158,30 +183,6 @@ func deviceFact(fd int, request uint, name string) record.Fact[int64] {
 		return record.Unknown[int64](fmt.Sprintf("the kernel answers %s with: %v", name, err))
 	}
 	return record.Known(int64(v))
-}
-
-// deviceSize asks BLKGETSIZE64 anew each time.
-func (d *disk) deviceSize() (int64, error) {
-	v, err := ioctlUint64(d.fd, unix.BLKGETSIZE64)
-	return int64(v), err
-}
-
-// diskSequence is the kernel's count of attachments, which tells a medium that was pulled and put back; 0 where the
-// kernel has none.
-func (d *disk) diskSequence() uint64 {
-	v, err := ioctlUint64(d.fd, unix.BLKGETDISKSEQ)
-	if err != nil {
-		return 0
-	}
-	return v
-}
-
-func ioctlUint64(fd int, request uint) (v uint64, err error) {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(&v)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return v, nil
 }
 
 func deviceName(dev uint64) record.Fact[string] {

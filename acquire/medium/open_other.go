@@ -12,7 +12,7 @@ import (
 
 var errOnlyLinux = fmt.Errorf("reading a medium works only on Linux: %w", errors.ErrUnsupported)
 
-func openDisk(string) (source, error) { return nil, errOnlyLinux }
+func openDisk(string, Options) (source, error) { return nil, errOnlyLinux }
 
 // FromFile works only on Linux.
 func FromFile(*os.File) (*Medium, error) { return nil, errOnlyLinux }

@@ -90,6 +90,12 @@ func (s *stream) describe() record.Medium {
 
 func (s *stream) size() int64 { return -1 }
 
+func (s *stream) sectorBytes() int64 { return fileSectorBytes }
+
+func (s *stream) readAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }
+
+func (s *stream) checkEnd() error { return nil }
+
 func (s *stream) checkDestination(string) error { return nil }
 
 func (s *stream) close() error {
