@@ -3,6 +3,7 @@
 // Start with [NewWriter] to write one in an acquisition folder, with [Open] to read one whose files are known from a
 // record, and with [Find] where a person named its first file. One file is called NAME.raw; segments are called
 // NAME.001 to NAME.999, all of the same size but the last, and a medium that fits into one segment has one, NAME.001.
+// A [Map] says which bytes of a failing medium were read; [ParseMap] reads the one of ddrescue.
 //
 // The promise: a writer never writes past a segment's end or past .999, and what it calls finished is on the disk and
 // read-only; a reader opens regular files only and gives exactly the bytes the files had when it was opened. Find never
