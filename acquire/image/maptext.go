@@ -31,7 +31,7 @@ func ParseMap(r io.Reader, limits MapLimits) (*Map, error) {
 	}
 	for {
 		line, err := p.line()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {
@@ -74,7 +74,7 @@ func (p *mapParser) line() ([]byte, error) {
 		return nil, fmt.Errorf("%w: too many bytes", ErrMapTooLarge)
 	case errors.Is(err, bufio.ErrBufferFull):
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrMap, maxMapLine)
-	case err == io.EOF && read > 0:
+	case errors.Is(err, io.EOF) && read > 0:
 		return nil, fmt.Errorf("%w: the line has no end", ErrMap)
 	case err != nil:
 		return nil, err
