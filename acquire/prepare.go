@@ -127,7 +127,7 @@ func (r *run) checkOptions() (err error) {
 	r.acq = record.Acquisition{
 		Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
 		ID: o.ID, Medium: r.m.Describe(), Tool: o.Tool, Host: o.Host, Started: o.Clock(),
-		Options: record.Options{ExtraDigests: o.Extra, Reread: o.Reread, SegmentBytes: o.SegmentBytes},
+		Options: record.Options{ExtraDigests: o.Extra, OnError: record.OnErrorStop, Reread: o.Reread, SegmentBytes: o.SegmentBytes},
 		Reread:  record.Reread{Kind: record.RereadNone},
 	}
 	return nil

@@ -121,9 +121,9 @@ func acquired(t *testing.T, exhibit, id string) Unlogged {
 			Digests:      []record.MediaDigest{{Computed: record.ComputedWhileReading, Digest: two[0]}, {Computed: record.ComputedWhileReading, Digest: two[1]}},
 			Files: []record.File{file("7.raw", record.RoleImage), file("7.tree", record.RoleTree), file("SHA256SUMS", record.RoleSums),
 				file("B3SUMS", record.RoleSums), file("journal", record.RoleJournal)},
-			Host:   record.Host{Architecture: "amd64", Kernel: record.Known("6"), OS: "linux", Processors: 1},
-			Medium: record.Medium{Kind: record.MediumFile, LogicalSectorBytes: no, PhysicalSectorBytes: no, Name: record.Unknown[string]("a file"), ReadOnly: record.Known(false)},
-			Reread: record.Reread{Kind: record.RereadNone}, Tool: record.Tool{Build: record.Unknown[record.Digest]("no"), Name: "exhibit", Version: "1"},
+			Host:    record.Host{Architecture: "amd64", Kernel: record.Known("6"), OS: "linux", Processors: 1},
+			Medium:  record.Medium{Kind: record.MediumFile, LogicalSectorBytes: no, PhysicalSectorBytes: no, Name: record.Unknown[string]("a file"), ReadOnly: record.Known(false)},
+			Options: record.Options{OnError: record.OnErrorRescue}, Reread: record.Reread{Kind: record.RereadNone}, Tool: record.Tool{Build: record.Unknown[record.Digest]("no"), Name: "exhibit", Version: "1"},
 		},
 	}, open}
 }

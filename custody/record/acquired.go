@@ -22,6 +22,15 @@ type Circumstances struct {
 	Examiner    Fact[Personal] `json:"examiner"`
 	Host        Fact[Personal] `json:"host"` // the station's name
 	MediumPath  Personal       `json:"mediumPath"`
+	Resumptions []Resumption   `json:"resumptions"` // one for each of Acquisition.Interruptions
+}
+
+// Resumption is what the person and the command line say of an acquisition that went on after an interruption.
+type Resumption struct {
+	CommandLine Personal       `json:"commandLine"`
+	Despite     Fact[Personal] `json:"despite"` // why to go on although the medium reads differently
+	MediumPath  Personal       `json:"mediumPath"`
+	Operator    Fact[Personal] `json:"operator"`
 }
 
 // Acquisition is one act of reading one medium into one image, as the program saw it. It names no person.
@@ -33,22 +42,25 @@ type Acquisition struct {
 	Format       string        `json:"format"`
 	Host         Host          `json:"host"`
 	ID           string        `json:"id"`
-	Medium       Medium        `json:"medium"`
-	Method       string        `json:"method"`
-	Mode         string        `json:"mode"`
-	Options      Options       `json:"options"`
-	Reread       Reread        `json:"reread"`
-	Started      Time          `json:"started"`
-	Tool         Tool          `json:"tool"`
-	Unread       Unread        `json:"unread"`
+	// Interruptions are in order; what interrupts after the record is finished stands in no record.
+	Interruptions []Interruption `json:"interruptions"`
+	Medium        Medium         `json:"medium"`
+	Method        string         `json:"method"`
+	Mode          string         `json:"mode"`
+	Options       Options        `json:"options"`
+	Reread        Reread         `json:"reread"`
+	Started       Time           `json:"started"`
+	Tool          Tool           `json:"tool"`
+	Unread        Unread         `json:"unread"`
 }
 
 // The values that the words of an Acquisition may take in version 1.
 const (
 	FormatRaw = "raw" // the media bytes, in one file or in numbered segments
 
-	MethodPhysical = "physical" // every byte of the medium from the first to the last, in order
-	ModeSequential = "sequential"
+	MethodPhysical = "physical"   // every byte of the medium from the first to the last
+	ModeSequential = "sequential" // in order, without a read error
+	ModeRescue     = "rescue"     // in order up to the first read error, then the readable places first
 
 	MediumDevice = "block-device"
 	MediumFile   = "file"
@@ -56,10 +68,23 @@ const (
 
 	RoleImage   = "image"
 	RoleTree    = "tree"
+	RoleMap     = "map" // only in mode rescue
 	RoleSums    = "sums"
 	RoleJournal = "journal"
 
 	ComputedWhileReading = "while-reading" // from the bytes as the medium gave them
+	// ComputedFromImage is the second reading, each group of which had the BLAKE3 value of what the medium gave.
+	ComputedFromImage = "from-image"
+
+	OnErrorRescue = "rescue"
+	OnErrorStop   = "stop"
+
+	CauseUnknown     = "unknown" // killed, or the power was cut
+	CauseInterrupted = "interrupted"
+	CauseLost        = "medium-lost"
+	CauseDestination = "destination"
+	CauseLimit       = "too-many-unreadable"
+	CauseError       = "error"
 
 	RereadDirect       = "direct"        // past the page cache
 	RereadCacheDropped = "cache-dropped" // after asking the kernel to drop its copy
@@ -91,11 +116,12 @@ type File struct {
 	SizeBytes int64    `json:"sizeBytes"`
 }
 
-// Sums returns the text of SHA256SUMS or B3SUMS, by alg: what `sha256sum` or `b3sum` writes of the image and tree files.
+// Sums returns the text of SHA256SUMS or B3SUMS, by alg: what `sha256sum` or `b3sum` writes of the files of image, tree
+// and map.
 func Sums(files []File, alg Algorithm) []byte {
 	var b []byte
 	for _, f := range files {
-		if f.Role != RoleImage && f.Role != RoleTree {
+		if f.Role != RoleImage && f.Role != RoleTree && f.Role != RoleMap {
 			continue
 		}
 		for _, d := range f.Digests {
@@ -110,7 +136,10 @@ func Sums(files []File, alg Algorithm) []byte {
 // Options are the choices that shaped the acquisition.
 type Options struct {
 	ExtraDigests []Algorithm `json:"extraDigests"` // asked for beside BLAKE3 and SHA-256; sorted
+	MaxBadBytes  int64       `json:"maxBadBytes"`  // unreadable bytes after which it stops, to be resumed; 0: no bound
+	OnError      string      `json:"onError"`
 	Reread       bool        `json:"reread"`
+	Retries      int64       `json:"retries"`      // further tries of each unreadable sector
 	SegmentBytes int64       `json:"segmentBytes"` // 0: one file
 }
 
@@ -120,10 +149,23 @@ type Reread struct {
 	Matches bool   `json:"matches"` // false only with kind "none"; an image that does not match is never recorded
 }
 
-// Unread totals what the medium did not give.
+// Unread totals what the medium did not give; the map lists it.
 type Unread struct {
 	Bytes  int64 `json:"bytes"`
 	Ranges int64 `json:"ranges"`
+	// RecoveredBytes were read only when a sector that had failed was tried again; the journal lists them.
+	RecoveredBytes int64 `json:"recoveredBytes"`
+}
+
+// Interruption is one end of a run before the record was finished.
+type Interruption struct {
+	Cause     string     `json:"cause"`
+	Phase     string     `json:"phase"`     // what was being done
+	Resumed   Time       `json:"resumed"`   // when it went on
+	SafeBytes int64      `json:"safeBytes"` // of the medium, which were not read again; in mode rescue those before the first read error
+	Sampled   int64      `json:"sampled"`   // groups read again to know the medium
+	Differing int64      `json:"differing"` // of those
+	Stopped   Fact[Time] `json:"stopped"`
 }
 
 // Destination is the file system the image was written to.
@@ -184,6 +226,9 @@ func (a *Acquired) Validate() error {
 	if err := a.Event.Validate(); err != nil {
 		return err
 	}
+	if n, m := len(a.Circumstances.Resumptions), len(a.Acquisition.Interruptions); n != m {
+		return fmt.Errorf("%w: %d resumptions of %d interruptions", ErrMalformed, n, m)
+	}
 	return a.Acquisition.Validate()
 }
 
@@ -227,7 +272,8 @@ func (a *Acquisition) checkWords() error {
 	}{
 		{"format", a.Format, []string{FormatRaw}},
 		{"method", a.Method, []string{MethodPhysical}},
-		{"mode", a.Mode, []string{ModeSequential}},
+		{"mode", a.Mode, []string{ModeSequential, ModeRescue}},
+		{"onError", a.Options.OnError, []string{OnErrorRescue, OnErrorStop}},
 		{"medium kind", a.Medium.Kind, []string{MediumDevice, MediumFile, MediumStream}},
 		{"reread kind", a.Reread.Kind, []string{RereadDirect, RereadCacheDropped, RereadCached, RereadNone}},
 	} {
@@ -238,8 +284,58 @@ func (a *Acquisition) checkWords() error {
 	if a.Reread.Matches != (a.Reread.Kind != RereadNone) || a.Options.Reread != a.Reread.Matches {
 		return fmt.Errorf("%w: re-read kind %q, matches %t, asked for %t", ErrMalformed, a.Reread.Kind, a.Reread.Matches, a.Options.Reread)
 	}
-	if a.Unread != (Unread{}) {
-		return fmt.Errorf("unread ranges are %w", ErrNewer)
+	return a.checkRescue()
+}
+
+// checkRescue requires of each mode what belongs to it.
+func (a *Acquisition) checkRescue() error {
+	for _, c := range []struct {
+		field string
+		n     int64
+	}{{"unread bytes", a.Unread.Bytes}, {"unread ranges", a.Unread.Ranges}, {"recovered bytes", a.Unread.RecoveredBytes},
+		{"retries", a.Options.Retries}, {"bound of unreadable bytes", a.Options.MaxBadBytes}} {
+		if err := checkCount(c.field, c.n); err != nil {
+			return err
+		}
+	}
+	u := a.Unread
+	switch {
+	case a.Mode == ModeSequential && u != Unread{}:
+		return fmt.Errorf("%w: unread or recovered bytes in mode %q", ErrMalformed, a.Mode)
+	case (u.Bytes == 0) != (u.Ranges == 0), u.Ranges > u.Bytes, u.Bytes > a.Medium.SizeBytes, u.RecoveredBytes > a.Medium.SizeBytes-u.Bytes:
+		return fmt.Errorf("%w: %d unread bytes in %d ranges, %d recovered, of a medium of %d", ErrMalformed, u.Bytes, u.Ranges, u.RecoveredBytes, a.Medium.SizeBytes)
+	case a.Mode == ModeRescue && (!a.Options.Reread || a.Options.OnError != OnErrorRescue):
+		return fmt.Errorf("%w: mode %q without its options", ErrMalformed, a.Mode)
+	}
+	return a.checkInterruptions()
+}
+
+// MaxInterruptions bounds the interruptions of one acquisition.
+const MaxInterruptions = 1000
+
+func (a *Acquisition) checkInterruptions() error {
+	if len(a.Interruptions) > MaxInterruptions {
+		return fmt.Errorf("%w: %d interruptions", ErrMalformed, len(a.Interruptions))
+	}
+	causes := []string{CauseUnknown, CauseInterrupted, CauseLost, CauseDestination, CauseLimit, CauseError}
+	for _, i := range a.Interruptions {
+		if !slices.Contains(causes, i.Cause) {
+			return fmt.Errorf("cause %.40q is %w", i.Cause, ErrNewer)
+		}
+		if err := checkLine("phase", i.Phase); err != nil {
+			return err
+		}
+		if i.SafeBytes < 0 || i.SafeBytes > a.Medium.SizeBytes || i.Sampled < 0 || i.Differing < 0 || i.Differing > i.Sampled || i.Sampled > 1<<20 {
+			return fmt.Errorf("%w: an interruption at %d of %d bytes, %d of %d samples differ", ErrMalformed, i.SafeBytes, a.Medium.SizeBytes, i.Differing, i.Sampled)
+		}
+		if err := i.Resumed.Validate(); err != nil {
+			return err
+		}
+		if t, ok := i.Stopped.Get(); ok {
+			if err := t.Validate(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -247,8 +343,15 @@ func (a *Acquisition) checkWords() error {
 func (a *Acquisition) checkDigests() error {
 	var media []Digest
 	for _, d := range a.Digests {
-		if d.Computed != ComputedWhileReading {
+		want := ComputedWhileReading
+		if a.Mode == ModeRescue && d.Digest.alg != BLAKE3 {
+			want = ComputedFromImage
+		}
+		if d.Computed != ComputedWhileReading && d.Computed != ComputedFromImage {
 			return fmt.Errorf("digest computed %.40q is %w", d.Computed, ErrNewer)
+		}
+		if d.Computed != want {
+			return fmt.Errorf("%w: %s computed %q in mode %q", ErrMalformed, d.Digest.alg, d.Computed, a.Mode)
 		}
 		media = append(media, d.Digest)
 	}
@@ -270,7 +373,7 @@ func (a *Acquisition) checkDigests() error {
 // MaxFiles bounds the files of one acquisition: 999 segments and those beside them.
 const MaxFiles = 1100
 
-// checkFiles requires image segments first, then exactly one tree, SHA256SUMS, B3SUMS and journal.
+// checkFiles requires image segments first, then exactly one tree, in mode rescue one map, SHA256SUMS, B3SUMS and journal.
 func (a *Acquisition) checkFiles() error {
 	if len(a.Files) > MaxFiles {
 		return fmt.Errorf("%w: %d files", ErrMalformed, len(a.Files))
@@ -296,8 +399,12 @@ func (a *Acquisition) checkFiles() error {
 		}
 		image += f.SizeBytes
 	}
-	if !slices.Equal(after, []string{RoleTree, RoleSums, RoleSums, RoleJournal}) || len(after) == len(a.Files) {
-		return fmt.Errorf("%w: the files are not image, tree, two sums and journal", ErrMalformed)
+	want := []string{RoleTree, RoleSums, RoleSums, RoleJournal}
+	if a.Mode == ModeRescue {
+		want = []string{RoleTree, RoleMap, RoleSums, RoleSums, RoleJournal}
+	}
+	if !slices.Equal(after, want) || len(after) == len(a.Files) {
+		return fmt.Errorf("%w: the files are not image, tree, map in mode %q, two sums and journal", ErrMalformed, ModeRescue)
 	}
 	if image != a.Medium.SizeBytes {
 		return fmt.Errorf("%w: image files of %d bytes for a medium of %d", ErrMalformed, image, a.Medium.SizeBytes)

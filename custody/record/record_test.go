@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func exampleAcquired() *Acquired {
 	}
 	none := Unknown[Personal]("not given")
 	return &Acquired{
-		Circumstances: Circumstances{p, none, none, none, p}, Event: exampleHeader(2),
+		Circumstances: Circumstances{p, none, none, none, p, []Resumption{{p, none, p, none}}}, Event: exampleHeader(2),
 		Acquisition: Acquisition{
 			Destinations: []Destination{{Unknown[string]("no"), Known("ext4")}},
 			Digests:      []MediaDigest{{ComputedWhileReading, two[0]}, {ComputedWhileReading, exampleDigest(MD5, 3)}, {ComputedWhileReading, two[1]}},
@@ -79,15 +80,16 @@ func exampleAcquired() *Acquired {
 				file("B3SUMS", RoleSums, 9), file("journal", RoleJournal, 9)},
 			Host: Host{"amd64", Known("6.18"), "linux", 2}, Method: MethodPhysical, Mode: ModeSequential,
 			Medium:  Medium{MediumFile, Unknown[int64]("a file"), Unknown[string]("a file"), Unknown[int64]("a file"), Known(false), 5},
-			Options: Options{[]Algorithm{MD5}, true, 0}, Reread: Reread{RereadDirect, true},
-			Tool: Tool{Unknown[Digest]("no"), "exhibit", "1"},
+			Options: Options{[]Algorithm{MD5}, 0, OnErrorRescue, true, 1, 0}, Reread: Reread{RereadDirect, true},
+			Interruptions: []Interruption{{CauseUnknown, "reading", exampleTime(), 4, 2, 1, Unknown[Time]("killed")}},
+			Tool:          Tool{Unknown[Digest]("no"), "exhibit", "1"},
 		},
 	}
 }
 
 func TestEncodeDecodeRoundTrip(t *testing.T) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued()} {
 		first, err := Encode(p)
 		if err != nil {
 			t.Fatalf("Encode(%s): %v", p.Type(), err)
@@ -128,7 +130,16 @@ func TestDecodeRefuses(t *testing.T) {
 		"foreign type":          {`https://github.com/exhibit-forensics/exhibit/acquired/v1`, `https://example.com/acquired/v1`, ErrMalformed},
 		"other statement":       {`in-toto.io/Statement/v1`, `in-toto.io/Statement/v2`, ErrMalformed},
 		"unknown format":        {`"format":"raw"`, `"format":"ex02"`, ErrNewer},
-		"unread":                {`"unread":{"bytes":0`, `"unread":{"bytes":5`, ErrNewer},
+		"unread, sequential":    {`"unread":{"bytes":0,"ranges":0`, `"unread":{"bytes":5,"ranges":1`, ErrMalformed},
+		"recovered, sequential": {`"recoveredBytes":0`, `"recoveredBytes":1`, ErrMalformed},
+		"rescue without map":    {`"mode":"sequential"`, `"mode":"rescue"`, ErrMalformed},
+		"unknown mode":          {`"mode":"sequential"`, `"mode":"guess"`, ErrNewer},
+		"unknown on error":      {`"onError":"rescue"`, `"onError":"hope"`, ErrNewer},
+		"unknown cause":         {`"cause":"unknown"`, `"cause":"ghost"`, ErrNewer},
+		"safe past the end":     {`"safeBytes":4`, `"safeBytes":6`, ErrMalformed},
+		"more differ":           {`"differing":1`, `"differing":3`, ErrMalformed},
+		"digest from image":     {`"while-reading","digest":"sha256`, `"from-image","digest":"sha256`, ErrMalformed},
+		"digest from nowhere":   {`"while-reading","digest":"sha256`, `"from-memory","digest":"sha256`, ErrNewer},
 		"path in a file name":   {`"name":"7.tree"`, `"name":"../7.tree"`, ErrMalformed},
 		"slash in a file name":  {`"name":"7.tree"`, `"name":"a/7.tree"`, ErrMalformed},
 		"dot name":              {`"name":"7.tree"`, `"name":".tree"`, ErrMalformed},
@@ -163,9 +174,58 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+func exampleRescued() *Acquired {
+	a := exampleAcquired()
+	r := &a.Acquisition
+	r.Mode, r.Unread = ModeRescue, Unread{Bytes: 3, Ranges: 2, RecoveredBytes: 1}
+	r.Digests[1].Computed, r.Digests[2].Computed = ComputedFromImage, ComputedFromImage
+	r.Files = slices.Insert(r.Files, 2, File{r.Files[0].Digests, "7.map", RoleMap, 77})
+	return a
+}
+
+func TestValidateRescued(t *testing.T) {
+	if err := exampleRescued().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]func(*Acquisition){
+		"no map": func(a *Acquisition) { a.Files = slices.Delete(a.Files, 2, 3) },
+		"two maps": func(a *Acquisition) {
+			a.Files = slices.Insert(a.Files, 2, File{a.Files[0].Digests, "8.map", RoleMap, 1})
+		},
+		"digest while reading":    func(a *Acquisition) { a.Digests[2].Computed = ComputedWhileReading },
+		"BLAKE3 from image":       func(a *Acquisition) { a.Digests[0].Computed = ComputedFromImage },
+		"bytes without ranges":    func(a *Acquisition) { a.Unread.Ranges = 0 },
+		"ranges without bytes":    func(a *Acquisition) { a.Unread.Bytes = 0 },
+		"more ranges than bytes":  func(a *Acquisition) { a.Unread.Ranges = 4 },
+		"more than the medium":    func(a *Acquisition) { a.Unread.Bytes = 6 },
+		"more read than there is": func(a *Acquisition) { a.Unread.RecoveredBytes = 3 },
+		"no re-read":              func(a *Acquisition) { a.Options.Reread, a.Reread = false, Reread{RereadNone, false} },
+		"asked to stop":           func(a *Acquisition) { a.Options.OnError = OnErrorStop },
+		"negative":                func(a *Acquisition) { a.Options.Retries = -1 },
+		"too many interruptions":  func(a *Acquisition) { a.Interruptions = make([]Interruption, MaxInterruptions+1) },
+	}
+	for name, spoil := range tests {
+		a := exampleRescued()
+		spoil(&a.Acquisition)
+		if err := a.Acquisition.Validate(); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: Validate = %v, want ErrMalformed", name, err)
+		}
+	}
+	a := exampleRescued()
+	a.Circumstances.Resumptions = nil
+	if err := a.Validate(); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a resumption is missing: Validate = %v, want ErrMalformed", err)
+	}
+	a = exampleAcquired()
+	a.Acquisition.Files = slices.Insert(a.Acquisition.Files, 2, File{a.Acquisition.Files[0].Digests, "7.map", RoleMap, 77})
+	if err := a.Validate(); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a map in mode sequential: Validate = %v, want ErrMalformed", err)
+	}
+}
+
 // A flipped bit in any byte is refused, or it is another statement that encodes to those very bytes.
 func TestDecodeEveryByte(t *testing.T) {
-	for _, p := range []Predicate{exampleOpened(), exampleAcquired()} {
+	for _, p := range []Predicate{exampleOpened(), exampleAcquired(), exampleRescued()} {
 		good, err := Encode(p)
 		if err != nil {
 			t.Fatal(err)
@@ -316,7 +376,7 @@ func TestTimeRefuses(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued()} {
 		b, err := Encode(p)
 		if err != nil {
 			f.Fatal(err)

@@ -230,3 +230,21 @@ func TestCancel(t *testing.T) {
 	writes = 1
 	failing(t, "after the last read", ctx, bytes.NewReader(make([]byte, 2*BlockSize)), opts, context.Canceled)
 }
+
+type hung struct{ error }
+
+func (hung) KeepsMemory() bool { return true }
+
+// A read that hangs may be answered after the pass has ended: its buffer is still there.
+func TestHungReadKeepsItsBuffer(t *testing.T) {
+	var late []byte
+	src := readerFunc(func(p []byte) (int, error) {
+		late = p
+		return 0, hung{errFault}
+	})
+	_, err := Run(t.Context(), src, Options{Tree: nothing{}})
+	if !errors.Is(err, errFault) || len(late) != BlockSize {
+		t.Fatalf("got %v and a buffer of %d bytes", err, len(late))
+	}
+	late[0], late[BlockSize-1] = 1, 1 // unmapped memory would end the test here
+}

@@ -85,7 +85,8 @@ func (e *SourceError) Unwrap() error { return e.Err }
 
 // Run reads src to its end and hands each block to all consumers. The first error ends it, whoever reports it: a failed
 // or short write, a failed Put, a read error other than io.EOF (a *SourceError), or the end of ctx, which is looked at
-// between blocks; a Read or Write that hangs is not interrupted. After a *SourceError the Result says how far the
+// between blocks; a Read or Write that hangs is not interrupted. A read error that has a method KeepsMemory() bool which
+// says true means that the buffer may still be written to: the memory is then never given back. After a *SourceError the Result says how far the
 // consumers came; after any other error it is zero, and they have seen some part of the medium.
 func Run(ctx context.Context, src io.Reader, opts Options) (Result, error) {
 	if err := opts.validate(); err != nil {
@@ -104,13 +105,29 @@ func Run(ctx context.Context, src io.Reader, opts Options) (Result, error) {
 	r.wait()
 	err = r.firstError()
 	r.cancel(nil)
-	if err = errors.Join(err, p.close()); err != nil {
+	if !keepsMemory(source) {
+		err = errors.Join(err, p.close())
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	if drained {
 		return res, source
 	}
 	return res, nil
+}
+
+// keepsMemory reports whether a read that does not return may still write into a buffer of the pool. Then it is never
+// given back.
+func keepsMemory(err *SourceError) bool {
+	if err == nil {
+		return false
+	}
+	k, ok := errors.AsType[interface {
+		error
+		KeepsMemory() bool
+	}](err.Err)
+	return ok && k.KeepsMemory()
 }
 
 // validate also fills in the defaults.
