@@ -38,6 +38,8 @@ type Case struct {
 	// Recovered, if not nil, is told of each statement that an earlier, interrupted append had left and that an append has
 	// logged now: the person who appends should know of an entry that they did not write.
 	Recovered func(ledger.Logged)
+	// Waiting, if not nil, is told once by an append that has waited for a second for the log's lock who holds it.
+	Waiting func(held error)
 
 	root    *durable.Root
 	dir     string
@@ -262,7 +264,7 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	if err != nil {
 		return nil, err
 	}
-	logged, err := ledger.Append(ctx, root, logKey, func(h ledger.Head) ([]ledger.Item, error) {
+	logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(h ledger.Head) ([]ledger.Item, error) {
 		b := builder{c, h, signer, clock, map[string]last{}, map[[2]string]bool{}}
 		var items []ledger.Item
 		for _, e := range events {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
@@ -80,49 +81,27 @@ func (w *writer) create(genesis Item) error {
 	return err
 }
 
+// patience is how long Append waits for the lock in silence.
+const patience = time.Second
+
 // Append logs the statements that build returns, in their order and under one new checkpoint. It waits for the log's lock
-// until ctx is done, and then says who holds it; it completes what an interrupted append left; then build is called, under
-// the lock, with what the next events need. Build itself numbers several events of one exhibit.
+// until ctx is done, and then says who holds it; after a second it tells waiting, if that is not nil, the same once. It
+// completes what an interrupted append left; then build is called, under the lock, with what the next events need. Build
+// itself numbers several events of one exhibit.
 //
 // The result begins with what was recovered, if anything, and ends with build's statements. If build returns none, that is
 // ErrNothing unless something was recovered. An error that wraps ErrUnsettled came after the first write; after any other,
 // nothing of build's is or will be logged.
-func Append(ctx context.Context, root *durable.Root, key sign.LogSigner, build func(Head) ([]Item, error)) ([]Logged, error) {
-	return locked(ctx, root, key, func(w *writer) ([]Logged, error) {
-		items, err := build(w.head())
-		if err != nil {
-			return nil, err
-		}
-		if len(items) == 0 && len(w.recovered) == 0 {
-			return nil, ErrNothing
-		}
-		if len(items) == 0 {
-			return nil, nil
-		}
-		batch, next, err := w.admit(items)
-		if err != nil {
-			return nil, err
-		}
-		return w.commit(batch, next)
-	})
-}
-
-// Recover completes what an interrupted append left, and returns the statements that were logged by that; usually none.
-func Recover(ctx context.Context, root *durable.Root, key sign.LogSigner) ([]Logged, error) {
-	return locked(ctx, root, key, func(*writer) ([]Logged, error) { return nil, nil })
-}
-
-// locked runs do on a log that is in order, under its lock.
-func locked(ctx context.Context, root *durable.Root, key sign.LogSigner, do func(*writer) ([]Logged, error)) ([]Logged, error) {
+func Append(ctx context.Context, root *durable.Root, key sign.LogSigner, waiting func(held error), build func(Head) ([]Item, error)) ([]Logged, error) {
 	// A killed holder leaves its text in the lock file, which Lock then overwrites.
 	text, err := root.ReadFile(layout.Lock, 1<<10)
 	careful := err != nil || len(text) > 0
-	lock, err := root.Lock(ctx, layout.Lock)
+	lock, err := takeLock(ctx, root, waiting)
 	if err != nil {
 		return nil, fmt.Errorf("append to the log: %w", err)
 	}
 	w := &writer{root: root, dir: newFolder(root.FS()), key: key, careful: careful}
-	logged, err := w.run(ctx, do)
+	logged, err := w.append(ctx, build)
 	if uerr := lock.Unlock(); uerr != nil {
 		err = errors.Join(err, uerr)
 	}
@@ -133,6 +112,19 @@ func locked(ctx context.Context, root *durable.Root, key sign.LogSigner, do func
 		return nil, fmt.Errorf("append to the log: %w", err)
 	}
 	return append(w.recovered, logged...), nil
+}
+
+func takeLock(ctx context.Context, root *durable.Root, waiting func(held error)) (*durable.Lock, error) {
+	if waiting != nil {
+		short, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		lock, err := root.Lock(short, layout.Lock)
+		if !errors.Is(err, durable.ErrLocked) || ctx.Err() != nil {
+			return lock, err
+		}
+		waiting(err)
+	}
+	return root.Lock(ctx, layout.Lock)
 }
 
 // writer is one append; the lock is held.
@@ -150,7 +142,7 @@ type writer struct {
 	wrote     bool // of the caller's statements something may be on the disk
 }
 
-func (w *writer) run(ctx context.Context, do func(*writer) ([]Logged, error)) ([]Logged, error) {
+func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) ([]Logged, error) {
 	if err := w.prepare(); err != nil {
 		w.wrote = false // nothing of the caller's
 		return nil, err
@@ -159,7 +151,21 @@ func (w *writer) run(ctx context.Context, do func(*writer) ([]Logged, error)) ([
 		return nil, err
 	}
 	w.wrote = false // what was recovered is complete
-	return do(w)
+	items, err := build(w.head())
+	if err != nil {
+		return nil, err
+	}
+	if len(items) == 0 && len(w.recovered) == 0 {
+		return nil, ErrNothing
+	}
+	if len(items) == 0 {
+		return nil, nil
+	}
+	batch, next, err := w.admit(items)
+	if err != nil {
+		return nil, err
+	}
+	return w.commit(batch, next)
 }
 
 // prepare reads the genesis, completes what is unfinished, and leaves the published log and its chains in w.

@@ -14,8 +14,8 @@
 //   - Nothing is signed before the folder was seen to give the root of the previous checkpoint, both lines of which
 //     verify, and to hold no newer one. There are never two checkpoints of one size with different bytes.
 //   - An append that reported success is on the disk. One that was killed at any point, or failed, is completed by the
-//     next [Append] or by [Recover]; what cannot be used is set aside as .torn-*, never deleted. A signed checkpoint that
-//     reached the disk is published, never dropped and never signed again.
+//     next [Append]; what cannot be used is set aside as .torn-*, never deleted. A signed checkpoint that reached the disk is
+//     published, never dropped and never signed again.
 //   - The cost of an append does not grow with the log.
 package ledger
 
@@ -32,7 +32,7 @@ var (
 	// a folder that was restored from an old copy. The text says what contradicts what.
 	ErrRefused = errors.New("the log is not safe to continue")
 	// ErrUnsettled says that an append failed after it had begun to write: the statements may be logged already, or will
-	// be by the next append. The caller must not append them again; Recover settles it.
+	// be by the next append. The caller must not append them again; the next append settles it.
 	ErrUnsettled = errors.New("the statements may be logged already, or are logged by the next append")
 	// ErrStatement refuses a statement that does not fit the log: its signer, its number, its previous event, the log
 	// state it names, or its openings.

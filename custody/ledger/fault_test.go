@@ -77,7 +77,7 @@ func faulty(t *testing.T, w *world, start string, exhibits ...string) {
 			seen.look(t, w, dir)
 		},
 		Run: func(root *durable.Root) (err error) {
-			logged, err = Append(context.Background(), root, w.log, w.next(exhibits...))
+			logged, err = Append(context.Background(), root, w.log, nil, w.next(exhibits...))
 			return err
 		},
 		Check: func(t *testing.T, dir string, err error) {
@@ -95,7 +95,7 @@ func (w *world) goesOn(t *testing.T, dir string, seen published, logged []Logged
 	root := openRoot(t, dir)
 	_, perr := os.Lstat(filepath.Join(dir, layout.Pending))
 	before := w.open(t, dir).Size()
-	recovered, err := Recover(context.Background(), root, w.log)
+	recovered, err := w.recover(root)
 	if err != nil {
 		t.Fatalf("recover after %v: %v", failed, err)
 	}
@@ -164,7 +164,7 @@ func killed(t *testing.T, w *world, start string, from int64, exhibits ...string
 		if err != nil {
 			t.Fatal(err)
 		}
-		logged, err := Append(context.Background(), root, w.log, w.next(exhibits...))
+		logged, err := Append(context.Background(), root, w.log, nil, w.next(exhibits...))
 		root.Close()
 		if err != nil && !errors.Is(err, faulttest.ErrKilled) {
 			t.Fatalf("killed at call %d: %v", at+1, err)
@@ -212,7 +212,7 @@ func (w *world) killAt(t testing.TB, dir string, op durable.Op, prefix string, e
 		t.Fatal(err)
 	}
 	defer root.Close()
-	_, err = Append(context.Background(), root, w.log, w.next(exhibits...))
+	_, err = Append(context.Background(), root, w.log, nil, w.next(exhibits...))
 	if !errors.Is(err, faulttest.ErrKilled) || !errors.Is(err, ErrUnsettled) {
 		t.Fatalf("append to be killed at %s of %s: %v", op, prefix, err)
 	}
@@ -261,7 +261,7 @@ func TestFaultsOfCreate(t *testing.T) {
 			seen := published{}
 			seen.look(t, w, dir)
 			root := openRoot(t, dir)
-			if _, rerr := Recover(context.Background(), root, w.log); rerr != nil {
+			if _, rerr := w.recover(root); rerr != nil {
 				if err == nil || !errors.Is(rerr, ErrRefused) && !errors.Is(rerr, fs.ErrNotExist) {
 					t.Errorf("recover after %v: %v", err, rerr)
 				}
@@ -283,7 +283,7 @@ func TestAdoptedStatementsKeepTheirOpenings(t *testing.T) {
 	dir, root := create(t, w)
 	w.killAt(t, dir, durable.OpCreate, "tile/", "1", "2")
 	var recovered []Logged
-	logged, err := Append(context.Background(), root, w.log, func(h Head) ([]Item, error) {
+	logged, err := Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
 		recovered = h.Recovered
 		return w.next("1")(h)
 	})
@@ -348,7 +348,7 @@ func TestPendingNeedsWhatItSigned(t *testing.T) {
 				do(t, dir)
 			}
 			pending, signed := read(t, dir, layout.Pending), len(w.log.notes)
-			if _, err := Recover(context.Background(), root, w.log); !errors.Is(err, ErrRefused) {
+			if _, err := w.recover(root); !errors.Is(err, ErrRefused) {
 				t.Errorf("recover: %v, want %v", err, ErrRefused)
 			}
 			if string(read(t, dir, layout.Pending)) != string(pending) || len(w.log.notes) != signed {
@@ -380,7 +380,7 @@ func TestStaleOpeningsAreSetAside(t *testing.T) {
 	w := sharedWorld()
 	dir, root := create(t, w)
 	overwrite(t, dir, layout.PersonalFile(2), []byte("stale"))
-	_, err := Append(context.Background(), root, w.log, func(h Head) ([]Item, error) {
+	_, err := Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
 		items, err := w.next("1", "2")(h)
 		items[1].Openings = nil
 		return items, err

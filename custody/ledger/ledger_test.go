@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -144,6 +145,15 @@ func (w *world) next(exhibits ...string) func(Head) ([]Item, error) {
 	}
 }
 
+// recover completes what an interrupted append left, by an append of nothing.
+func (w *world) recover(root *durable.Root) ([]Logged, error) {
+	logged, err := Append(context.Background(), root, w.log, nil, func(Head) ([]Item, error) { return nil, nil })
+	if errors.Is(err, ErrNothing) {
+		return nil, nil
+	}
+	return logged, err
+}
+
 // memoryDir is t.TempDir in memory where there is such a place: hundreds of real syncs take long, and no power fails here.
 func memoryDir(t testing.TB) string {
 	t.Helper()
@@ -182,7 +192,7 @@ func create(t testing.TB, w *world) (dir string, root *durable.Root) {
 
 func (w *world) append(t testing.TB, root *durable.Root, exhibits ...string) []Logged {
 	t.Helper()
-	logged, err := Append(context.Background(), root, w.log, w.next(exhibits...))
+	logged, err := Append(context.Background(), root, w.log, nil, w.next(exhibits...))
 	if err != nil {
 		t.Fatal(err)
 	}

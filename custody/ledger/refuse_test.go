@@ -141,7 +141,7 @@ func TestAppendRefusesAFolderThatContradictsItself(t *testing.T) {
 			overwrite(t, dir, "old-heads", b)
 			c.do(t, dir)
 			signed := len(w.log.notes)
-			logged, err := Append(context.Background(), root, w.log, w.next("1"))
+			logged, err := Append(context.Background(), root, w.log, nil, w.next("1"))
 			if !errors.Is(err, c.want) || errors.Is(err, ErrUnsettled) || logged != nil {
 				t.Errorf("append = %v, %v; want nothing and %v", logged, err, c.want)
 			}
@@ -172,7 +172,7 @@ func TestPendingMeetsItsCheckpoint(t *testing.T) {
 			pending := read(t, dir, layout.Pending)
 			note := must(ParsePending(pending))
 			overwrite(t, dir, "checkpoints/2", c.bytes(note))
-			recovered, err := Recover(context.Background(), root, w.log)
+			recovered, err := w.recover(root)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("recover: %v, want %v", err, c.want)
 			}
@@ -226,7 +226,7 @@ func TestAppendRefusesStatements(t *testing.T) {
 		"no envelope": {record.ErrMalformed, func(Head) Item { return Item{} }},
 	} {
 		signed := len(w.log.notes)
-		_, err := Append(context.Background(), root, w.log, func(h Head) ([]Item, error) {
+		_, err := Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
 			return []Item{w.seized(h, "fine", 1, nil), c.build(h)}, nil
 		})
 		if !errors.Is(err, c.want) || errors.Is(err, ErrUnsettled) {
@@ -236,14 +236,14 @@ func TestAppendRefusesStatements(t *testing.T) {
 			t.Errorf("%s: something was logged", name)
 		}
 	}
-	if _, err := Append(context.Background(), root, newNotary(), w.next("1")); err == nil {
+	if _, err := Append(context.Background(), root, newNotary(), nil, w.next("1")); err == nil {
 		t.Error("another log key: it was accepted")
 	}
-	if _, err := Append(context.Background(), root, w.log, w.next()); !errors.Is(err, ErrNothing) {
+	if _, err := Append(context.Background(), root, w.log, nil, w.next()); !errors.Is(err, ErrNothing) {
 		t.Errorf("no statements: %v, want %v", err, ErrNothing)
 	}
 	failed := errors.New("no time")
-	if _, err := Append(context.Background(), root, w.log, func(Head) ([]Item, error) { return nil, failed }); !errors.Is(err, failed) {
+	if _, err := Append(context.Background(), root, w.log, nil, func(Head) ([]Item, error) { return nil, failed }); !errors.Is(err, failed) {
 		t.Errorf("build fails: %v, want %v", err, failed)
 	}
 	w.append(t, root, "1")
