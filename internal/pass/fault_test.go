@@ -235,6 +235,8 @@ type hung struct{ error }
 
 func (hung) KeepsMemory() bool { return true }
 
+func (h hung) Unwrap() error { return h.error }
+
 // A read that hangs may be answered after the pass has ended: its buffer is still there.
 func TestHungReadKeepsItsBuffer(t *testing.T) {
 	var late []byte
