@@ -14,8 +14,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -45,6 +48,9 @@ type Case struct {
 	dir     string
 	genesis *record.CaseOpened
 	leaf    record.LeafHash
+
+	mu   sync.Mutex
+	made []string // folders of exhibits that were made since the case was opened
 }
 
 // Admission is a key that the genesis admits, with what it may sign.
@@ -215,8 +221,8 @@ func (c *Case) load() error {
 	return nil
 }
 
-// Close releases the folder.
-func (c *Case) Close() error { return c.root.Close() }
+// Close removes what ExhibitFolder made and nobody used, and releases the folder.
+func (c *Case) Close() error { return errors.Join(c.removeEmpty(), c.root.Close()) }
 
 // Dir returns the folder's name as it was opened.
 func (c *Case) Dir() string { return c.dir }
@@ -308,8 +314,10 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	if !ok {
 		before.number, before.leaf = b.head.Previous(header.Exhibit)
 	}
-	if e.Event.Type() == record.TypeSeized && before.number > 0 {
-		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)
+	if e.Event.Type() == record.TypeSeized {
+		if err := b.begin(header.Exhibit, before.number); err != nil {
+			return ledger.Item{}, err
+		}
 	}
 	if a, ok := e.Event.(*record.Acquired); ok {
 		if err := b.once(a, before.number > 0); err != nil {
@@ -337,6 +345,26 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	leaf := ledger.LeafHash(entry)
 	b.last[header.Exhibit] = last{header.Number, &leaf}
 	return ledger.Item{Envelope: envelope, Openings: e.Openings}, nil
+}
+
+// begin requires that a chain begins once, and under a number that nobody takes for another's. Of an acquisition without a
+// seizure ExhibitFolder required the same before the image was made; its record is not refused any more.
+func (b *builder) begin(exhibit string, number int64) error {
+	if number > 0 {
+		return fmt.Errorf("exhibit %q: %w, with %d events", exhibit, ErrSeized, number)
+	}
+	folders, err := b.c.exhibitFolders()
+	if err != nil {
+		return err
+	}
+	for _, others := range []iter.Seq[string]{b.head.Exhibits, maps.Keys(b.last), slices.Values(folders)} {
+		for other := range others {
+			if alike(exhibit, other) {
+				return errAlike(exhibit, other)
+			}
+		}
+	}
+	return nil
 }
 
 // once refuses the record of an acquisition that the log has already. It must be asked under the lock: another process may

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -17,9 +16,9 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// ExhibitFolder makes the folder of an exhibit when it lacks, and opens it. A number that differs from another of
-// the case only by the case of letters is refused, for many file systems could not hold both. The caller closes the
-// root; dir is the folder's path.
+// ExhibitFolder makes the folder of an exhibit when it lacks, and opens it. A new exhibit that is too much like another of
+// the case is ErrExists, see alike. The caller closes the root; dir is the folder's path. A folder that this made and that
+// is still empty when the case is closed is removed then.
 func (c *Case) ExhibitFolder(number string) (root *durable.Root, dir string, err error) {
 	if err := record.CheckExhibit(number); err != nil {
 		return nil, "", err
@@ -28,22 +27,98 @@ func (c *Case) ExhibitFolder(number string) (root *durable.Root, dir string, err
 	if err != nil {
 		return nil, "", err
 	}
-	entries, err := fs.ReadDir(c.root.FS(), layout.ExhibitsDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, "", err
+	_, err = c.root.Lstat(name)
+	absent := errors.Is(err, fs.ErrNotExist)
+	if absent {
+		err = c.unlikeOthers(number)
 	}
-	for _, e := range entries {
-		if e.Name() != path.Base(name) && strings.EqualFold(e.Name(), path.Base(name)) {
-			return nil, "", fmt.Errorf("exhibit %q: %w as %q, which differs only by the case of letters", number, ErrExists, e.Name())
-		}
+	if err != nil {
+		return nil, "", err
 	}
 	if err := c.root.MkdirAll(name); err != nil {
 		return nil, "", err
+	}
+	if absent {
+		c.mu.Lock()
+		c.made = append(c.made, name)
+		c.mu.Unlock()
 	}
 	if root, err = c.root.Sub(name); err != nil {
 		return nil, "", err
 	}
 	return root, filepath.Join(c.dir, filepath.FromSlash(name)), nil
+}
+
+// removeEmpty removes the folders that ExhibitFolder made and nothing was put into.
+func (c *Case) removeEmpty() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, name := range c.made {
+		entries, err := fs.ReadDir(c.root.FS(), name)
+		if err == nil && len(entries) == 0 {
+			err = c.root.Remove(name)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	c.made = nil
+	return errors.Join(errs...)
+}
+
+// alike reports whether two numbers differ only by the case of letters or by spaces around them: people take one for the
+// other, and many file systems could not hold both folders.
+func alike(a, b string) bool {
+	return a != b && strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+}
+
+func errAlike(number, other string) error {
+	return fmt.Errorf("exhibit %q: %w as %q, which differs only by the case of letters or by spaces", number, ErrExists, other)
+}
+
+// unlikeOthers requires that a number is not alike to that of another exhibit in the folder or, as far as it can be read,
+// in the log.
+func (c *Case) unlikeOthers(number string) error {
+	folders, err := c.exhibitFolders()
+	if err != nil {
+		return err
+	}
+	for _, other := range folders {
+		if alike(number, other) {
+			return errAlike(number, other)
+		}
+	}
+	for e, err := range c.Entries() {
+		if err != nil {
+			break // an image can be made all the same: the medium may not be there tomorrow
+		}
+		event, ok := e.Predicate.(record.Event)
+		if ok && event.Header().Exhibit == number {
+			break // it was compared when its chain began
+		}
+		if ok && alike(number, event.Header().Exhibit) {
+			return errAlike(number, event.Header().Exhibit)
+		}
+	}
+	return nil
+}
+
+// exhibitFolders returns the numbers of the exhibits that have a folder.
+func (c *Case) exhibitFolders() ([]string, error) {
+	entries, err := fs.ReadDir(c.root.FS(), layout.ExhibitsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var numbers []string
+	for _, e := range entries {
+		number, err := layout.Decode(e.Name())
+		if err != nil {
+			number = e.Name() // not one of ours; on some file systems it stands in the way all the same
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers, nil
 }
 
 // Entry is one logged statement, decoded but not verified.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -28,6 +30,7 @@ type Head struct {
 	Genesis    *record.CaseOpened
 	// Previous returns the number and leaf hash of an exhibit's last event; 0 and nil if it has none.
 	Previous func(exhibit string) (number int64, leaf *record.LeafHash)
+	Exhibits iter.Seq[string] // that have events, in no order
 	// Recovered are statements that an interrupted append had left and this call has just logged. Who repeats an append
 	// looks for his own among them.
 	Recovered []Logged
@@ -196,7 +199,7 @@ func (w *writer) prepare() error {
 func (w *writer) head() Head {
 	return Head{
 		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Genesis: w.genesis,
-		Previous: w.previous, Recovered: w.recovered,
+		Previous: w.previous, Exhibits: maps.Keys(w.chains.last), Recovered: w.recovered,
 	}
 }
 
