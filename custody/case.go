@@ -34,7 +34,17 @@ var (
 	ErrExists      = errors.New("already exists")
 	ErrSeized      = errors.New("the exhibit's chain has already begun")
 	ErrRecorded    = errors.New("the log has another record of this acquisition")
+	// ErrMissing says that a file which the case must have is not there.
+	ErrMissing = errors.New("a file of the case is missing")
 )
+
+// missing says of a file of the case that is not there that it is ErrMissing, and which; any other error it returns as it is.
+func missing(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ledger.ErrRefused) {
+		return fmt.Errorf("%w: %q", ErrMissing, e.Path)
+	}
+	return err
+}
 
 // Case is an open case folder. Close it after use; its methods may be called from several goroutines.
 type Case struct {
@@ -131,7 +141,10 @@ func newGenesis(n NewCase, logKey sign.LogSigner) (*record.CaseOpened, record.Op
 // newFolder makes dir, or takes it when it is an empty folder.
 func newFolder(dir string) (*durable.Root, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err // without the path, which it does not quote
+		}
+		return nil, fmt.Errorf("make the folder %q: %w", dir, err)
 	}
 	root, err := durable.OpenRoot(dir)
 	if err != nil {
@@ -208,7 +221,7 @@ func (c *Case) load() error {
 	}
 	envelope, genesis, leaf, err := ledger.ReadGenesis(logFS)
 	if err != nil {
-		return fmt.Errorf("log %s: %w", opened.Origin, err)
+		return fmt.Errorf("log %s: %w", opened.Origin, missing(err))
 	}
 	e, err := sign.ParseEnvelope(envelope)
 	if err != nil {
@@ -282,7 +295,7 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 		}
 		return items, nil
 	})
-	if err := errors.Join(err, root.Close()); err != nil {
+	if err := errors.Join(missing(err), root.Close()); err != nil {
 		return nil, err
 	}
 	for _, l := range logged[:len(logged)-len(events)] {

@@ -176,11 +176,15 @@ func (c *Case) openLog() (*ledger.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ledger.Open(logFS, c.genesis.Origin, c.genesis.LogKeys)
+	l, err := ledger.Open(logFS, c.genesis.Origin, c.genesis.LogKeys)
+	if err != nil {
+		return nil, fmt.Errorf("log %s: %w", c.genesis.Origin, missing(err))
+	}
+	return l, nil
 }
 
 func readEntry(l *ledger.Log, i int64) (Entry, error) {
-	fail := func(err error) (Entry, error) { return Entry{}, fmt.Errorf("log entry %d: %w", i, err) }
+	fail := func(err error) (Entry, error) { return Entry{}, fmt.Errorf("log entry %d: %w", i, missing(err)) }
 	envelope, err := l.Statement(i)
 	if err != nil {
 		return fail(err)

@@ -37,7 +37,26 @@ func (c *checker) checkCase(ctx context.Context) error {
 			c.takeFolder(f)
 		}
 	}
-	return c.exhibitFolders(ctx, named, logs)
+	if err := c.exhibitFolders(ctx, named, logs); err != nil {
+		return err
+	}
+	c.strangers()
+	return nil
+}
+
+// strangers notes what else lies in the case folder: somebody may have put it there to be taken for a part of the case.
+func (c *checker) strangers() {
+	entries, err := c.fsys.readDir(".", layout.MaxFolder)
+	if err != nil {
+		return // what has to be in the folder was looked for by name
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case layout.CaseFile, layout.ExhibitsDir, layout.LogsDir, layout.KeysDir:
+		default:
+			c.uncovered(e.Name())
+		}
+	}
 }
 
 // caseLogs checks every log under logs/, the folders' names in order.

@@ -126,6 +126,13 @@ var logTamperings = map[string]tampering{
 		files[logFile(f, layout.StatementFolder(0)+"/.torn-9.dsse.json")] = []byte("x")
 		return f, files
 	}, ExitVerified, 0, "not covered"},
+	"something foreign in the case folder": {func(t *testing.T) (*forge, fileSet) {
+		f := soundCase(t)
+		files := f.build()
+		files["READ ME\n4. verified"] = []byte("x")
+		files["photos/1.jpg"] = []byte("x")
+		return f, files
+	}, ExitVerified, 0, "not covered"},
 	"a log nobody trusts beside it": {func(t *testing.T) (*forge, fileSet) {
 		f, other := soundCase(t), soundCase(t)
 		files := f.build()

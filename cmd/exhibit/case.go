@@ -150,7 +150,7 @@ func newCaseShowCommand(u *ui) *cobra.Command {
 	})
 }
 
-// openToAppend opens a case and says of entries that an append logs beside its own.
+// openToAppend opens a case and says of entries that an append logs beside its own, and of a log that is in use.
 func openToAppend(u *ui, dir string) (*custody.Case, error) {
 	c, err := custody.Open(dir)
 	if err != nil {
@@ -159,6 +159,7 @@ func openToAppend(u *ui, dir string) (*custody.Case, error) {
 	c.Recovered = func(l ledger.Logged) {
 		u.notef("entry %d was left by an interrupted append and is logged now; look at it with: exhibit log show --case %q", l.Index, dir)
 	}
+	c.Waiting = func(held error) { u.notef("waiting for the log, which is in use: %s", clean(held.Error())) }
 	return c, nil
 }
 

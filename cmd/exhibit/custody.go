@@ -122,6 +122,9 @@ func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings,
 		}
 	}
 	e := &record.Seized{Event: record.Header{Exhibit: number}, Seizure: record.Seizure{Seals: o.seals, SeizedAt: at}}
+	if err := e.Seizure.Validate(); err != nil {
+		return nil, nil, misused(err, "one event has at most 100 seals, each of at most 200 bytes")
+	}
 	var open record.Openings
 	var err error
 	if e.Seizure.Description, err = open.Commit(rand.Reader, "/seizure/description", o.description); err != nil {

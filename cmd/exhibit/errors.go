@@ -93,7 +93,7 @@ func exitCode(err error) int {
 		return codeMismatch
 	case errors.Is(err, context.Canceled):
 		return codeInterrupted
-	case errors.Is(err, record.ErrNewer), errors.Is(err, ledger.ErrRefused) && errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, record.ErrNewer), errors.Is(err, custody.ErrMissing), errors.Is(err, ledger.ErrRefused) && errors.Is(err, fs.ErrNotExist):
 		return codeMissing
 	case errors.Is(err, ledger.ErrRefused):
 		return codeMismatch
@@ -126,8 +126,8 @@ func hintsFor(err error) []string {
 		return []string{"wait until the other process has ended"}
 	case errors.Is(err, record.ErrNewer):
 		return []string{"check it with a newer version of exhibit"}
-	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening), errors.Is(err, ledger.ErrRefused):
-		return []string{"see what is damaged with: exhibit verify CASE"}
+	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening), errors.Is(err, ledger.ErrRefused), errors.Is(err, custody.ErrMissing):
+		return []string{"see what is damaged or missing with: exhibit verify CASE"}
 	case errors.Is(err, fs.ErrPermission):
 		return []string{"run the command as a user who may read the medium and write the case folder"}
 	}

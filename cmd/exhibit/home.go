@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -71,6 +72,10 @@ func readTrust(file string) ([]verify.TrustEntry, error) {
 		return nil, fmt.Errorf("read trust: %w", err)
 	}
 	entries, err := verify.ParseTrust(b)
+	if err != nil && !errors.Is(err, record.ErrNewer) {
+		// It is the user's own file and no evidence, so it is no mismatch.
+		return nil, misused(fmt.Errorf("trust file %q: %w", file, err), "take a trust file as exhibit trust add writes it (docs/format.md, 13)")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("trust file %q: %w", file, err)
 	}

@@ -122,10 +122,11 @@ func takeLock(ctx context.Context, root *durable.Root, waiting func(held error))
 		short, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		lock, err := root.Lock(short, layout.Lock)
-		if !errors.Is(err, durable.ErrLocked) || ctx.Err() != nil {
+		held, locked := errors.AsType[*durable.LockedError](err)
+		if !locked || ctx.Err() != nil {
 			return lock, err
 		}
-		waiting(err)
+		waiting(held)
 	}
 	return root.Lock(ctx, layout.Lock)
 }

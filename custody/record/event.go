@@ -90,10 +90,15 @@ func (s *Seized) Validate() error {
 	if err := s.Event.Validate(); err != nil {
 		return err
 	}
-	if len(s.Seizure.Seals) > MaxSeals {
-		return fmt.Errorf("%w: %d seals", ErrMalformed, len(s.Seizure.Seals))
+	return s.Seizure.Validate()
+}
+
+// Validate reports the first thing wrong with s.
+func (s *Seizure) Validate() error {
+	if len(s.Seals) > MaxSeals {
+		return fmt.Errorf("%w: %d seals, at most %d are allowed", ErrMalformed, len(s.Seals), MaxSeals)
 	}
-	for i, seal := range s.Seizure.Seals {
+	for i, seal := range s.Seals {
 		if err := checkLine(fmt.Sprintf("seals[%d]", i), seal); err != nil {
 			return err
 		}
@@ -101,5 +106,5 @@ func (s *Seized) Validate() error {
 			return fmt.Errorf("%w: seals[%d] is longer than %d bytes", ErrMalformed, i, maxSeal)
 		}
 	}
-	return s.Seizure.SeizedAt.Validate()
+	return s.SeizedAt.Validate()
 }
