@@ -22,5 +22,8 @@ func kernelRelease() record.Fact[string] {
 	if err := unix.Uname(&u); err != nil {
 		return record.Unknown[string](fmt.Sprintf("the kernel did not say: %v", err))
 	}
-	return record.Known(unix.ByteSliceToString(u.Release[:]))
+	if release := record.DeviceText(u.Release[:]); release != "" { // who builds a kernel writes this text
+		return record.Known(release)
+	}
+	return record.Unknown[string]("the kernel gives none")
 }

@@ -258,6 +258,14 @@ func (a *Acquisition) Validate() error {
 			return err
 		}
 	}
+	c := &factCheck{}
+	c.texts([]named[string]{{"host kernel", a.Host.Kernel}})
+	for _, d := range a.Destinations {
+		c.texts([]named[string]{{"device of a destination", d.Device}, {"file system of a destination", d.FileSystem}})
+	}
+	if c.err != nil {
+		return c.err
+	}
 	if err := a.Started.Validate(); err != nil {
 		return err
 	}
@@ -441,8 +449,7 @@ func (a *Acquisition) checkMedium() error {
 			return fmt.Errorf("%w: sector of %d bytes", ErrMalformed, v)
 		}
 	}
-	if v, ok := a.Medium.Name.Get(); ok {
-		return checkLine("medium name", v)
-	}
-	return nil
+	c := &factCheck{}
+	c.texts([]named[string]{{"medium name", a.Medium.Name}})
+	return c.err
 }

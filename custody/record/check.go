@@ -29,6 +29,14 @@ func checkLine(field, s string) error {
 	return nil
 }
 
+// checkShort is checkLine with a bound of its own, in bytes.
+func checkShort(field, s string, most int) error {
+	if len(s) > most {
+		return fmt.Errorf("%w: %s is longer than %d bytes", ErrMalformed, field, most)
+	}
+	return checkLine(field, s)
+}
+
 // checkCount requires 0 <= n <= maxInteger.
 func checkCount(field string, n int64) error {
 	if n < 0 || n > maxInteger {

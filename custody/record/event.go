@@ -48,10 +48,7 @@ const maxExhibit = 60
 
 // CheckExhibit requires an exhibit number: one printable line of at most 60 bytes.
 func CheckExhibit(number string) error {
-	if len(number) > maxExhibit {
-		return fmt.Errorf("%w: exhibit number longer than %d bytes", ErrMalformed, maxExhibit)
-	}
-	return checkLine("exhibit number", number)
+	return checkShort("exhibit number", number, maxExhibit)
 }
 
 // Seized is the event that starts an exhibit's chain.
@@ -99,11 +96,8 @@ func (s *Seizure) Validate() error {
 		return fmt.Errorf("%w: %d seals, at most %d are allowed", ErrMalformed, len(s.Seals), MaxSeals)
 	}
 	for i, seal := range s.Seals {
-		if err := checkLine(fmt.Sprintf("seals[%d]", i), seal); err != nil {
+		if err := checkShort(fmt.Sprintf("seals[%d]", i), seal, maxSeal); err != nil {
 			return err
-		}
-		if len(seal) > maxSeal {
-			return fmt.Errorf("%w: seals[%d] is longer than %d bytes", ErrMalformed, i, maxSeal)
 		}
 	}
 	return s.SeizedAt.Validate()

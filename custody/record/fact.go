@@ -5,6 +5,9 @@ import (
 	"encoding/json/v2"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Fact is something that was found out, or could not be, with the reason. Known, its JSON is T's; unknown, it is
@@ -19,8 +22,25 @@ type Fact[T any] struct {
 // Known makes a Fact that was found out.
 func Known[T any](v T) Fact[T] { return Fact[T]{value: v, known: true} }
 
-// Unknown makes a Fact that could not be found out; reason is never empty and names the cause in plain words.
-func Unknown[T any](reason string) Fact[T] { return Fact[T]{reason: reason} }
+// Unknown makes a Fact that could not be found out; reason is never empty and names the cause in plain words. It is often
+// the text of an error, so it is made one printable line of at most 1000 bytes here: nothing is unsigned for its sake later.
+func Unknown[T any](reason string) Fact[T] { return Fact[T]{reason: oneLine(reason)} }
+
+// maxReason bounds a reason, in bytes.
+const maxReason = 1000
+
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError // what is no UTF-8 becomes that, too
+		}
+		return r
+	}, s)
+	if len(s) > maxReason {
+		s = strings.ToValidUTF8(s[:maxReason], "") // without the character that was cut
+	}
+	return s
+}
 
 // Get returns the value and true, or the zero value and false.
 func (f Fact[T]) Get() (T, bool) { return f.value, f.known }
@@ -52,10 +72,10 @@ func (f *Fact[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	strict := json.RejectUnknownMembers(true)
 	var u unknown
 	if raw.Kind() == '{' && json.Unmarshal(raw, &u, strict) == nil {
-		if u.Unknown == "" {
-			return errors.New("an unknown fact gives no reason")
+		if err := checkShort("the reason of an unknown fact", u.Unknown, maxReason); err != nil {
+			return err
 		}
-		*f = Unknown[T](u.Unknown)
+		*f = Fact[T]{reason: u.Unknown}
 		return nil
 	}
 	var v T

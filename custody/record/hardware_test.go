@@ -89,7 +89,7 @@ func TestHardwareValidate(t *testing.T) {
 		"sector":             func(h *Hardware) { h.HiddenAreas.SectorBytes = Known(int64(0)) },
 		"overflow":           func(h *Hardware) { h.HiddenAreas.UserSectors = Known(int64(1) << 50) },
 		"wwn":                func(h *Hardware) { h.WWN = Known("naa.5") },
-		"reason":             func(h *Hardware) { h.Make = Unknown[string]("a\x1b[2J") },
+		"reason":             func(h *Hardware) { h.Make = Fact[string]{reason: "a\x1b[2J"} },
 		"page":               func(h *Hardware) { h.Health.Page = Known("0") },
 		"page too long":      func(h *Hardware) { h.Health.Page = Known(strings.Repeat("00", maxPage)) },
 		"temperature":        func(h *Hardware) { h.Health.Temperature = Known(int64(-301)) },
