@@ -79,7 +79,7 @@ var attributes = []string{
 	"queue/logical_block_size", "queue/physical_block_size", "queue/rotational",
 	"device/cid", "device/csd", "device/date", "device/firmware_rev", "device/fwrev", "device/hwrev", "device/inquiry", "device/manfid", "device/model",
 	"device/name", "device/oemid", "device/rev", "device/serial", "device/type", "device/vendor", "device/vpd_pg80",
-	"device/vpd_pg83", "device/vpd_pg89", "device/wwid",
+	"device/vpd_pg83", "device/vpd_pg89", "device/vpd_pgb1", "device/wwid",
 }
 
 // usbAttributes are read of the nearest device on the Universal Serial Bus above a block device.
