@@ -76,6 +76,15 @@ type Options struct {
 	Openings      record.Openings // of the commitments in Circumstances
 	Clock         record.Clock
 	Progress      Progress // nil: none
+	// OnError says what the first place that cannot be read leads to: record.OnErrorRescue, or OnErrorStop, also for "".
+	OnError string
+	// Retries is how often each unreadable sector is tried again at the end.
+	Retries int64
+	// MaxBadBytes stops a rescue, to be resumed, when more than this is known to be unreadable. 0: no bound.
+	MaxBadBytes int64
+	// StretchBytes is for tests: how much is read between two places that a killed run goes on from. 0: as much as a
+	// second reads, at least 32 MiB.
+	StretchBytes int64
 	// Attest signs the finished record as it is written, with the key that will sign the statement; see Unsigned.Attested.
 	// Nil: it is not attested, and must not be signed by anyone but this process.
 	Attest func(message []byte) (signature []byte, err error)
@@ -83,8 +92,10 @@ type Options struct {
 
 // Progress is told how far the work is. Its methods are called from one goroutine, which waits for them.
 type Progress interface {
-	// Phase begins "reading", "re-reading" or "finishing", of totalBytes; -1 if that is not known.
+	// Phase begins "reading", "rescuing", "re-reading" or "finishing", of totalBytes; -1 if that is not known.
 	Phase(name string, totalBytes int64)
+	// Doing says in words what a rescue does now, and how much of the medium is not read yet.
+	Doing(what string, unreadBytes int64)
 	// Done says how many bytes of the phase are done.
 	Done(bytes int64)
 }
@@ -92,9 +103,16 @@ type Progress interface {
 // The phases, in the journal and for Progress.
 const (
 	PhaseReading   = "reading"
+	PhaseRescuing  = "rescuing"
 	PhaseRereading = "re-reading"
 	PhaseFinishing = "finishing"
 )
+
+// Result is an acquisition that is ready to be signed at the destinations that are not Lost.
+type Result struct {
+	record.Acquisition
+	Lost []*DestinationError // destinations that were given up on the way
+}
 
 // Acquire reads m to its end into one or two destinations; see the package comment for what it leaves there, and
 // docs/format.md for the files. It returns the record that stands in unsigned.json.
@@ -103,24 +121,40 @@ const (
 // exists (ErrExists), a destination on the medium (ErrSameDevice), too little space (ErrSpace), a file larger than the
 // file system can hold (ErrFileTooLarge).
 //
-// Later errors leave the .partial folder and name it: a *ReadError of the medium, ErrMediumChanged, a destination that
-// cannot be written (also ErrSpace, ErrFileTooLarge, ErrSegments for a stream), ErrReread, and the error of ctx. A
-// failure of one destination ends the acquisition. Some errors carry a hint (medium.HintError).
-func Acquire(ctx context.Context, m *medium.Medium, destinations []Destination, opts Options) (record.Acquisition, error) {
+// Later errors leave the .partial folder and name it: a *ReadError of the medium where OnError is not rescue,
+// medium.ErrLost, ErrMediumChanged, no destination left that can be written (*DestinationError; also ErrSpace,
+// ErrFileTooLarge, ErrSegments for a stream), ErrReread, rescue.ErrTooManyBad, and the error of ctx. Where ReadState
+// accepts the folder, Resume goes on. Some errors carry a hint (medium.HintError).
+func Acquire(ctx context.Context, m *medium.Medium, destinations []Destination, opts Options) (Result, error) {
 	r, err := prepare(m, destinations, opts)
 	if err != nil {
-		return record.Acquisition{}, err
+		return Result{}, err
 	}
-	err = r.do(ctx)
-	// After success there is nothing left to give up.
-	if err = errors.Join(err, r.close()); err != nil {
-		return record.Acquisition{}, r.explain(err)
-	}
-	return r.acq, nil
+	return r.run(ctx, r.begin, r.read, r.reread, r.finish)
 }
 
-func (r *run) do(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{r.begin, r.read, r.reread, r.finish} {
+// run does the steps and closes everything.
+func (r *run) run(ctx context.Context, steps ...func(context.Context) error) (Result, error) {
+	err := r.do(ctx, steps)
+	if err != nil && r.saved != nil && r.saved.Cause == record.CauseUnknown {
+		r.saved.Cause = causeOfRescue(err)
+		_ = r.keep(r.saved) // without it the cause stays unknown
+	}
+	// After success there is nothing left to give up.
+	if err = errors.Join(err, r.close()); err != nil {
+		return Result{}, r.explain(err)
+	}
+	res := Result{Acquisition: r.acq}
+	for _, d := range r.dests {
+		if e, lost := errors.AsType[*DestinationError](d.lost); lost {
+			res.Lost = append(res.Lost, e)
+		}
+	}
+	return res, nil
+}
+
+func (r *run) do(ctx context.Context, steps []func(context.Context) error) error {
+	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -131,13 +165,21 @@ func (r *run) do(ctx context.Context) error {
 	return nil
 }
 
+func (r *run) close() error {
+	var errs []error
+	for _, d := range r.dests {
+		errs = append(errs, d.close())
+	}
+	return errors.Join(errs...)
+}
+
 // explain adds what is kept where, and what can be done.
 func (r *run) explain(err error) error {
 	switch {
 	case noSpace(err):
 		err = fmt.Errorf("%w: %w", ErrSpace, err)
 	case r.isReadError(err):
-		err = &medium.HintError{Err: err, Text: "a failing medium needs reading in the manner of ddrescue, which this version cannot do; switch it off rather than try again"}
+		err = &medium.HintError{Err: err, Text: "let it read on around the bad places: --on-error rescue, together with --resume FOLDER for what is kept already"}
 	}
 	for _, d := range r.dests {
 		if d.root != nil {

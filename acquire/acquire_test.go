@@ -64,8 +64,8 @@ func acquireTo(t *testing.T, dir string, m *medium.Medium, opts acquire.Options,
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkFolder(t, partial(dir), want, a)
-	checkSegments(t, a, int64(len(want)), opts.SegmentBytes)
+	checkFolder(t, partial(dir), want, a.Acquisition)
+	checkSegments(t, a.Acquisition, int64(len(want)), opts.SegmentBytes)
 	root, err := d.Root.Sub(testID + ".partial")
 	if err != nil {
 		t.Fatal(err)
@@ -75,11 +75,11 @@ func acquireTo(t *testing.T, dir string, m *medium.Medium, opts acquire.Options,
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, want2 := encode(t, u.Acquisition), encode(t, a)
+	got, want2 := encode(t, u.Acquisition), encode(t, a.Acquisition)
 	if u.Exhibit != opts.Exhibit || !bytes.Equal(got, want2) || len(u.Openings) != len(opts.Openings) {
 		t.Errorf("unsigned.json says %s, want %s", got, want2)
 	}
-	return a
+	return a.Acquisition
 }
 
 func checkSegments(t *testing.T, a record.Acquisition, size, segment int64) {
@@ -164,7 +164,7 @@ func TestTwoDestinations(t *testing.T) {
 		t.Errorf("record has %d destinations, want 2", len(a.Destinations))
 	}
 	for _, dir := range dirs {
-		checkFolder(t, partial(dir), want, a)
+		checkFolder(t, partial(dir), want, a.Acquisition)
 	}
 	one, err1 := os.ReadFile(filepath.Join(partial(dirs[0]), "unsigned.json"))
 	two, err2 := os.ReadFile(filepath.Join(partial(dirs[1]), "unsigned.json"))
@@ -205,12 +205,17 @@ func TestJournalOfAnAcquisition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := acquire.ParseJournal(b)
-	if err != nil {
+	header, rest, _ := strings.Cut(string(b), "\n")
+	var j acquire.Journal
+	if err := record.DecodeTyped([]byte(header), "exhibit-journal/v1", &j); err != nil {
 		t.Fatal(err)
 	}
 	var phases []string
-	for _, p := range j.Phases {
+	for line := range strings.Lines(rest) {
+		var p acquire.JournalPhase
+		if err := record.DecodeJSON([]byte(strings.TrimSuffix(line, "\n")), &p); err != nil {
+			t.Fatal(err)
+		}
 		phases = append(phases, p.Phase)
 	}
 	if got, want := strings.Join(phases, " "), "reading re-reading finishing"; got != want {
@@ -234,6 +239,8 @@ func (p *progress) Phase(name string, total int64) {
 		f()
 	}
 }
+
+func (p *progress) Doing(string, int64) {}
 
 func (p *progress) Done(n int64) { p.done = n }
 

@@ -62,7 +62,7 @@ func TestDevice(t *testing.T) {
 			device, _, _ := strings.Cut(run(t, paths[i], dev), " ")
 			image := run(t, "sh", "-c", `cd "$1" && cat $(ls | grep -E '(raw|[0-9]{3})$') | "$2"`, "sh", partial(dir), paths[i])
 			image, _, _ = strings.Cut(image, " ")
-			if got := mediaDigest(a, alg); got != device || got != image {
+			if got := mediaDigest(a.Acquisition, alg); got != device || got != image {
 				t.Errorf("%s: record %s, device %s, image %s", alg, got, device, image)
 			}
 		}
@@ -325,7 +325,7 @@ func TestReadError(t *testing.T) {
 	if !ok || e.Offset != 5*mib || !strings.Contains(err.Error(), "offset 5242880") {
 		t.Errorf("got %v, want a ReadError at 5 MiB", err)
 	}
-	if h, ok := errors.AsType[*medium.HintError](err); !ok || !strings.Contains(h.Hint(), "ddrescue") {
+	if h, ok := errors.AsType[*medium.HintError](err); !ok || !strings.Contains(h.Hint(), "--on-error rescue") {
 		t.Errorf("%v says nothing of failing media", err)
 	}
 }

@@ -3,6 +3,7 @@ package acquire
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -21,16 +22,24 @@ func (r *run) finish(ctx context.Context) error {
 		return err
 	}
 	images := r.acq.Files
-	for i, d := range r.dests {
-		files, err := d.finish(ctx, r.name, images)
-		if err != nil {
-			return d.wrap(err)
+	var all []record.File
+	for _, d := range r.alive() {
+		files, err := d.finish(ctx, r, images)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		if i > 0 && !sameFiles(r.acq.Files, files) {
+		if err != nil {
+			if err := r.lose(d, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if all != nil && !sameFiles(all, files) {
 			return fmt.Errorf("the files at %q and %q differ: %w", r.dests[0].Dir, d.Dir, ErrReread)
 		}
-		r.acq.Files = files
+		all = files
 	}
+	r.acq.Files = all
 	r.acq.Ended = r.opts.Clock()
 	b, err := encodeUnsigned(r.unsigned(r.acq))
 	if err != nil {
@@ -42,18 +51,20 @@ func (r *run) finish(ctx context.Context) error {
 			return fmt.Errorf("attest the finished record: %w", err)
 		}
 	}
-	for _, d := range r.dests {
-		// The signature first: a finished record is never without it.
-		if signature != nil {
-			if err := d.root.CreateEx(layout.UnsignedSignature, signature); err != nil {
-				return d.wrap(err)
-			}
-		}
-		if err := d.root.CreateEx(layout.Unsigned, b); err != nil {
-			return d.wrap(err)
+	return r.each(func(d *dest) error { return d.leave(b, signature) })
+}
+
+// leave writes the record. The signature first: a finished record is never without it.
+func (d *dest) leave(unsigned, signature []byte) error {
+	if signature != nil {
+		if err := d.root.Replace(layout.UnsignedSignature, signature); err != nil {
+			return err
 		}
 	}
-	return nil
+	if err := d.root.CreateEx(layout.Unsigned, unsigned); err != nil {
+		return err
+	}
+	return d.root.Remove(layout.Resume)
 }
 
 func (r *run) unsigned(a record.Acquisition) Unsigned {
@@ -61,27 +72,39 @@ func (r *run) unsigned(a record.Acquisition) Unsigned {
 }
 
 // finish returns every file that the record binds.
-func (d *dest) finish(ctx context.Context, name string, images []record.File) ([]record.File, error) {
-	tree, err := digestFile(ctx, d.root, layout.TreeName(name), record.RoleTree)
-	if err != nil && ctx.Err() == nil {
-		err = &RereadError{Dir: d.partial(), Err: err}
+func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]record.File, error) {
+	files := slices.Clone(images)
+	beside := []struct{ name, role string }{{layout.TreeName(r.name), record.RoleTree}}
+	if r.acq.Mode == record.ModeRescue {
+		if err := sealLeft(d.root, layout.MapName(r.name)); err != nil {
+			return nil, err
+		}
+		beside = append(beside, struct{ name, role string }{layout.MapName(r.name), record.RoleMap})
 	}
-	if err != nil {
-		return nil, err
+	for _, b := range beside {
+		f, err := digestFile(ctx, d.root, b.name, b.role)
+		if err != nil && ctx.Err() == nil {
+			err = &RereadError{Dir: d.partial(), Err: err}
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
 	}
-	files := append(slices.Clone(images), tree)
 	for _, s := range []struct {
 		name string
 		alg  record.Algorithm
 	}{{layout.SHA256Sums, record.SHA256}, {layout.B3Sums, record.BLAKE3}} {
 		b := record.Sums(files, s.alg)
-		if err := d.root.CreateEx(s.name, b); err != nil {
+		if err := d.root.CreateIdempotent(s.name, b); err != nil {
 			return nil, err
 		}
 		files = append(files, record.File{Name: s.name, Role: record.RoleSums, SizeBytes: int64(len(b)), Digests: digestsOf(b)})
 	}
-	if err := d.journal.Seal(); err != nil {
-		return nil, err
+	if d.journal != nil {
+		if err := d.journal.Seal(); err != nil {
+			return nil, err
+		}
 	}
 	b, err := d.root.ReadFile(layout.Journal, layout.MaxJournal)
 	if err != nil {
@@ -89,6 +112,18 @@ func (d *dest) finish(ctx context.Context, name string, images []record.File) ([
 	}
 	files = append(files, record.File{Name: layout.Journal, Role: record.RoleJournal, SizeBytes: int64(len(b)), Digests: digestsOf(b)})
 	return files, nil
+}
+
+// sealLeft makes read-only a file that was replaced until now.
+func sealLeft(root *durable.Root, name string) error {
+	f, err := root.Reopen(name)
+	if errors.Is(err, durable.ErrSealed) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Seal(), f.Abort())
 }
 
 // digestFile reads a file that may be large.

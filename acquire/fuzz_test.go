@@ -2,87 +2,13 @@ package acquire
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 )
-
-const journalSample = `{"exhibit":"7","id":"20261123T081500Z-1a2b3c4d","medium":{"kind":"stream","logicalSectorBytes":{"unknown":"a stream does not have it"},"name":{"unknown":"a stream does not have it"},"physicalSectorBytes":{"unknown":"a stream does not have it"},"readOnly":{"unknown":"a stream does not have it"},"sizeBytes":0},"options":{"extraDigests":[],"reread":true,"segmentBytes":0},"time":{"clock":"system","offsetMinutes":60,"synchronised":true,"utc":"2026-11-23T08:15:00.000Z"},"tool":{"build":{"unknown":"a test"},"name":"exhibit","version":"test"},"type":"exhibit-journal/v1"}
-{"phase":"reading","time":{"clock":"system","offsetMinutes":60,"synchronised":true,"utc":"2026-11-23T08:15:00.000Z"}}
-{"phase":"re-reading","time":{"clock":"system","offsetMinutes":60,"synchronised":true,"utc":"2026-11-23T08:16:00.000Z"}}
-{"phase":"finishing","time":{"clock":"system","offsetMinutes":60,"synchronised":true,"utc":"2026-11-23T08:17:00.000Z"}}
-`
-
-func TestParseJournal(t *testing.T) {
-	lines := strings.SplitAfter(journalSample, "\n")
-	good := []string{journalSample, lines[0], lines[0] + lines[1], lines[0] + lines[1] + lines[3]}
-	for _, s := range good {
-		if _, err := ParseJournal([]byte(s)); err != nil {
-			t.Errorf("%v\n%s", err, s)
-		}
-	}
-	for name, s := range map[string]string{
-		"nothing":         "",
-		"no header":       lines[1],
-		"half a line":     strings.TrimSuffix(journalSample, "\n"),
-		"empty line":      journalSample + "\n",
-		"phase twice":     lines[0] + lines[1] + lines[1],
-		"phase backwards": lines[0] + lines[2] + lines[1],
-		"unknown phase":   lines[0] + strings.Replace(lines[1], "reading", "writing", 1),
-		"unknown member":  strings.Replace(journalSample, `"exhibit"`, `"e":1,"exhibit"`, 1),
-		"doubled member":  strings.Replace(journalSample, `"exhibit":"7"`, `"exhibit":"7","exhibit":"7"`, 1),
-		"spaces":          strings.Replace(journalSample, `,"id"`, `, "id"`, 1),
-		"missing fact":    strings.Replace(journalSample, `"synchronised":true,`, ``, 1),
-		"other id":        strings.Replace(journalSample, "20261123T", "20261323T", 1),
-	} {
-		if j, err := ParseJournal([]byte(s)); !errors.Is(err, record.ErrMalformed) || j.ID != "" {
-			t.Errorf("%s: got %+v, %v, want ErrMalformed", name, j, err)
-		}
-	}
-	newer := strings.Replace(journalSample, "journal/v1", "journal/v2", 1)
-	if _, err := ParseJournal([]byte(newer)); !errors.Is(err, record.ErrNewer) {
-		t.Errorf("version 2: got %v, want ErrNewer", err)
-	}
-}
-
-// What is accepted is written again byte for byte; what is not gives nothing.
-func FuzzJournal(f *testing.F) {
-	f.Add([]byte(journalSample))
-	f.Add([]byte(journalSample[:700]))
-	f.Add([]byte("{}\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		j, err := ParseJournal(b)
-		if err != nil {
-			if j.ID != "" || j.Phases != nil {
-				t.Errorf("%+v with error %v", j, err)
-			}
-			return
-		}
-		var again []byte
-		for _, v := range append([]any{j}, phases(j)...) {
-			line, err := record.EncodeJSON(v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			again = append(append(again, line...), '\n')
-		}
-		if !bytes.Equal(again, b) {
-			t.Errorf("read\n%s\nwrote\n%s", b, again)
-		}
-	})
-}
-
-func phases(j Journal) (all []any) {
-	for _, p := range j.Phases {
-		all = append(all, p)
-	}
-	return all
-}
 
 func FuzzUnsigned(f *testing.F) {
 	f.Add(sampleUnsigned(f))
@@ -109,6 +35,37 @@ func sampleUnsigned(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func FuzzState(f *testing.F) {
+	u, err := decodeUnsigned(sampleUnsigned(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := State{Acquisition: u.Acquisition, Cause: record.CauseUnknown, Circumstances: u.Circumstances, Exhibit: u.Exhibit, Openings: u.Openings,
+		Phase: PhaseReading, Midstates: []Midstate{{record.SHA256, "00"}}, Saved: u.Acquisition.Started}
+	sample, err := s.encode(func([]byte) ([]byte, error) { return []byte("signature"), nil })
+	if err != nil {
+		f.Fatal(err)
+	}
+	if got, err := decodeState(sample); err != nil || got.Exhibit != u.Exhibit {
+		f.Fatalf("decode the sample: %v", err)
+	}
+	f.Add(sample)
+	f.Add([]byte("{}\n\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := decodeState(b)
+		if err != nil {
+			if s.Exhibit != "" || s.file != nil {
+				t.Errorf("%+v with error %v", s, err)
+			}
+			return
+		}
+		again, err := s.encode(func([]byte) ([]byte, error) { return s.signature, nil })
+		if err != nil || !bytes.Equal(again, b) {
+			t.Errorf("read\n%s\nwrote\n%s\n%v", b, again, err)
+		}
+	})
 }
 
 // The sample is accepted, and no single change of a byte goes through as the same record.

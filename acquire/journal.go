@@ -1,16 +1,16 @@
 package acquire
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
-	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
 const journalType = "exhibit-journal/v1"
 
-// Journal is what the journal of an acquisition says.
+// Journal is the first line of an acquisition's journal; the others are phases and events.
 type Journal struct {
 	Exhibit string         `json:"exhibit"`
 	ID      string         `json:"id"`
@@ -19,7 +19,6 @@ type Journal struct {
 	Time    record.Time    `json:"time"`
 	Tool    record.Tool    `json:"tool"`
 	Type    string         `json:"type"`
-	Phases  []JournalPhase `json:"-"` // each on a line of its own
 }
 
 // JournalPhase is a line of the journal after the first.
@@ -28,75 +27,54 @@ type JournalPhase struct {
 	Time  record.Time `json:"time"`
 }
 
-// ParseJournal reads a journal strictly: whole lines of canonical JSON, the phases in their order. A journal that was
-// interrupted has fewer phases, or half a line at its end, which is an error. Errors wrap record.ErrMalformed or
-// record.ErrNewer.
-func ParseJournal(b []byte) (Journal, error) {
-	fail := func(line int, err error) (Journal, error) {
-		return Journal{}, fmt.Errorf("journal, line %d: %w", line, err)
-	}
-	if len(b) > layout.MaxJournal {
-		return fail(1, fmt.Errorf("%w: more than %d bytes in all", record.ErrMalformed, layout.MaxJournal))
-	}
-	first, rest, whole := bytes.Cut(b, []byte{'\n'})
-	var j Journal
-	if !whole {
-		return fail(1, fmt.Errorf("%w: it has no end", record.ErrMalformed))
-	}
-	if err := record.DecodeTyped(first, journalType, &j); err != nil {
-		return fail(1, err)
-	}
-	if err := j.validate(); err != nil {
-		return fail(1, err)
-	}
-	order := []string{PhaseReading, PhaseRereading, PhaseFinishing}
-	for number := 2; len(rest) > 0; number++ {
-		line, after, whole := bytes.Cut(rest, []byte{'\n'})
-		if !whole {
-			return fail(number, fmt.Errorf("%w: it has no end", record.ErrMalformed))
-		}
-		rest = after
-		var p JournalPhase
-		if err := record.DecodeJSON(line, &p); err != nil {
-			return fail(number, err)
-		}
-		for len(order) > 0 && order[0] != p.Phase {
-			order = order[1:]
-		}
-		if len(order) == 0 {
-			return fail(number, fmt.Errorf("%w: phase %.40q does not follow", record.ErrMalformed, p.Phase))
-		}
-		order = order[1:]
-		if err := p.Time.Validate(); err != nil {
-			return fail(number, err)
-		}
-		j.Phases = append(j.Phases, p)
-	}
-	return j, nil
+// JournalEvent is a line of the journal between phases.
+type JournalEvent struct {
+	Event     string      `json:"event"`
+	Offset    int64       `json:"offset"` // in the medium
+	SizeBytes int64       `json:"sizeBytes"`
+	Text      string      `json:"text"` // one line; empty where there is nothing to say
+	Time      record.Time `json:"time"`
 }
 
-func (j *Journal) validate() error {
-	if err := record.CheckExhibit(j.Exhibit); err != nil {
-		return err
-	}
-	if !record.ValidAcquisitionID(j.ID) {
-		return fmt.Errorf("%w: acquisition id %.60q", record.ErrMalformed, j.ID)
-	}
-	return j.Time.Validate()
-}
+// The events. They name no person and no path.
+const (
+	EventError     = "error"            // why reading in order, or a run, ended
+	EventRecovered = "recovered"        // bytes that were read only when they were tried again
+	EventResumed   = "resumed"          // SizeBytes is what was safe
+	EventLost      = "destination-lost" // one of two
+)
 
-// writeJournal appends a line to the journal of every destination, the same bytes, because one record binds them all.
+// writeJournal appends a line to the journal of every destination, the same bytes, because one record binds them all. A
+// journal that is frozen takes no more: what interrupts after that stands in the log only.
 func (r *run) writeJournal(v any) error {
 	b, err := record.EncodeJSON(v)
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	for _, d := range r.dests {
-		if err := d.journal.Append(append(b, '\n')); err != nil {
-			return d.wrap(err)
+	return r.each(func(d *dest) error {
+		if d.journal == nil {
+			return nil
+		}
+		return d.journal.Append(append(b, '\n'))
+	})
+}
+
+// event writes a line of the journal.
+func (r *run) event(e JournalEvent) error {
+	e.Time = r.opts.Clock()
+	return r.writeJournal(e)
+}
+
+// logError writes why reading ended. The run ends or goes on as it must, whether the line is written or not.
+func (r *run) logError(err error) {
+	e := JournalEvent{Event: EventError, Offset: r.position, Text: causeOfRescue(err)}
+	if bad, ok := errors.AsType[*ReadError](err); ok {
+		e.Offset, e.SizeBytes = bad.Offset, bad.SizeBytes
+		if errno, ok := errors.AsType[syscall.Errno](bad.Err); ok {
+			e.Text += ": " + errno.Error()
 		}
 	}
-	return nil
+	_ = r.event(e)
 }
 
 // phase opens a phase in the journals and for the person who waits.

@@ -3,18 +3,21 @@ package acquire
 import (
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody/record"
-	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
+
+const maxRetries = 1000
 
 // reserveBytes stay free at a destination beside image and tree: for sums, journal, record, and the file system itself.
 const reserveBytes = 16 << 20
@@ -28,18 +31,16 @@ type run struct {
 	dests []*dest
 	root  hashtree.Value // BLAKE3 of the medium, once read
 	acq   record.Acquisition
-}
 
-// dest is one destination.
-type dest struct {
-	Destination
-	id       string
-	space    space
-	root     *durable.Root // of the .partial folder; nil until it is made
-	journal  *durable.AppendFile
-	tree     *durable.File
-	image    *image.Writer
-	segments []image.Segment // once written
+	tree     *hashtree.Writer
+	linear   []hash.Hash // SHA-256, then Options.Extra
+	position int64       // up to which the medium was read in order
+	drained  bool        // every consumer is at position
+	rescue   *rescuing   // nil before the first read error
+	pending  *background // the checkpoint on its way
+	saved    *State      // the last one kept
+
+	mu sync.Mutex // guards dest.lost
 }
 
 // space is what the system says of a destination's file system.
@@ -49,20 +50,6 @@ type space struct {
 	fileBytes int64 // the largest file; 0: no bound is known
 	fileWhy   string
 	reread    string // the most that a re-read can be there: one of record.RereadDirect ...
-}
-
-func (d *dest) partial() string { return filepath.Join(d.Dir, d.id+layout.PartialSuffix) }
-
-// written is the number of bytes of the medium in the image so far.
-func (d *dest) written() (n int64) {
-	segments := d.segments
-	if segments == nil && d.image != nil {
-		segments = d.image.Written()
-	}
-	for _, s := range segments {
-		n += s.SizeBytes
-	}
-	return n
 }
 
 // prepare makes every check that can be made before the first byte, and changes nothing.
@@ -112,6 +99,18 @@ func (r *run) checkOptions() (err error) {
 	if o.Clock == nil {
 		return fmt.Errorf("%w: no clock", ErrOptions)
 	}
+	if o.OnError == "" {
+		o.OnError = record.OnErrorStop
+	}
+	if o.Retries < 0 || o.Retries > maxRetries || o.MaxBadBytes < 0 {
+		return fmt.Errorf("%w: %d retries, at most %d bad bytes", ErrOptions, o.Retries, o.MaxBadBytes)
+	}
+	if !o.Reread && o.OnError == record.OnErrorRescue {
+		return &medium.HintError{
+			Err:  fmt.Errorf("%w: after a read error the image must be read again, for the digests", ErrOptions),
+			Text: "leave out the switching off of the re-read, or stop at the first read error: --on-error stop",
+		}
+	}
 	if !o.Reread && o.SegmentBytes != 0 {
 		return &medium.HintError{
 			Err:  fmt.Errorf("%w: an image in segments must be read again, for the digests of each segment", ErrOptions),
@@ -127,8 +126,9 @@ func (r *run) checkOptions() (err error) {
 	r.acq = record.Acquisition{
 		Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
 		ID: o.ID, Medium: r.m.Describe(), Tool: o.Tool, Host: o.Host, Started: o.Clock(),
-		Options: record.Options{ExtraDigests: o.Extra, OnError: record.OnErrorStop, Reread: o.Reread, SegmentBytes: o.SegmentBytes},
-		Reread:  record.Reread{Kind: record.RereadNone},
+		Options: record.Options{ExtraDigests: o.Extra, MaxBadBytes: o.MaxBadBytes, OnError: o.OnError,
+			Reread: o.Reread, Retries: o.Retries, SegmentBytes: o.SegmentBytes},
+		Reread: record.Reread{Kind: record.RereadNone},
 	}
 	return nil
 }

@@ -7,14 +7,19 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
-	"syscall"
+	"sync"
+	"time"
 
-	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
-	"github.com/exhibit-forensics/exhibit/internal/layout"
 	"github.com/exhibit-forensics/exhibit/internal/pass"
+)
+
+// A stretch ends when it has both: so a kill costs at most twice the larger of them.
+const (
+	stretchBytes = 32 << 20
+	stretchTime  = time.Second
 )
 
 // begin makes the folders, their journals, and the files to be written.
@@ -24,129 +29,250 @@ func (r *run) begin(context.Context) error {
 			return d.wrap(err)
 		}
 	}
+	r.acq.Mode = record.ModeSequential
+	r.newHashes()
 	return r.writeJournal(Journal{
 		Exhibit: r.opts.Exhibit, ID: r.opts.ID, Medium: r.acq.Medium, Options: r.acq.Options,
 		Time: r.acq.Started, Tool: r.opts.Tool, Type: journalType,
 	})
 }
 
-func (d *dest) begin(r *run) (err error) {
-	name := d.id + layout.PartialSuffix
-	err = d.Root.Mkdir(name)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %w", ErrExists, err)
+func (r *run) newHashes() {
+	r.tree = hashtree.NewWriter(treeFiles{r})
+	r.linear = []hash.Hash{sha256.New()}
+	for _, alg := range r.opts.Extra {
+		r.linear = append(r.linear, newHash(alg))
 	}
-	if err != nil {
+}
+
+// read reads the medium, from r.position on. It ends with all its bytes, and the tree, synced at every destination.
+func (r *run) read(ctx context.Context) error {
+	err := r.readInOrder(ctx)
+	if joined := r.pending.wait(); err == nil {
+		err = joined
+	}
+	if err == nil || r.rescue != nil {
 		return err
 	}
-	if d.root, err = d.Root.Sub(name); err != nil {
-		return err
+	if r.resumable() {
+		r.logError(err)
+		if r.drained && r.checkpoint(causeOf(err)) == nil { // every byte that was read is in the image
+			_ = r.pending.wait() // what could not be kept is not more than what is told
+		}
 	}
-	if d.journal, err = d.root.OpenAppend(layout.Journal); err != nil {
-		return err
-	}
-	if d.tree, err = d.root.OpenEx(layout.TreeName(r.name)); err != nil {
-		return err
-	}
-	d.image, err = image.NewWriter(d.root, image.WriterOptions{
-		Name: r.name, SegmentBytes: r.opts.SegmentBytes, MaxFileBytes: d.space.fileBytes,
-	})
 	return err
 }
 
-// close gives up what is still open; what was finished is not touched.
-func (r *run) close() error {
-	var errs []error
-	for _, d := range r.dests {
-		if d.image != nil {
-			errs = append(errs, d.image.Abort())
-		}
-		if d.tree != nil {
-			errs = append(errs, d.tree.Abort())
-		}
-		if d.journal != nil {
-			errs = append(errs, d.journal.Close())
-		}
-		if d.root != nil {
-			errs = append(errs, d.root.Close())
-		}
+func (r *run) readInOrder(ctx context.Context) error {
+	if r.rescue != nil {
+		return r.runRescue(ctx)
 	}
-	return errors.Join(errs...)
-}
-
-func (d *dest) wrap(err error) error {
-	if err == nil {
-		return nil
-	}
-	switch {
-	case errors.Is(err, ErrFileTooLarge):
-		err = d.tooLarge(err)
-	case errors.Is(err, syscall.EFBIG): // of a limit nobody told us
-		err = d.tooLarge(fmt.Errorf("%w: %w", ErrFileTooLarge, err))
-	}
-	return fmt.Errorf("destination %q: %w", d.Dir, err)
-}
-
-// Write puts the next bytes of the medium into the image.
-func (d *dest) Write(p []byte) (int, error) {
-	n, err := d.image.Write(p)
-	return n, d.wrap(err)
-}
-
-// read is the one pass over the medium. It ends with all its bytes, and the tree, synced at every destination.
-func (r *run) read(ctx context.Context) error {
 	if err := r.phase(PhaseReading, r.size); err != nil {
 		return err
 	}
-	tree := hashtree.NewWriter(treeFiles(r.dests))
-	linear := []hash.Hash{sha256.New()}
-	for _, alg := range r.opts.Extra {
-		linear = append(linear, newHash(alg))
+	if _, known := r.m.Size(); known {
+		if err := r.m.StartAt(r.position); err != nil {
+			return err
+		}
 	}
+	for {
+		s := r.newStretch(ctx)
+		res, err := pass.Run(context.WithoutCancel(ctx), s, r.passOptions())
+		_, r.drained = errors.AsType[*pass.SourceError](err)
+		r.position += res.SizeBytes
+		switch {
+		case r.drained && r.isReadError(err) && r.opts.OnError == record.OnErrorRescue && r.resumable():
+			return r.startRescuing(ctx, err)
+		case err != nil:
+			return err
+		case s.ended:
+			return r.completeInOrder()
+		}
+		if err := r.checkpoint(record.CauseUnknown); err != nil {
+			return err
+		}
+	}
+}
+
+// resumable is false for a stream, which cannot be asked for its bytes again.
+func (r *run) resumable() bool {
+	_, known := r.m.Size()
+	return known
+}
+
+func (r *run) passOptions() pass.Options {
 	var sinks []io.Writer
 	for _, d := range r.dests {
-		sinks = append(sinks, d)
+		sinks = append(sinks, sink{r, d})
 	}
-	res, err := pass.Run(ctx, r.m, pass.Options{Tree: tree, Linear: linear, Sinks: sinks, Progress: r.done})
+	before := r.position
+	return pass.Options{
+		Tree: r.tree, FirstGroup: before / pass.BlockSize, Part: r.size > pass.BlockSize,
+		Linear: r.linear, Sinks: sinks, Progress: func(n int64) { r.done(before + n) },
+	}
+}
+
+// stretch is a part of the medium after which everything is made durable, and may be gone on from.
+type stretch struct {
+	ctx   context.Context
+	m     *medium.Medium
+	until time.Time // not before
+	least int64     // nor with fewer bytes; negative: to the end of the medium
+	n     int64
+	ended bool
+}
+
+func (r *run) newStretch(ctx context.Context) *stretch {
+	s := &stretch{ctx: ctx, m: r.m, until: time.Now().Add(stretchTime), least: stretchBytes}
+	if r.opts.StretchBytes > 0 {
+		s.until, s.least = time.Time{}, r.opts.StretchBytes
+	}
+	if !r.resumable() {
+		s.least = -1
+	}
+	return s
+}
+
+// Read implements io.Reader. The context is looked at between blocks: then nothing of what was read is lost.
+func (s *stretch) Read(p []byte) (int, error) {
+	if s.n%pass.BlockSize == 0 {
+		if err := s.ctx.Err(); err != nil {
+			return 0, fmt.Errorf("stopped: %w", context.Cause(s.ctx))
+		}
+		if s.least >= 0 && s.n >= s.least && !time.Now().Before(s.until) {
+			return 0, io.EOF
+		}
+	}
+	n, err := s.m.Read(p)
+	s.n += int64(n)
+	s.ended = err == io.EOF //nolint:errorlint // an error that wraps io.EOF is not the end
+	return n, err
+}
+
+// background is work on its way; err stands when done is closed.
+type background struct {
+	done chan struct{}
+	err  error
+}
+
+func (b *background) wait() error {
+	if b == nil {
+		return nil
+	}
+	<-b.done
+	return b.err
+}
+
+// checkpoint makes durable what was read, beside the reading, and then says so. It waits for the one before.
+func (r *run) checkpoint(cause string) error {
+	if err := r.pending.wait(); err != nil {
+		return err
+	}
+	s, err := r.state(PhaseReading)
 	if err != nil {
 		return err
 	}
-	r.size = res.SizeBytes
-	r.acq.Medium.SizeBytes = res.SizeBytes
-	for _, d := range r.dests {
-		if d.segments, err = d.image.Finish(); err != nil {
-			return d.wrap(err)
+	s.Cause = cause
+	flush := map[*dest]func() error{}
+	for _, d := range r.alive() {
+		flush[d] = d.image.Flush()
+	}
+	now := &background{done: make(chan struct{})}
+	r.pending = now
+	go func() {
+		defer close(now.done)
+		var all sync.WaitGroup
+		for d, f := range flush {
+			all.Go(func() {
+				err := f()
+				if err == nil {
+					err = d.tree.Sync()
+				}
+				if err != nil {
+					_ = r.lose(d, err) // the last one's is told by keep
+				}
+			})
 		}
-		if n := d.written(); n != r.size {
-			return fmt.Errorf("destination %q: the image has %d bytes of %d", d.Dir, n, r.size)
+		all.Wait()
+		if now.err = r.anyLeft(); now.err == nil {
+			now.err = r.keep(s)
+		}
+	}()
+	return nil
+}
+
+// anyLeft returns the error of the destination that was lost last, when none is left.
+func (r *run) anyLeft() error {
+	if len(r.alive()) > 0 {
+		return nil
+	}
+	return r.dests[len(r.dests)-1].lost
+}
+
+// completeInOrder ends a reading without a read error.
+func (r *run) completeInOrder() error {
+	r.size = r.position
+	r.acq.Medium.SizeBytes = r.size
+	if r.resumable() {
+		if err := r.checkpoint(record.CauseUnknown); err != nil {
+			return err
 		}
 	}
-	if r.root, err = tree.Finish(r.size); err != nil {
+	if err := r.pending.wait(); err != nil {
 		return err
 	}
-	for _, d := range r.dests {
-		if err := d.tree.Seal(); err != nil {
-			return d.wrap(err)
-		}
+	if err := r.complete(); err != nil {
+		return err
 	}
-	return r.keepDigests(linear)
+	return r.keepDigests()
+}
+
+// complete finishes image and tree at every destination.
+func (r *run) complete() error {
+	err := r.each(func(d *dest) (err error) {
+		if d.segments, err = d.image.Finish(); err != nil {
+			return err
+		}
+		if n := d.written(); n != r.size {
+			return fmt.Errorf("the image has %d bytes of %d", n, r.size)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.finishTree()
+}
+
+func (r *run) finishTree() (err error) {
+	if r.root, err = r.tree.Finish(r.size); err != nil {
+		return err
+	}
+	return r.each(func(d *dest) error {
+		err := d.tree.Seal()
+		if err == nil {
+			d.tree = nil
+		}
+		return err
+	})
 }
 
 // keepDigests puts the digests of the media stream into the record.
-func (r *run) keepDigests(linear []hash.Hash) error {
-	digests := []record.Digest{record.BLAKE3Digest(r.root)}
-	for i, alg := range append([]record.Algorithm{record.SHA256}, r.opts.Extra...) {
-		d, err := record.NewDigest(alg, linear[i].Sum(nil))
+func (r *run) keepDigests() error {
+	r.addDigest(record.BLAKE3Digest(r.root), record.ComputedWhileReading)
+	for i, alg := range r.algorithms() {
+		d, err := record.NewDigest(alg, r.linear[i].Sum(nil))
 		if err != nil {
 			return err
 		}
-		digests = append(digests, d)
+		r.addDigest(d, record.ComputedWhileReading)
 	}
-	for _, d := range digests {
-		r.acq.Digests = append(r.acq.Digests, record.MediaDigest{Computed: record.ComputedWhileReading, Digest: d})
-	}
-	sortDigests(r.acq.Digests)
 	return nil
+}
+
+func (r *run) addDigest(d record.Digest, computed string) {
+	r.acq.Digests = append(r.acq.Digests, record.MediaDigest{Computed: computed, Digest: d})
+	sortDigests(r.acq.Digests)
 }
 
 // media returns one of the digests of the media stream.
@@ -159,21 +285,16 @@ func (r *run) media(alg record.Algorithm) record.Digest {
 	return record.Digest{}
 }
 
-// treeFiles writes the same tree to every destination.
-type treeFiles []*dest
-
-func (t treeFiles) WriteAt(p []byte, off int64) (int, error) {
-	for _, d := range t {
-		if n, err := d.tree.WriteAt(p, off); err != nil {
-			return n, d.wrap(err)
-		}
+// causeOf names why a run ended, for the record of the one that goes on.
+func causeOf(err error) string {
+	_, destination := errors.AsType[*DestinationError](err)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return record.CauseInterrupted
+	case errors.Is(err, medium.ErrLost):
+		return record.CauseLost
+	case destination:
+		return record.CauseDestination
 	}
-	return len(p), nil
+	return record.CauseError
 }
-
-func (t treeFiles) ReadAt(p []byte, off int64) (int, error) { return t[0].tree.ReadAt(p, off) }
-
-var (
-	_ hashtree.Storage = treeFiles(nil)
-	_ io.Writer        = (*dest)(nil)
-)

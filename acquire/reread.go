@@ -60,29 +60,46 @@ const (
 )
 
 // reread reads each image again and computes the digests of its files; without it, the only file is the media stream.
+// After a rescue, it also computes the digests of the media stream that run in order.
 func (r *run) reread(ctx context.Context) error {
+	s, err := r.state(PhaseRereading)
+	if err == nil {
+		err = r.keep(s)
+	}
+	if err != nil {
+		return err
+	}
 	if !r.opts.Reread {
-		one := r.dests[0].segments[0]
+		one := r.alive()[0].segments[0]
 		r.acq.Files = []record.File{{Name: one.Name, Role: record.RoleImage, SizeBytes: one.SizeBytes,
 			Digests: []record.Digest{r.media(record.BLAKE3), r.media(record.SHA256)}}}
 		return nil
 	}
-	if err := r.phase(PhaseRereading, r.size*int64(len(r.dests))); err != nil {
+	alive := r.alive()
+	if err := r.phase(PhaseRereading, r.size*int64(len(alive))); err != nil {
 		return err
 	}
 	weakest := record.RereadDirect
-	for i, d := range r.dests {
+	var all []record.File
+	for i, d := range alive {
 		c := &rereading{run: r, dest: d, before: int64(i) * r.size, kind: d.space.reread}
 		files, err := c.do(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return d.wrap(err)
+			if err := r.lose(d, err); err != nil {
+				return err
+			}
+			continue
 		}
 		weakest = weaker(weakest, c.kind)
-		if i > 0 && !sameFiles(r.acq.Files, files) {
+		if all != nil && !sameFiles(all, files) {
 			return fmt.Errorf("the files at %q and %q differ: %w", r.dests[0].Dir, d.Dir, ErrReread)
 		}
-		r.acq.Files = files
+		all = files
 	}
+	r.acq.Files = all
 	r.acq.Reread = record.Reread{Kind: weakest, Matches: true}
 	return nil
 }
@@ -127,7 +144,7 @@ func (c *rereading) do(ctx context.Context) ([]record.File, error) {
 	if c.tree.Root() != c.root || c.tree.Size() != c.size {
 		return nil, c.fail(fmt.Errorf("%q is not the tree that was written", layout.TreeName(c.name)))
 	}
-	media := sha256.New()
+	media := c.mediaHashes()
 	var files []record.File
 	if c.opts.SegmentBytes == 0 {
 		files, err = c.whole(ctx, media)
@@ -140,29 +157,60 @@ func (c *rereading) do(ctx context.Context) ([]record.File, error) {
 	if err != nil && !errors.Is(err, errDamage) || len(c.bad) > 0 {
 		return nil, c.fail(err)
 	}
-	// The tree fits, so the bytes are right; this finds a block that changed in memory between two hashes.
-	if got := record.SHA256Digest([32]byte(media.Sum(nil))); got != c.media(record.SHA256) {
-		return nil, c.fail(fmt.Errorf("sha256 of the image is %s, of the medium %s, though the tree is the same (faulty memory?)", got, c.media(record.SHA256)))
+	if err := c.compare(media); err != nil {
+		return nil, c.fail(err)
 	}
 	return files, nil
 }
 
+// mediaHashes are SHA-256, and after a rescue the extra digests, which nobody could compute while reading.
+func (c *rereading) mediaHashes() []hash.Hash {
+	media := []hash.Hash{sha256.New()}
+	if c.rescue == nil && c.acq.Mode != record.ModeRescue {
+		return media
+	}
+	for _, alg := range c.opts.Extra {
+		media = append(media, newHash(alg))
+	}
+	return media
+}
+
+// compare holds the digests of the image against those of the medium. The tree fits, so the bytes are right; this finds a
+// block that changed in memory between two hashes. After a rescue the first destination's become those of the medium.
+func (c *rereading) compare(media []hash.Hash) error {
+	for i, alg := range c.algorithms()[:len(media)] {
+		got, err := record.NewDigest(alg, media[i].Sum(nil))
+		if err != nil {
+			return err
+		}
+		want := c.media(alg)
+		if want.IsZero() && c.acq.Mode == record.ModeRescue {
+			c.addDigest(got, record.ComputedFromImage)
+			continue
+		}
+		if got != want {
+			return fmt.Errorf("%s of the image is %s, of the medium %s, though the tree is the same (faulty memory?)", alg, got, want)
+		}
+	}
+	return nil
+}
+
 // whole compares the groups of an image in one file, on all cores. All of them right, the file's BLAKE3 is the tree's.
-func (c *rereading) whole(ctx context.Context, media hash.Hash) ([]record.File, error) {
+func (c *rereading) whole(ctx context.Context, media []hash.Hash) ([]record.File, error) {
 	s := c.dest.segments[0]
-	if err := c.pass(ctx, s, pass.Options{Tree: c, Linear: []hash.Hash{media}}); err != nil {
+	if err := c.pass(ctx, s, pass.Options{Tree: c, Linear: media}); err != nil {
 		return nil, err
 	}
-	return []record.File{imageFile(s, c.root, media)}, nil
+	return []record.File{imageFile(s, c.root, media[0])}, nil
 }
 
 // segments compares the groups, which do not end where segments end, beside the digests of each file.
-func (c *rereading) segments(ctx context.Context, media hash.Hash) ([]record.File, error) {
+func (c *rereading) segments(ctx context.Context, media []hash.Hash) ([]record.File, error) {
 	groups := &regroup{c: c}
 	var files []record.File
 	for _, s := range c.dest.segments {
 		own, tree := sha256.New(), new(hashtree.Hasher)
-		opts := pass.Options{Linear: []hash.Hash{own, media}, Sinks: []io.Writer{groups, tree}}
+		opts := pass.Options{Linear: append([]hash.Hash{own}, media...), Sinks: []io.Writer{groups, tree}}
 		if err := c.pass(ctx, s, opts); err != nil {
 			return nil, err
 		}

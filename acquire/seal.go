@@ -106,13 +106,15 @@ func fill(root *durable.Root, files SealFiles) error {
 	if !unsigned {
 		return nil
 	}
-	attested, err := exists(root, layout.UnsignedSignature)
-	if err != nil {
-		return err
-	}
-	if attested {
-		if err := root.Remove(layout.UnsignedSignature); err != nil {
+	for _, scratch := range []string{layout.UnsignedSignature, layout.Resume} {
+		left, err := exists(root, scratch)
+		if err != nil {
 			return err
+		}
+		if left {
+			if err := root.Remove(scratch); err != nil {
+				return err
+			}
 		}
 	}
 	return root.Remove(layout.Unsigned)

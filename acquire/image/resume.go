@@ -67,12 +67,12 @@ func reopenSegment(root *durable.Root, p Segment) (*segment, error) {
 	}
 	f, err := root.Reopen(p.Name)
 	if errors.Is(err, durable.ErrSealed) && info.Size() == p.SizeBytes {
-		return &segment{p, nil}, nil
+		return &segment{Segment: p}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &segment{p, f}, nil
+	return &segment{Segment: p, file: f}, nil
 }
 
 // openSegment makes a file; one that an interrupted run has left is emptied.

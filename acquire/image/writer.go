@@ -3,6 +3,8 @@ package image
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"sync/atomic"
 
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -31,7 +33,8 @@ type Writer struct {
 // run may have to be cut anywhere.
 type segment struct {
 	Segment
-	file *durable.File
+	file    *durable.File
+	closing atomic.Pointer[syncing] // its last sync and closing, once begun
 }
 
 // syncing is a sync on its way; err stands when done is closed.
@@ -104,19 +107,27 @@ func (w *Writer) Size() int64 { return w.size }
 // Flush returns a function that makes durable what was written until now. It may run while Write goes on, but must have
 // returned before Finish, Abort or the next Flush.
 func (w *Writer) Flush() func() error {
+	type open struct {
+		s *segment
+		f *durable.File
+	}
 	before := w.syncing
-	var open []*durable.File
+	var files []open
 	for _, s := range w.segments {
 		if s.file != nil {
-			open = append(open, s.file)
+			files = append(files, open{s, s.file})
 		}
 	}
 	return func() error {
 		if err := before.wait(); err != nil {
 			return err
 		}
-		for _, f := range open {
-			if err := f.Sync(); err != nil {
+		for _, o := range files {
+			err := o.f.Sync()
+			if errors.Is(err, fs.ErrClosed) { // it became full meanwhile
+				err = o.s.closing.Load().wait()
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -198,7 +209,7 @@ func (w *Writer) begin(left bool) error {
 	if err != nil {
 		return err
 	}
-	w.segments = append(w.segments, &segment{Segment{Name: name}, f})
+	w.segments = append(w.segments, &segment{Segment: Segment{Name: name}, file: f})
 	w.asked = 0
 	return nil
 }
@@ -212,6 +223,7 @@ func (w *Writer) next() error {
 	w.last().file = nil
 	now := &syncing{done: make(chan struct{})}
 	w.syncing = now
+	w.last().closing.Store(now)
 	go func() {
 		now.err = errors.Join(f.Sync(), f.Abort())
 		close(now.done)

@@ -2,7 +2,6 @@ package medium
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"unsafe"
@@ -31,7 +30,7 @@ func (d *disk) sysChanged() error {
 	if text := d.sysIdentity(); text != "" && d.identity != "" && text != d.identity {
 		return fmt.Errorf("%q was %q and now is %q: %w", d.path, d.identity, text, ErrMediumChanged)
 	}
-	state := readText(wholeDisk(deviceNumber(d.seen)) + "/device/state")
+	state := readText(d.host.disk(deviceNumber(d.seen)) + "/device/state")
 	switch state {
 	case "offline", "transport-offline", "cancel", "deleted", "dead", "deleting", "deleting (no IO)":
 		return fmt.Errorf("the kernel says of %q that it is %q: %w", d.path, state, ErrLost)
@@ -41,7 +40,7 @@ func (d *disk) sysChanged() error {
 
 // sysIdentity is what /sys knows of the drive without asking it.
 func (d *disk) sysIdentity() string {
-	dir := wholeDisk(deviceNumber(d.seen))
+	dir := d.host.disk(deviceNumber(d.seen))
 	var parts []string
 	for _, name := range []string{"wwid", "device/wwid", "serial", "device/serial", "device/vpd_pg80"} {
 		if text := readText(filepath.Join(dir, name)); text != "" {
@@ -49,24 +48,6 @@ func (d *disk) sysIdentity() string {
 		}
 	}
 	return strings.Join(parts, " ")
-}
-
-// wholeDisk is the folder in /sys of a device, or of the disk that it is a partition of.
-func wholeDisk(dev uint64) string {
-	dir := sysName(dev)
-	if _, err := os.Stat(filepath.Join(dir, "partition")); err == nil {
-		return filepath.Dir(dir)
-	}
-	return dir
-}
-
-// readText gives the text of a small file, "" if it cannot be read.
-func readText(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
 }
 
 // deviceSize asks BLKGETSIZE64 anew each time.

@@ -19,6 +19,7 @@ const bounceBytes = 256 << 10
 
 // disk is a block device or a regular file.
 type disk struct {
+	host      host
 	f         *os.File
 	fd        int // of f
 	conn      syscall.RawConn
@@ -35,6 +36,9 @@ type disk struct {
 	bounce    []byte // aligned, made when it is first needed
 	timeout   time.Duration
 	helper    *helper // makes the reads if there is a timeout
+	now       State
+	settings  []setting // to be taken back
+	closed    bool
 }
 
 func (d *disk) read(p []byte, off int64) (int, error) {
@@ -223,10 +227,15 @@ func (d *disk) size() int64 { return d.sizeBytes }
 func (d *disk) sectorBytes() int64 { return int64(d.sector) }
 
 func (d *disk) close() error {
+	if d.closed {
+		return os.ErrClosed
+	}
+	d.state() // the last one, for who asks later
+	d.closed = true
 	if d.helper != nil {
 		d.helper.end()
 	}
-	return plain(d.f.Close())
+	return errors.Join(d.restore(), plain(d.f.Close()))
 }
 
 // PastCache reports whether everything so far was read with direct I/O. It does not say that the file system heeds it:

@@ -20,6 +20,11 @@ var (
 	ErrAlignment = errors.New("the read does not fit the sectors of the medium")
 	// ErrSameDevice says that a destination lies on the medium, so that writing there would alter the evidence.
 	ErrSameDevice = errors.New("the destination lies on the medium that is read")
+	// ErrUnchecked says that it could not be found out whether a destination lies on the medium. Nothing may be written
+	// there.
+	ErrUnchecked = errors.New("whether the destination lies on the medium could not be checked")
+	// ErrAmbiguous refuses a name that means more than one device.
+	ErrAmbiguous = errors.New("the name does not tell which device is meant")
 	// ErrInUse says that something else holds the block device.
 	ErrInUse = errors.New("the device is in use")
 	// ErrKind refuses a folder, a pipe or any other thing that is neither a block device nor a regular file.

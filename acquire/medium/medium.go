@@ -10,8 +10,9 @@
 // or does not answer; [ErrMediumChanged], it is not what was opened. Nothing is skipped or filled in, and a medium that
 // ends early is never taken for a finished one.
 // Devices and files are read past the page cache where the file system can do that, since a buffered read of a failing
-// drive loses good sectors around the bad one. A block device is held exclusively until Close, so that nothing can be
-// mounted meanwhile.
+// drive loses good sectors around the bad one. A block device that anything uses is refused, by the user's name and the
+// command that releases it; it is held exclusively until Close, so that nothing can be mounted meanwhile, and the
+// kernel's read-only flag is set on it. [Medium.State] tells what was set and what was not.
 package medium
 
 import (
@@ -31,7 +32,7 @@ const Stdin = "-"
 // fileSectorBytes is what a medium is read by that has no sectors of its own.
 const fileSectorBytes = 512
 
-// Options say how a medium is opened and read. The zero value waits for ever for each read.
+// Options say how a medium is opened and read. The zero value is strict: the device must be free, and is set read-only.
 type Options struct {
 	// Stdin is read if the path is "-". The caller keeps it.
 	Stdin io.Reader
@@ -39,6 +40,23 @@ type Options struct {
 	// longer than the drive and the kernel need for a bad sector: they retry and reset several times, each try within the
 	// device's own time-out. 0: no limit. A stream has none.
 	ReadTimeout time.Duration
+	// DeviceTimeout is how long the kernel shall wait for the drive in one command, in whole seconds; Close puts back what
+	// was there. Ten seconds are enough for a healthy drive. 0: it is left as it is. Where the device has no such setting
+	// State.Notes says so.
+	DeviceTimeout time.Duration
+	// Live allows a device that is in use, that of the running system among them: it is held exclusively only if that can
+	// be had, and what is read may never have been on it at one moment. State says so.
+	Live bool
+	// KeepWritable leaves the kernel's read-only flag of a device as it is. False sets it on the device and its
+	// partitions; Close takes it back only from loop devices.
+	KeepWritable bool
+}
+
+func (o Options) validate() error {
+	if o.ReadTimeout < 0 || o.DeviceTimeout < 0 || o.DeviceTimeout%time.Second != 0 || o.DeviceTimeout > time.Hour {
+		return fmt.Errorf("time-outs of %v and %v: neither is below 0, that of the device is of whole seconds and at most an hour", o.ReadTimeout, o.DeviceTimeout)
+	}
+	return nil
 }
 
 // Medium is an open medium. It is used from one goroutine.
@@ -61,6 +79,7 @@ type source interface {
 	sectorBytes() int64
 	// describe leaves SizeBytes 0 where the size is not known.
 	describe() record.Medium
+	state() State
 	// size is -1 where it is not known.
 	size() int64
 	checkDestination(dir string) error
@@ -73,21 +92,22 @@ func Open(ctx context.Context, path string, stdin io.Reader) (*Medium, error) {
 }
 
 // OpenWith opens a medium for reading only. The path "-" is opts.Stdin; reading it ends with ctx, while a device or file
-// is left to the time-outs. Links in path are followed: it is the user's word. The caller closes the Medium.
+// is left to the time-outs. "serial:..." and "wwn:..." name a device as Resolve has it. Links in path are followed: it is the
+// user's word. The caller closes the Medium.
 //
-// Errors: ErrKind, ErrInUse, ErrEmptyDevice, and those of the system; some carry a hint (HintError).
+// Errors: those of Resolve, ErrKind, ErrInUse, ErrEmptyDevice, and those of the system; some carry a hint (HintError).
 func OpenWith(ctx context.Context, path string, opts Options) (*Medium, error) {
-	if opts.ReadTimeout < 0 {
-		return nil, fmt.Errorf("open medium %q: a time-out of %v", path, opts.ReadTimeout)
+	if err := opts.validate(); err != nil {
+		return nil, fmt.Errorf("open medium %q: %w", path, err)
 	}
 	if path == Stdin {
 		return &Medium{path: "standard input", src: newStream(ctx, opts.Stdin)}, nil
 	}
-	src, err := openDisk(path, opts)
+	src, found, err := openDisk(path, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open medium %q: %w", path, err)
 	}
-	return &Medium{path: path, src: src}, nil
+	return &Medium{path: found, src: src}, nil
 }
 
 // Read implements io.Reader. A page-aligned p is filled without a copy. After an error every later call returns it,
@@ -193,12 +213,12 @@ func (m *Medium) Describe() record.Medium {
 	return d
 }
 
-// Path names the medium for messages: as it was given to Open, or "standard input".
+// Path names the medium for messages: as it was given to Open or found by its serial or WWN, or "standard input".
 func (m *Medium) Path() string { return m.path }
 
 // CheckDestination returns ErrSameDevice if writing to the folder dir would write to the medium: dir is on the device,
-// on a partition of it, or on something stacked on it (LVM, RAID, encryption, a loop device). Of a stream it knows
-// nothing.
+// on a partition of it, or on something stacked on it (LVM, RAID, encryption, a loop device); and ErrUnchecked if that
+// cannot be found out. Of a stream it knows nothing.
 func (m *Medium) CheckDestination(dir string) error {
 	if err := m.src.checkDestination(dir); err != nil {
 		return fmt.Errorf("destination %q, medium %q: %w", dir, m.path, err)

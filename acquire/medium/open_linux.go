@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -14,26 +13,37 @@ import (
 // directAlign of memory fits every device and file system: it is the page.
 const directAlign = 4096
 
-func openDisk(path string, opts Options) (source, error) {
+func openDisk(name string, opts Options) (source, string, error) {
+	path, err := Resolve(name)
+	if err != nil {
+		return nil, "", err
+	}
 	// Looked at first: opening a FIFO waits, and opening a character device may do things to it.
 	seen, err := os.Stat(path)
 	if err != nil {
-		return nil, plain(err)
+		return nil, "", plain(err)
 	}
+	var d *disk
 	switch mode := seen.Mode(); {
 	case mode.IsRegular():
-		return openFile(path, seen, opts)
+		d, err = openFile(path, seen)
 	case mode&os.ModeDevice != 0 && mode&os.ModeCharDevice == 0:
-		return openDevice(path, opts)
+		d, err = openDevice(path, name, opts)
 	case mode.IsDir():
-		return nil, &HintError{fmt.Errorf("a folder: %w", ErrKind), "give the block device (lsblk lists them) or an image file"}
+		err = &HintError{fmt.Errorf("a folder: %w", ErrKind), "give the block device (lsblk lists them) or an image file"}
 	case mode&os.ModeNamedPipe != 0:
-		return nil, &HintError{fmt.Errorf("a named pipe: %w", ErrKind), "to read a pipe, give - and redirect it to standard input"}
+		err = &HintError{fmt.Errorf("a named pipe: %w", ErrKind), "to read a pipe, give - and redirect it to standard input"}
+	default:
+		err = fmt.Errorf("%v: %w", seen.Mode().Type(), ErrKind)
 	}
-	return nil, fmt.Errorf("%v: %w", seen.Mode().Type(), ErrKind)
+	if err != nil {
+		return nil, "", err
+	}
+	d.timeout, d.now.Live = opts.ReadTimeout, opts.Live
+	return d, path, nil
 }
 
-func openFile(path string, seen os.FileInfo, opts Options) (source, error) {
+func openFile(path string, seen os.FileInfo) (*disk, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, plain(err)
@@ -46,7 +56,6 @@ func openFile(path string, seen os.FileInfo, opts Options) (source, error) {
 		f.Close() //nolint:errcheck // nothing was read
 		return nil, err
 	}
-	d.timeout = opts.ReadTimeout
 	return d, nil
 }
 
@@ -94,7 +103,7 @@ func newDisk(f *os.File, path string, seen os.FileInfo) (*disk, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	return &disk{f: f, fd: int(f.Fd()), conn: conn, path: path, seen: seen, step: 1, align: 1}, nil
+	return &disk{host: thisHost(), f: f, fd: int(f.Fd()), conn: conn, path: path, seen: seen, step: 1, align: 1, now: unknownState("a regular file does not have it")}, nil
 }
 
 // directStep is what offset and length of a direct read of an open file must be multiples of, 0 where the file system
@@ -112,18 +121,28 @@ func directStep(fd int) int {
 	return int(max(fileSectorBytes, st.Dio_offset_align))
 }
 
-func openDevice(path string, opts Options) (source, error) {
+// openDevice opens the block device at path, which is the one that name means.
+func openDevice(path, name string, opts Options) (*disk, error) {
 	// O_EXCL without O_CREAT claims a block device as a mount does: it fails while one exists and keeps others off.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_EXCL|unix.O_DIRECT, 0)
+	exclusive := err == nil
+	if opts.Live && errors.Is(err, unix.EBUSY) {
+		f, err = os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
+	}
 	if err != nil {
 		return nil, deviceError(path, err)
 	}
 	d, err := newDevice(f, path)
+	if err == nil && isNamed(name) && !d.host.identifiers(d.host.disk(deviceNumber(d.seen))).match(name) {
+		err = fmt.Errorf("%q is another device by now: %w", path, ErrMediumChanged)
+	}
+	if err == nil {
+		err = d.prepare(opts, exclusive)
+	}
 	if err != nil {
-		f.Close() //nolint:errcheck // nothing was read
+		f.Close() //nolint:errcheck // nothing was read, and nothing is set when prepare fails
 		return nil, err
 	}
-	d.timeout = opts.ReadTimeout
 	return d, nil
 }
 
@@ -154,9 +173,13 @@ func newDevice(f *os.File, path string) (*disk, error) {
 	if v, ok := flag.Get(); ok {
 		readOnly = record.Known(v != 0)
 	}
+	name := record.Unknown[string]("the kernel does not list the device in /sys/dev/block")
+	if dir, err := d.host.folder(deviceNumber(info)); err == nil {
+		name = record.Known(kernelName(dir))
+	}
 	d.about = record.Medium{
 		Kind:                record.MediumDevice,
-		Name:                deviceName(deviceNumber(info)),
+		Name:                name,
 		LogicalSectorBytes:  logical,
 		PhysicalSectorBytes: deviceFact(d.fd, unix.BLKPBSZGET, "BLKPBSZGET"),
 		ReadOnly:            readOnly,
@@ -185,20 +208,15 @@ func deviceFact(fd int, request uint, name string) record.Fact[int64] {
 	return record.Known(int64(v))
 }
 
-func deviceName(dev uint64) record.Fact[string] {
-	link, err := os.Readlink(sysBlock(dev))
-	if err != nil {
-		return record.Unknown[string]("the kernel does not list the device in /sys/dev/block")
-	}
-	return record.Known(filepath.Base(link))
-}
-
 // deviceError explains why a block device could not be opened.
 func deviceError(path string, err error) error {
 	err = plain(err)
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		return inUse(path)
+		if info, err := os.Stat(path); err == nil {
+			return thisHost().refusal(path, deviceNumber(info))
+		}
+		return ErrInUse
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return &HintError{err, "reading a device needs root, for example: sudo exhibit acquire ..."}
 	case errors.Is(err, unix.ENOMEDIUM):

@@ -12,7 +12,10 @@ import (
 
 var errOnlyLinux = fmt.Errorf("reading a medium works only on Linux: %w", errors.ErrUnsupported)
 
-func openDisk(string, Options) (source, error) { return nil, errOnlyLinux }
+func openDisk(string, Options) (source, string, error) { return nil, "", errOnlyLinux }
+
+// Resolve works only on Linux.
+func Resolve(string) (string, error) { return "", errOnlyLinux }
 
 // FromFile works only on Linux.
 func FromFile(*os.File) (*Medium, error) { return nil, errOnlyLinux }

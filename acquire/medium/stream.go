@@ -88,6 +88,8 @@ func (s *stream) describe() record.Medium {
 	}
 }
 
+func (s *stream) state() State { return unknownState("a stream does not have it") }
+
 func (s *stream) size() int64 { return -1 }
 
 func (s *stream) sectorBytes() int64 { return fileSectorBytes }

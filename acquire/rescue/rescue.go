@@ -291,6 +291,9 @@ func (r *run) read(p []byte, off int64) error {
 	}()
 	select {
 	case err := <-done:
+		if k, ok := errors.AsType[keeper](err); ok && k.KeepsMemory() {
+			r.buffer = nil
+		}
 		return err
 	case <-r.ctx.Done():
 	}
@@ -301,6 +304,12 @@ func (r *run) read(p []byte, off int64) error {
 		r.buffer = nil
 		return context.Cause(r.ctx)
 	}
+}
+
+// keeper is an error of a read that did not come back: the memory given to it is the medium's for good.
+type keeper interface {
+	error
+	KeepsMemory() bool
 }
 
 // whole judges what io.ReaderAt returned for a read of want bytes.

@@ -12,6 +12,8 @@ type progress struct {
 	u     *ui
 	mu    sync.Mutex
 	name  string
+	what  string // a rescue's present work; empty otherwise
+	left  int64  // unread bytes of a rescue
 	total int64 // -1: unknown
 	begun time.Time
 	drawn time.Time
@@ -25,6 +27,14 @@ func (p *progress) Phase(name string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.name, p.total, p.begun, p.drawn = name, total, time.Now(), time.Time{}
+	p.what, p.left = "", 0
+}
+
+// Doing implements acquire.Progress.
+func (p *progress) Doing(what string, unreadBytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.what, p.left = what, unreadBytes
 }
 
 // Done implements acquire.Progress.
@@ -39,7 +49,10 @@ func (p *progress) Done(bytes int64) {
 	line := fmt.Sprintf("%s: %.1f MiB, %.0f MiB/s", p.name, float64(bytes)/(1<<20), rate/(1<<20))
 	if p.total > 0 && rate > 0 {
 		left := time.Duration(float64(p.total-bytes)/rate) * time.Second
-		line += fmt.Sprintf(", %d %%, %s left, 0 unread", bytes*100/p.total, left.Round(time.Second))
+		line += fmt.Sprintf(", %d %%, %s left, %s unread", bytes*100/p.total, left.Round(time.Second), size(p.left))
+	}
+	if p.what != "" {
+		line += ", " + p.what
 	}
 	p.draw(line)
 }

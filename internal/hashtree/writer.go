@@ -72,11 +72,62 @@ func (w *Writer) Put(group int64, v Value) error {
 		w.err = fmt.Errorf("group %d of the tree was given twice", group)
 		return w.err
 	}
+	return w.write(group, v)
+}
+
+func (w *Writer) write(group int64, v Value) error {
 	w.buf = v // a slice of v itself would be allocated anew each time
 	if _, err := w.s.WriteAt(w.buf[:], headerSize+valueSize*group); err != nil {
 		w.err = fmt.Errorf("write group %d of the tree: %w", group, err)
 	}
 	return w.err
+}
+
+// ReadValue reads the value of a group from an unfinished tree file, whether it was put or not.
+func ReadValue(r io.ReaderAt, group int64) (v Value, err error) {
+	if group < 0 || group >= maxGroups {
+		return v, fmt.Errorf("group %d of the tree: there are at most %d", group, int64(maxGroups))
+	}
+	if _, err := r.ReadAt(v[:], headerSize+valueSize*group); err != nil {
+		return Value{}, fmt.Errorf("read group %d of the tree: %w", group, err)
+	}
+	return v, nil
+}
+
+// Has reports whether the group was put, or stood in the file before.
+func (w *Writer) Has(group int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.done.has(group)
+}
+
+// Value reads back the value of a group that was put.
+func (w *Writer) Value(group int64) (Value, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return Value{}, w.err
+	}
+	if !w.done.has(group) {
+		return Value{}, fmt.Errorf("group %d of the tree was not given yet", group)
+	}
+	if _, err := w.s.ReadAt(w.buf[:], headerSize+valueSize*group); err != nil {
+		return Value{}, fmt.Errorf("read group %d of the tree: %w", group, err)
+	}
+	return w.buf, nil
+}
+
+// Replace puts another value of a group that was put, when more of its bytes have become known.
+func (w *Writer) Replace(group int64, v Value) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil && !w.done.has(group) {
+		w.err = fmt.Errorf("group %d of the tree was not given yet", group)
+	}
+	if w.err != nil {
+		return w.err
+	}
+	return w.write(group, v)
 }
 
 // Finish computes the root of a medium of size bytes from the list in the file and writes the header. It refuses a
@@ -155,6 +206,11 @@ func (s *groupSet) add(group int64) bool {
 		s.pages[group/pageGroups] = fullPage
 	}
 	return true
+}
+
+func (s *groupSet) has(group int64) bool {
+	p := s.pages[group/pageGroups]
+	return p == fullPage || p != nil && p.bits[group%pageGroups/64]&(1<<(group%64)) != 0
 }
 
 // exactly returns nil if the set holds the groups 0 to groups-1 and no other.

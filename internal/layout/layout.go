@@ -38,6 +38,8 @@ const (
 	Unsigned = "unsigned.json"
 	// UnsignedSignature is the station's signature over the finished record, so that nobody else's is signed later.
 	UnsignedSignature = "unsigned.sig"
+	// Resume is from where an interrupted acquisition goes on; a finished one has none.
+	Resume = "resume"
 	// PartialSuffix ends the folder's name until it is sealed.
 	PartialSuffix = ".partial"
 )
@@ -196,6 +198,9 @@ func SegmentName(name string, i int, split bool) string {
 
 // TreeName is the file of BLAKE3 groups, below the acquisition folder.
 func TreeName(name string) string { return name + ".tree" }
+
+// MapName is ddrescue's map of what could be read, below the acquisition folder.
+func MapName(name string) string { return name + ".map" }
 
 // KeyFile is the certificate of a key with that id, below the case folder.
 func KeyFile(keyID string) string { return KeysDir + "/" + keyID + ".pem" }

@@ -1,0 +1,195 @@
+package acquire
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// dest is one destination.
+type dest struct {
+	Destination
+	id       string
+	space    space
+	root     *durable.Root       // of the .partial folder; nil until it is made
+	journal  *durable.AppendFile // nil once it is frozen
+	tree     *durable.File       // nil once it is finished
+	image    *image.Writer
+	segments []image.Segment // once written
+	lost     error           // why it was given up; guarded by run.mu
+}
+
+func (d *dest) partial() string { return filepath.Join(d.Dir, d.id+layout.PartialSuffix) }
+
+// written is the number of bytes of the medium in the image so far.
+func (d *dest) written() (n int64) {
+	segments := d.segments
+	if segments == nil && d.image != nil {
+		segments = d.image.Written()
+	}
+	for _, s := range segments {
+		n += s.SizeBytes
+	}
+	return n
+}
+
+// begin makes the folder and the files to be written.
+func (d *dest) begin(r *run) (err error) {
+	name := d.id + layout.PartialSuffix
+	err = d.Root.Mkdir(name)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %w", ErrExists, err)
+	}
+	if err != nil {
+		return err
+	}
+	if d.root, err = d.Root.Sub(name); err != nil {
+		return err
+	}
+	if d.journal, err = d.root.OpenAppend(layout.Journal); err != nil {
+		return err
+	}
+	if d.tree, err = d.root.OpenEx(layout.TreeName(r.name)); err != nil {
+		return err
+	}
+	d.image, err = image.NewWriter(d.root, d.imageOptions(r))
+	return err
+}
+
+func (d *dest) imageOptions(r *run) image.WriterOptions {
+	return image.WriterOptions{Name: r.name, SegmentBytes: r.opts.SegmentBytes, MaxFileBytes: d.space.fileBytes}
+}
+
+// close gives up what is still open; what was finished is not touched.
+func (d *dest) close() error {
+	var errs []error
+	if d.image != nil {
+		errs = append(errs, d.image.Abort())
+	}
+	if d.tree != nil {
+		errs = append(errs, d.tree.Abort())
+	}
+	if d.journal != nil {
+		errs = append(errs, d.journal.Close())
+	}
+	if d.root != nil {
+		errs = append(errs, d.root.Close())
+	}
+	if d.lost != nil { // it was told already, and closing cannot make it worse
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+func (d *dest) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch {
+	case errors.Is(err, ErrFileTooLarge):
+		err = d.tooLarge(err)
+	case errors.Is(err, syscall.EFBIG): // of a limit nobody told us
+		err = d.tooLarge(fmt.Errorf("%w: %w", ErrFileTooLarge, err))
+	}
+	return &DestinationError{d.Dir, err}
+}
+
+// DestinationError is a destination that failed.
+type DestinationError struct {
+	Dir string
+	Err error
+}
+
+func (e *DestinationError) Error() string { return fmt.Sprintf("destination %q: %v", e.Dir, e.Err) }
+
+// Unwrap returns the cause.
+func (e *DestinationError) Unwrap() error { return e.Err }
+
+// alive are the destinations that were not given up.
+func (r *run) alive() []*dest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.dests), func(d *dest) bool { return d.lost != nil })
+}
+
+// lose gives up a destination; the others go on. Of the last one it returns the error.
+func (r *run) lose(d *dest, err error) error {
+	r.mu.Lock()
+	if d.lost == nil {
+		d.lost = d.wrap(err)
+	}
+	err = d.lost
+	r.mu.Unlock()
+	if len(r.alive()) == 0 {
+		return err
+	}
+	return nil
+}
+
+// each does something at every destination that is there; one that fails is given up.
+func (r *run) each(do func(*dest) error) error {
+	for _, d := range r.alive() {
+		if err := do(d); err != nil {
+			if err := r.lose(d, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sink writes the image of one destination.
+type sink struct {
+	r *run
+	d *dest
+}
+
+// Write puts the next bytes of the medium into the image; what was given up takes them and does nothing.
+func (s sink) Write(p []byte) (int, error) {
+	s.r.mu.Lock()
+	lost := s.d.lost != nil
+	s.r.mu.Unlock()
+	if lost {
+		return len(p), nil
+	}
+	n, err := s.d.image.Write(p)
+	if err == nil {
+		return n, nil
+	}
+	if err := s.r.lose(s.d, err); err != nil {
+		return n, err
+	}
+	return len(p), nil
+}
+
+// treeFiles writes the same tree to every destination.
+type treeFiles struct{ r *run }
+
+func (t treeFiles) WriteAt(p []byte, off int64) (int, error) {
+	err := t.r.each(func(d *dest) error {
+		_, err := d.tree.WriteAt(p, off)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (t treeFiles) ReadAt(p []byte, off int64) (int, error) {
+	alive := t.r.alive()
+	if len(alive) == 0 {
+		return 0, errors.New("no destination is left")
+	}
+	return alive[0].tree.ReadAt(p, off)
+}
+
+var _ hashtree.Storage = treeFiles{}

@@ -1,0 +1,458 @@
+package acquire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/medium"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// ErrOtherMedium says that the medium is not the one that the acquisition was begun with.
+var ErrOtherMedium = errors.New("this is not the medium that the acquisition was begun with")
+
+// maxSamples is how many groups of what is safe are read again to know the medium, the first and the last among them.
+const maxSamples = 16
+
+// ResumeOptions say how an interrupted acquisition goes on. What it was begun with stands in its State.
+type ResumeOptions struct {
+	State      State
+	Resumption record.Resumption
+	Openings   record.Openings // of the commitments in Resumption too
+	// Despite lets it go on although sampled groups of the medium read differently, as they may on an SSD.
+	Despite  bool
+	OnError  string // another choice than the one it was begun with; "": none
+	Clock    record.Clock
+	Progress Progress
+	Attest   func(message []byte) ([]byte, error)
+
+	StretchBytes int64 // as in Options
+}
+
+// Resume goes on with an interrupted acquisition at the destinations that have the folder of its State, from the place
+// that is durable at all of them. Nothing that is safe is read again, but for a few samples, to know the medium. m may be
+// nil in the phase PhaseRereading.
+//
+// Errors: ErrOtherMedium, ErrNotResumable, image.ErrPartial, and those of Acquire.
+func Resume(ctx context.Context, m *medium.Medium, destinations []Destination, opts ResumeOptions) (Result, error) {
+	r, err := prepareResume(m, destinations, opts)
+	if err != nil {
+		return Result{}, err
+	}
+	again := func(context.Context) error { return r.reopen(opts) }
+	read := func(ctx context.Context) error {
+		if r.position == r.size && len(r.acq.Digests) > 0 { // all is read, and image and tree are finished
+			return nil
+		}
+		return r.read(ctx)
+	}
+	return r.run(ctx, again, read, r.reread, r.finish)
+}
+
+func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOptions) (*run, error) {
+	s := opts.State
+	a := s.Acquisition
+	s.Circumstances.Resumptions = append(s.Circumstances.Resumptions, opts.Resumption)
+	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, opts: Options{
+		Exhibit: s.Exhibit, ID: a.ID, SegmentBytes: a.Options.SegmentBytes, Extra: a.Options.ExtraDigests, Reread: a.Options.Reread,
+		Tool: a.Tool, Host: a.Host, Circumstances: s.Circumstances, Openings: opts.Openings, Clock: opts.Clock, Progress: opts.Progress,
+		OnError: a.Options.OnError, Retries: a.Options.Retries, MaxBadBytes: a.Options.MaxBadBytes, Attest: opts.Attest, StretchBytes: opts.StretchBytes,
+	}}
+	if opts.OnError != "" && a.Mode == record.ModeSequential {
+		r.opts.OnError, r.acq.Options.OnError = opts.OnError, opts.OnError
+	}
+	var err error
+	if r.name, err = layout.Encode(s.Exhibit); err != nil {
+		return nil, err
+	}
+	if len(a.Interruptions) >= record.MaxInterruptions {
+		return nil, fmt.Errorf("%w: it was interrupted %d times", ErrNotResumable, len(a.Interruptions))
+	}
+	if len(destinations) != len(a.Destinations) {
+		// The record names the destinations; one that is not there any more is not one of the new record.
+		r.acq.Destinations = nil
+	}
+	for _, d := range destinations {
+		d := &dest{Destination: d, id: a.ID}
+		if m != nil {
+			if err := m.CheckDestination(d.Dir); err != nil {
+				return nil, err
+			}
+		}
+		if d.space, err = lookAtSpace(d.Dir); err != nil {
+			return nil, fmt.Errorf("destination %q: %w", d.Dir, err)
+		}
+		r.dests = append(r.dests, d)
+		if len(r.acq.Destinations) < len(r.dests) {
+			r.acq.Destinations = append(r.acq.Destinations, medium.DescribeDestination(d.Dir))
+		}
+	}
+	if s.Phase != PhaseRereading {
+		return r, r.sameMedium()
+	}
+	return r, nil
+}
+
+// sameMedium compares what is known of the medium without reading it.
+func (r *run) sameMedium() error {
+	if r.m == nil {
+		return fmt.Errorf("%w: no medium was given", ErrNotResumable)
+	}
+	was, is := r.acq.Medium, r.m.Describe()
+	switch {
+	case was.Kind != is.Kind:
+		return fmt.Errorf("%w: it was a %s and is a %s", ErrOtherMedium, was.Kind, is.Kind)
+	case was.SizeBytes != is.SizeBytes:
+		return fmt.Errorf("%w: it had %d bytes and has %d", ErrOtherMedium, was.SizeBytes, is.SizeBytes)
+	}
+	if w, ok := was.LogicalSectorBytes.Get(); ok {
+		if i, ok := is.LogicalSectorBytes.Get(); !ok || i != w {
+			return fmt.Errorf("%w: its sectors had %d bytes and have %d", ErrOtherMedium, w, i)
+		}
+	}
+	return nil
+}
+
+// reopen opens what the interrupted run left, and writes into the record that it was interrupted.
+func (r *run) reopen(opts ResumeOptions) error {
+	s := opts.State
+	r.newHashes()
+	if err := r.each(func(d *dest) error { return d.reopenFolder() }); err != nil {
+		return err
+	}
+	if s.Phase != PhaseRereading {
+		if err := r.restore(&s); err != nil {
+			return err
+		}
+	}
+	if s.Phase == PhaseRescuing {
+		r.rescue = &rescuing{first: s.SafeBytes, midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
+		if err := r.readMap(); err != nil {
+			return err
+		}
+	}
+	if r.everythingRead(&s) {
+		if err := r.finishLeft(&s); err != nil {
+			return err
+		}
+		return r.interrupted(s, 0, 0)
+	}
+	if err := r.each(func(d *dest) error { return d.reopenFiles(r) }); err != nil {
+		return err
+	}
+	if err := r.tree.Resume(0, s.SafeBytes/hashtree.GroupSize); err != nil {
+		return err
+	}
+	sampled, differing, err := r.sample(s.SafeBytes)
+	if err != nil {
+		return err
+	}
+	if differing > 0 && !opts.Despite {
+		return fmt.Errorf("%w: %d of %d places that were read before read differently now", ErrOtherMedium, differing, sampled)
+	}
+	if err := r.interrupted(s, sampled, differing); err != nil {
+		return err
+	}
+	if r.rescue != nil {
+		return r.reconcile()
+	}
+	return nil
+}
+
+// everythingRead reports whether only the end of the reading is left to be done, which needs no medium.
+func (r *run) everythingRead(s *State) bool {
+	switch s.Phase {
+	case PhaseReading:
+		return s.SafeBytes == r.size
+	case PhaseRescuing:
+		m := r.rescue.m
+		return m.State().Phase == image.PhaseFinished && m.Total(image.Bad).SizeBytes+m.Total(image.Finished).SizeBytes == r.size
+	}
+	return true
+}
+
+// finishLeft finishes image and tree where the interrupted run did not.
+func (r *run) finishLeft(s *State) error {
+	var roots []hashtree.Value
+	err := r.each(func(d *dest) error {
+		root, err := d.finishLeft(r)
+		roots = append(roots, root)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, root := range roots {
+		if root != roots[0] {
+			return fmt.Errorf("the trees at the two destinations differ: %w", ErrReread)
+		}
+	}
+	r.root, r.position = roots[0], r.size
+	if s.Phase == PhaseRereading {
+		if r.media(record.BLAKE3) != record.BLAKE3Digest(r.root) {
+			return fmt.Errorf("the tree is not the one that was written: %w", ErrReread)
+		}
+		return nil
+	}
+	if r.rescue == nil {
+		return r.keepDigests()
+	}
+	bad := r.rescue.m.Total(image.Bad)
+	r.acq.Unread.Bytes, r.acq.Unread.Ranges = bad.SizeBytes, int64(bad.Ranges)
+	r.addDigest(record.BLAKE3Digest(r.root), record.ComputedWhileReading)
+	return nil
+}
+
+func (d *dest) finishLeft(r *run) (root hashtree.Value, err error) {
+	if d.image, err = image.ResumeExtended(d.root, d.imageOptions(r), r.size); err != nil {
+		return root, err
+	}
+	if d.segments, err = d.image.Finish(); err != nil {
+		return root, err
+	}
+	f, err := d.root.Reopen(layout.TreeName(r.name))
+	if errors.Is(err, durable.ErrSealed) {
+		return readRoot(d.root, layout.TreeName(r.name), r.size)
+	}
+	if err != nil {
+		return root, err
+	}
+	w := hashtree.NewWriter(f)
+	err = w.Resume(0, hashtree.Groups(r.size))
+	if err == nil {
+		root, err = w.Finish(r.size)
+	}
+	if err == nil {
+		err = f.Seal()
+	}
+	return root, errors.Join(err, f.Abort())
+}
+
+func readRoot(root *durable.Root, name string, size int64) (hashtree.Value, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return hashtree.Value{}, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading only
+	tree, err := hashtree.Open(f, hashtree.FileSize(size))
+	if err != nil {
+		return hashtree.Value{}, err
+	}
+	return tree.Root(), nil
+}
+
+func (d *dest) reopenFolder() (err error) {
+	if d.root, err = d.Root.Sub(d.id + layout.PartialSuffix); err != nil {
+		return err
+	}
+	return d.reopenJournal()
+}
+
+func (d *dest) reopenFiles(r *run) (err error) {
+	if d.tree, err = d.root.Reopen(layout.TreeName(r.name)); err != nil {
+		return err
+	}
+	if r.rescue != nil {
+		d.image, err = image.ResumeExtended(d.root, d.imageOptions(r), r.size)
+	} else {
+		d.image, err = image.Resume(d.root, d.imageOptions(r), r.position)
+	}
+	return err
+}
+
+// reopenJournal cuts off a line that was not written to its end, and so never counted.
+func (d *dest) reopenJournal() error {
+	f, err := d.root.Reopen(layout.Journal)
+	if errors.Is(err, durable.ErrSealed) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	size, err := wholeLines(f)
+	if err == nil {
+		err = f.Truncate(size)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Abort()); err != nil {
+		return err
+	}
+	d.journal, err = d.root.OpenAppend(layout.Journal)
+	return err
+}
+
+// wholeLines is the offset after the last newline.
+func wholeLines(f *durable.File) (int64, error) {
+	end, err := f.Size()
+	if err != nil {
+		return 0, err
+	}
+	b := make([]byte, min(end, 1<<16))
+	if _, err := f.ReadAt(b, end-int64(len(b))); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	for i := len(b); i > 0; i-- {
+		if b[i-1] == '\n' {
+			return end - int64(len(b)-i), nil
+		}
+	}
+	return 0, fmt.Errorf("%w: the journal has no whole line", ErrNotResumable)
+}
+
+// sample reads some groups of the safe bytes again and compares them with the tree.
+func (r *run) sample(safe int64) (sampled, differing int64, err error) {
+	whole := safe / hashtree.GroupSize
+	if r.size <= hashtree.GroupSize {
+		whole = 0 // the tree of one group has its root
+	}
+	buffer := make([]byte, hashtree.GroupSize)
+	for i := range min(whole, maxSamples) {
+		group := i
+		if whole > maxSamples {
+			group = i * (whole - 1) / (maxSamples - 1)
+		}
+		if _, err := r.m.ReadAt(buffer, group*hashtree.GroupSize); err != nil {
+			return 0, 0, fmt.Errorf("read a place again that was read before: %w", err)
+		}
+		want, err := r.tree.Value(group)
+		if err != nil {
+			return 0, 0, err
+		}
+		if sampled++; hashtree.Sum(buffer, group) != want {
+			differing++
+		}
+	}
+	return sampled, differing, nil
+}
+
+// interrupted enters the interruption into record and journal.
+func (r *run) interrupted(s State, sampled, differing int64) error {
+	r.acq.Interruptions = append(r.acq.Interruptions, record.Interruption{
+		Cause: s.Cause, Phase: s.Phase, Resumed: r.opts.Clock(), SafeBytes: s.SafeBytes, Sampled: sampled, Differing: differing,
+		Stopped: stopped(s),
+	})
+	return r.event(JournalEvent{Event: EventResumed, SizeBytes: s.SafeBytes, Text: s.Cause})
+}
+
+func stopped(s State) record.Fact[record.Time] {
+	if s.Cause == record.CauseUnknown {
+		return record.Unknown[record.Time]("the run was killed or the power was cut; it was at work at " + s.Saved.UTC)
+	}
+	return record.Known(s.Saved)
+}
+
+// readMap takes up the map of the destination whose state was taken.
+func (r *run) readMap() error {
+	alive := r.alive()
+	if len(alive) == 0 {
+		return fs.ErrNotExist
+	}
+	f, err := alive[0].root.Open(layout.MapName(r.name))
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading only
+	q := r.rescue
+	if q.m, err = image.ParseMap(f, image.MapLimits{}); err != nil {
+		return err
+	}
+	if q.m.Size() != r.size {
+		return fmt.Errorf("%w: the map is of %d bytes, the medium has %d", record.ErrMalformed, q.m.Size(), r.size)
+	}
+	if before := q.m.At(0); q.first > 0 && (before.Status != image.Finished || before.End() < q.first) {
+		return fmt.Errorf("%w: the map does not begin with the %d bytes that are safe", record.ErrMalformed, q.first)
+	}
+	return nil
+}
+
+// reconcile makes images and trees agree with the map: a run that was killed may have written sectors, or values, after
+// it had saved the map.
+func (r *run) reconcile() error {
+	q := r.rescue
+	var finished []image.Range
+	for part := range q.m.All() {
+		if part.Status == image.Finished && part.End() > q.first {
+			finished = append(finished, part)
+		}
+	}
+	for _, part := range finished {
+		from := max(part.Offset, q.first) / hashtree.GroupSize
+		for group := from; group <= (part.End()-1)/hashtree.GroupSize; group++ {
+			if r.tree.Has(group) {
+				continue
+			}
+			if err := r.tree.Resume(group, 1); err != nil {
+				return err
+			}
+			if err := q.groups.reconcile(group, q.m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reconcile looks at a group of which the map says that some of it was read, and not all.
+func (g *groups) reconcile(group int64, m *image.Map) error {
+	off, size := group*hashtree.GroupSize, g.size(group)
+	if at := m.At(off); at.Status == image.Finished && at.End() >= off+size {
+		return nil
+	}
+	var block []byte
+	sound := true
+	err := g.r.each(func(d *dest) error {
+		want, err := hashtree.ReadValue(d.tree, group)
+		if err != nil {
+			return err
+		}
+		b := make([]byte, size)
+		if _, err := d.image.ReadAt(b, off); err != nil {
+			return err
+		}
+		asItIs := g.value(group, b)
+		clearUnread(b, off, m)
+		sound = sound && (asItIs == want || g.value(group, b) == want) && (block == nil || bytes.Equal(b, block))
+		block = b
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !sound {
+		// The power was cut between image and tree. What is not known to be right is read again.
+		clear(block)
+		if err := m.Set(off, size, image.NonTried); err != nil {
+			return err
+		}
+		if err := m.SetState(image.MapState{Phase: image.PhaseCopying, Pass: 1}); err != nil {
+			return err
+		}
+	}
+	if err := g.r.tree.Replace(group, g.value(group, block)); err != nil {
+		return err
+	}
+	return g.write(group, 0, block)
+}
+
+// clearUnread makes zeros of what the map does not call finished in the bytes from off on.
+func clearUnread(b []byte, off int64, m *image.Map) {
+	end := off + int64(len(b))
+	for at := off; at < end; {
+		part := m.At(at)
+		to := min(part.End(), end)
+		if part.Status != image.Finished {
+			clear(b[at-off : to-off])
+		}
+		at = to
+	}
+}

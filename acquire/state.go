@@ -1,0 +1,199 @@
+package acquire
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+const stateType = "exhibit-resume/v1"
+
+// stateDomain opens what Options.Attest signs of a state.
+const stateDomain = "exhibit-resume-v1\n"
+
+// State is what an interrupted acquisition has to go on from: everything that it says is durable, is.
+type State struct {
+	Acquisition   record.Acquisition   `json:"acquisition"` // as far as it is known
+	Cause         string               `json:"cause"`       // why the run ended; record.CauseUnknown while it runs
+	Circumstances record.Circumstances `json:"circumstances"`
+	Exhibit       string               `json:"exhibit"`
+	Midstates     []Midstate           `json:"midstates"` // of SHA-256 and the extra digests, after SafeBytes
+	Openings      record.Openings      `json:"openings"`
+	Phase         string               `json:"phase"`
+	SafeBytes     int64                `json:"safeBytes"` // of the medium, from its start; in phase "rescuing" up to the first read error
+	Saved         record.Time          `json:"saved"`
+	Type          string               `json:"type"`
+
+	file, signature []byte // as they were read
+}
+
+// Midstate is a hash on its way, as Go's crypto packages marshal it.
+type Midstate struct {
+	Algorithm record.Algorithm `json:"algorithm"`
+	State     string           `json:"state"` // hex
+}
+
+// ErrNotResumable says that a folder holds nothing from which reading can go on.
+var ErrNotResumable = errors.New("the acquisition cannot be resumed")
+
+// Attested returns what Options.Attest was asked to sign when the state was saved, and the signature that stands beside
+// it. Who goes on must check it first: otherwise anyone who can write into the folder chooses what was read. Only
+// ReadState fills it in.
+func (s *State) Attested() (message, signature []byte) {
+	return append([]byte(stateDomain), s.file...), s.signature
+}
+
+// ReadState reads from which place the acquisition in a .partial folder can be resumed. ErrNotResumable if it cannot.
+func ReadState(root *durable.Root) (State, error) {
+	b, err := root.ReadFile(layout.Resume, record.MaxJSON)
+	if err != nil {
+		return State{}, fmt.Errorf("%w: %w", ErrNotResumable, err)
+	}
+	s, err := decodeState(b)
+	if err != nil {
+		return State{}, fmt.Errorf("%q in %q: %w", layout.Resume, root.Name(), err)
+	}
+	return s, nil
+}
+
+// decodeState reads one line of canonical JSON and one with the signature, which may be empty.
+func decodeState(b []byte) (State, error) {
+	line, rest, ok := bytes.Cut(b, []byte{'\n'})
+	sig, after, ok2 := bytes.Cut(rest, []byte{'\n'})
+	if !ok || !ok2 || len(after) > 0 || len(sig) > layout.MaxSignature {
+		return State{}, fmt.Errorf("%w: it has not two lines", record.ErrMalformed)
+	}
+	var s State
+	if err := record.DecodeTyped(line, stateType, &s); err != nil {
+		return State{}, err
+	}
+	if err := s.validate(); err != nil {
+		return State{}, err
+	}
+	signature, err := base64.StdEncoding.Strict().DecodeString(string(sig))
+	if err != nil {
+		return State{}, fmt.Errorf("%w: signature: %w", record.ErrMalformed, err)
+	}
+	s.file, s.signature = line, signature
+	return s, nil
+}
+
+func (s *State) validate() error {
+	a := &s.Acquisition
+	if err := record.CheckExhibit(s.Exhibit); err != nil {
+		return err
+	}
+	if !record.ValidAcquisitionID(a.ID) {
+		return fmt.Errorf("%w: acquisition id %.60q", record.ErrMalformed, a.ID)
+	}
+	size := a.Medium.SizeBytes
+	switch s.Phase {
+	case PhaseReading, PhaseRescuing:
+		if s.SafeBytes < 0 || s.SafeBytes > size || s.SafeBytes%hashtree.GroupSize != 0 && s.SafeBytes != size {
+			return fmt.Errorf("%w: %d safe bytes of %d", record.ErrMalformed, s.SafeBytes, size)
+		}
+		if len(s.Midstates) != 1+len(a.Options.ExtraDigests) {
+			return fmt.Errorf("%w: %d midstates", record.ErrMalformed, len(s.Midstates))
+		}
+	case PhaseRereading:
+	default:
+		return fmt.Errorf("phase %.40q is %w", s.Phase, record.ErrNewer)
+	}
+	if size < 0 || size > hashtree.MaxSize || len(a.Interruptions) != len(s.Circumstances.Resumptions) {
+		return fmt.Errorf("%w: size %d, %d interruptions", record.ErrMalformed, size, len(a.Interruptions))
+	}
+	return s.Saved.Validate()
+}
+
+// encode signs the state too.
+func (s *State) encode(attest func([]byte) ([]byte, error)) ([]byte, error) {
+	s.Type = stateType
+	b, err := record.EncodeJSON(s)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", layout.Resume, err)
+	}
+	var signature []byte
+	if attest != nil {
+		if signature, err = attest(append([]byte(stateDomain), b...)); err != nil {
+			return nil, fmt.Errorf("attest %q: %w", layout.Resume, err)
+		}
+	}
+	return fmt.Appendf(b, "\n%s\n", base64.StdEncoding.EncodeToString(signature)), nil
+}
+
+// algorithms are those of r.linear.
+func (r *run) algorithms() []record.Algorithm {
+	return append([]record.Algorithm{record.SHA256}, r.opts.Extra...)
+}
+
+func (r *run) midstates() ([]Midstate, error) {
+	var out []Midstate
+	for i, alg := range r.algorithms() {
+		b, err := marshalHash(r.linear[i])
+		if err != nil {
+			return nil, fmt.Errorf("save the state of %s: %w", alg, err)
+		}
+		out = append(out, Midstate{alg, hex.EncodeToString(b)})
+	}
+	return out, nil
+}
+
+func marshalHash(h hash.Hash) ([]byte, error) {
+	m, ok := h.(encoding.BinaryMarshaler)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return m.MarshalBinary()
+}
+
+// restore makes the hashes what they were when s was saved.
+func (r *run) restore(s *State) error {
+	for i, alg := range r.algorithms() {
+		m := s.Midstates[i]
+		b, err := hex.DecodeString(m.State)
+		u, ok := r.linear[i].(encoding.BinaryUnmarshaler)
+		if err == nil && ok && m.Algorithm == alg {
+			err = u.UnmarshalBinary(b)
+		}
+		if err != nil || !ok || m.Algorithm != alg {
+			return fmt.Errorf("%w: midstate of %.20q: %w", record.ErrMalformed, m.Algorithm, err)
+		}
+	}
+	return nil
+}
+
+// state describes where the run is.
+func (r *run) state(phase string) (*State, error) {
+	s := &State{Acquisition: r.acq, Cause: record.CauseUnknown, Circumstances: r.opts.Circumstances, Exhibit: r.opts.Exhibit,
+		Openings: r.opts.Openings, Phase: phase, SafeBytes: r.position, Saved: r.opts.Clock()}
+	s.Acquisition.Ended = s.Saved
+	if phase == PhaseRereading {
+		return s, nil
+	}
+	if phase == PhaseRescuing {
+		s.SafeBytes, s.Midstates = r.rescue.first, r.rescue.midstates
+		return s, nil
+	}
+	var err error
+	s.Midstates, err = r.midstates()
+	return s, err
+}
+
+// keep writes a state to every destination, when all it says is durable there.
+func (r *run) keep(s *State) error {
+	b, err := s.encode(r.opts.Attest)
+	if err != nil {
+		return err
+	}
+	r.saved = s
+	return r.each(func(d *dest) error { return d.root.Replace(layout.Resume, b) })
+}
