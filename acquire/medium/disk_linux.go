@@ -194,7 +194,7 @@ func (d *disk) try(p []byte, off int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if n > 0 && int64(n) <= skip && !d.device {
+	if n > 0 && int64(n) <= skip && !d.device && off < d.sizeBytes {
 		// A short read that ends where this one should begin is neither an error nor the end.
 		if err := d.throughCache(); err != nil {
 			return 0, err

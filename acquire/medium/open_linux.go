@@ -28,7 +28,7 @@ func openDisk(name string, opts Options) (source, string, error) {
 	case mode.IsRegular():
 		d, err = openFile(path, seen)
 	case mode&os.ModeDevice != 0 && mode&os.ModeCharDevice == 0:
-		d, err = openDevice(path, name, opts)
+		d, err = openDevice(path, name, deviceNumber(seen), opts)
 	case mode.IsDir():
 		err = &HintError{fmt.Errorf("a folder: %w", ErrKind), "give the block device (lsblk lists them) or an image file"}
 	case mode&os.ModeNamedPipe != 0:
@@ -121,18 +121,29 @@ func directStep(fd int) int {
 	return int(max(fileSectorBytes, st.Dio_offset_align))
 }
 
-// openDevice opens the block device at path, which is the one that name means.
-func openDevice(path, name string, opts Options) (*disk, error) {
+// openDevice opens the block device at path, which has the number dev and is the one that name means. The system's own is
+// not even opened.
+func openDevice(path, name string, dev uint64, opts Options) (*disk, error) {
+	h := thisHost()
+	if system, _ := h.systemDisk(dev); system && !opts.Live { // if it cannot be told, State.Notes says so
+		return nil, h.refusal(path, dev)
+	}
 	// O_EXCL without O_CREAT claims a block device as a mount does: it fails while one exists and keeps others off.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_EXCL|unix.O_DIRECT, 0)
 	exclusive := err == nil
 	if opts.Live && errors.Is(err, unix.EBUSY) {
 		f, err = os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
 	}
+	if errors.Is(err, unix.EBUSY) {
+		return nil, h.refusal(path, dev)
+	}
 	if err != nil {
-		return nil, deviceError(path, err)
+		return nil, deviceError(err)
 	}
 	d, err := newDevice(f, path)
+	if err == nil && deviceNumber(d.seen) != dev {
+		err = fmt.Errorf("it was exchanged while it was opened: %w", ErrMediumChanged)
+	}
 	if err == nil && isNamed(name) && !d.host.identifiers(d.host.disk(deviceNumber(d.seen))).match(name) {
 		err = fmt.Errorf("%q is another device by now: %w", path, ErrMediumChanged)
 	}
@@ -209,14 +220,9 @@ func deviceFact(fd int, request uint, name string) record.Fact[int64] {
 }
 
 // deviceError explains why a block device could not be opened.
-func deviceError(path string, err error) error {
+func deviceError(err error) error {
 	err = plain(err)
 	switch {
-	case errors.Is(err, unix.EBUSY):
-		if info, err := os.Stat(path); err == nil {
-			return thisHost().refusal(path, deviceNumber(info))
-		}
-		return ErrInUse
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return &HintError{err, "reading a device needs root, for example: sudo exhibit acquire ..."}
 	case errors.Is(err, unix.ENOMEDIUM):
