@@ -123,9 +123,11 @@ func (r *run) checkOptions() (err error) {
 			return fmt.Errorf("%w: extra digest %.20q is unknown, doubled, or computed in any case", ErrOptions, alg)
 		}
 	}
+	about := r.m.Describe()
+	about.Hardware = r.m.Ask()
 	r.acq = record.Acquisition{
 		Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
-		ID: o.ID, Medium: r.m.Describe(), Tool: o.Tool, Host: o.Host, Started: o.Clock(),
+		ID: o.ID, Medium: about, Tool: o.Tool, Host: o.Host, Started: o.Clock(),
 		Options: record.Options{ExtraDigests: o.Extra, MaxBadBytes: o.MaxBadBytes, OnError: o.OnError,
 			Reread: o.Reread, Retries: o.Retries, SegmentBytes: o.SegmentBytes},
 		Reread: record.Reread{Kind: record.RereadNone},

@@ -51,6 +51,9 @@ func (r *run) read(ctx context.Context) error {
 	if joined := r.pending.wait(); err == nil {
 		err = joined
 	}
+	if err == nil {
+		r.acq.Medium = r.m.After(r.acq.Medium)
+	}
 	if err == nil || r.rescue != nil {
 		return err
 	}

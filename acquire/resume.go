@@ -107,6 +107,8 @@ func (r *run) sameMedium() error {
 		return fmt.Errorf("%w: no medium was given", ErrNotResumable)
 	}
 	was, is := r.acq.Medium, r.m.Describe()
+	is.Hardware = r.m.Ask()
+	r.acq.Medium.Access = is.Access
 	switch {
 	case was.Kind != is.Kind:
 		return fmt.Errorf("%w: it was a %s and is a %s", ErrOtherMedium, was.Kind, is.Kind)
@@ -116,6 +118,26 @@ func (r *run) sameMedium() error {
 	if w, ok := was.LogicalSectorBytes.Get(); ok {
 		if i, ok := is.LogicalSectorBytes.Get(); !ok || i != w {
 			return fmt.Errorf("%w: its sectors had %d bytes and have %d", ErrOtherMedium, w, i)
+		}
+	}
+	return sameDrive(was.Hardware, is.Hardware)
+}
+
+// sameDrive compares what a drive is known by for life. Where one of the two does not tell, the samples must do.
+func sameDrive(was, is record.Fact[record.Hardware]) error {
+	w, ok1 := was.Get()
+	i, ok2 := is.Get()
+	if !ok1 || !ok2 {
+		return nil
+	}
+	for _, id := range []struct {
+		name    string
+		was, is record.Fact[string]
+	}{{"serial number", w.Serial, i.Serial}, {"WWN", w.WWN, i.WWN}, {"model", w.Model, i.Model}, {"EUI-64", w.EUI64, i.EUI64}, {"NGUID", w.NGUID, i.NGUID}} {
+		a, ok1 := id.was.Get()
+		b, ok2 := id.is.Get()
+		if ok1 && ok2 && a != b {
+			return fmt.Errorf("%w: its %s was %q and is %q", ErrOtherMedium, id.name, a, b)
 		}
 	}
 	return nil

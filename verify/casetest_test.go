@@ -270,7 +270,7 @@ func newImage(name, id string, data []byte, cut int) forgedImage {
 	a.Started, a.Ended = testTime, testTime
 	a.Destinations = []record.Destination{{Device: unknown, FileSystem: unknown}}
 	a.Host = record.Host{Architecture: "amd64", Kernel: unknown, OS: "linux", Processors: 2}
-	a.Medium = record.Medium{Kind: record.MediumFile, LogicalSectorBytes: record.Unknown[int64]("a file"), PhysicalSectorBytes: record.Unknown[int64]("a file"),
+	a.Medium = record.Medium{Access: record.UnknownAccess("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: record.Unknown[int64]("a file"), PhysicalSectorBytes: record.Unknown[int64]("a file"),
 		Name: unknown, ReadOnly: record.Known(false), SizeBytes: int64(len(data))}
 	a.Options = record.Options{ExtraDigests: []record.Algorithm{}, OnError: record.OnErrorRescue, Reread: true, SegmentBytes: int64(cut)}
 	a.Reread = record.Reread{Kind: record.RereadCached, Matches: true}
@@ -282,7 +282,7 @@ func newImage(name, id string, data []byte, cut int) forgedImage {
 func (f *forge) newAcquired(exhibit string, a record.Acquisition) (*record.Acquired, record.Openings) {
 	var o record.Openings
 	none := record.Unknown[record.Personal]("not given")
-	c := record.Circumstances{Description: none, Host: none,
+	c := record.Circumstances{Description: none, Host: none, Live: none, WriteBlocker: none,
 		CommandLine: must(o.Commit(rand.Reader, "/circumstances/commandLine", "exhibit acquire")),
 		MediumPath:  must(o.Commit(rand.Reader, "/circumstances/mediumPath", "/dev/sdz")),
 		Examiner:    record.Known(must(o.Commit(rand.Reader, "/circumstances/examiner", "B. Beispiel")))}

@@ -204,9 +204,13 @@ func (m *Medium) Size() (sizeBytes int64, known bool) {
 	return max(n, 0), n >= 0
 }
 
-// Describe says what the medium is. SizeBytes of a stream is the number of bytes read so far.
+// Describe says what the medium is, without asking the drive (see Ask). SizeBytes of a stream is the number of bytes
+// read so far.
 func (m *Medium) Describe() record.Medium {
+	const notAsked = "it was not asked"
 	d := m.src.describe()
+	d.Access = m.access()
+	d.Hardware, d.HealthAfter = record.Unknown[record.Hardware](notAsked), record.Unknown[record.Health](notAsked)
 	if _, known := m.Size(); !known {
 		d.SizeBytes = m.off
 	}

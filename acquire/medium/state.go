@@ -29,3 +29,26 @@ func unknownState(why string) State {
 // State says how the medium was opened, and asks for the flags anew: call it at the start and at the end. After Close
 // it gives what it gave last.
 func (m *Medium) State() State { return m.src.state() }
+
+// maxNote bounds a note in the record, in bytes.
+const maxNote = 500
+
+// access is State in the words of the record, before the medium was read.
+func (m *Medium) access() record.Access {
+	s := m.State()
+	a := record.Access{
+		Exclusive: s.Exclusive, Live: s.Live, ReadOnlyAfter: record.Unknown[bool]("it was not asked"), ReadOnlyBefore: s.ReadOnlyBefore,
+		TimeoutBeforeSeconds: s.TimeoutBeforeSeconds, TimeoutSeconds: s.TimeoutNowSeconds,
+	}
+	for _, n := range s.Notes {
+		a.Notes = append(a.Notes, record.DeviceText([]byte(n[:min(len(n), maxNote)])))
+	}
+	return a
+}
+
+// After adds what is known only when all was read to what Describe said before.
+func (m *Medium) After(before record.Medium) record.Medium {
+	before.Access.ReadOnlyAfter = m.State().ReadOnlyNow
+	before.HealthAfter = m.askHealth()
+	return before
+}

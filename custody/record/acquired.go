@@ -21,8 +21,11 @@ type Circumstances struct {
 	Description Fact[Personal] `json:"description"` // of the medium, as the examiner sees it
 	Examiner    Fact[Personal] `json:"examiner"`
 	Host        Fact[Personal] `json:"host"` // the station's name
+	Live        Fact[Personal] `json:"live"` // why a medium in use was read
 	MediumPath  Personal       `json:"mediumPath"`
 	Resumptions []Resumption   `json:"resumptions"` // one for each of Acquisition.Interruptions
+	// WriteBlocker is the device between station and medium, as the examiner names it.
+	WriteBlocker Fact[Personal] `json:"writeBlocker"`
 }
 
 // Resumption is what the person and the command line say of an acquisition that went on after an interruption.
@@ -91,16 +94,6 @@ const (
 	RereadCached       = "cached"        // perhaps from memory, as on tmpfs
 	RereadNone         = "none"          // not done
 )
-
-// Medium is the thing that was read.
-type Medium struct {
-	Kind                string       `json:"kind"`
-	LogicalSectorBytes  Fact[int64]  `json:"logicalSectorBytes"`
-	Name                Fact[string] `json:"name"` // the kernel's name of a device, "sdb"
-	PhysicalSectorBytes Fact[int64]  `json:"physicalSectorBytes"`
-	ReadOnly            Fact[bool]   `json:"readOnly"` // the kernel's flag; not a write blocker
-	SizeBytes           int64        `json:"sizeBytes"`
-}
 
 // MediaDigest is a digest of the whole media stream, with how it was computed.
 type MediaDigest struct {
@@ -439,17 +432,10 @@ func (a *Acquisition) checkMedium() error {
 	for _, c := range []struct {
 		field string
 		n     int64
-	}{{"medium size", a.Medium.SizeBytes}, {"segment size", a.Options.SegmentBytes}, {"processors", a.Host.Processors}} {
+	}{{"segment size", a.Options.SegmentBytes}, {"processors", a.Host.Processors}} {
 		if err := checkCount(c.field, c.n); err != nil {
 			return err
 		}
 	}
-	for _, s := range []Fact[int64]{a.Medium.LogicalSectorBytes, a.Medium.PhysicalSectorBytes} {
-		if v, ok := s.Get(); ok && (v < 1 || v > 1<<24) {
-			return fmt.Errorf("%w: sector of %d bytes", ErrMalformed, v)
-		}
-	}
-	c := &factCheck{}
-	c.texts([]named[string]{{"medium name", a.Medium.Name}})
-	return c.err
+	return a.Medium.Validate()
 }
