@@ -36,6 +36,12 @@ var documents = map[string]struct {
 	"demoDocument":    {"demo", []reflect.Type{reflect.TypeFor[demoDocument]()}},
 	"versionDocument": {"version", []reflect.Type{reflect.TypeFor[versionDocument]()}},
 	"manDocument":     {"man", []reflect.Type{reflect.TypeFor[manDocument]()}},
+
+	"devicesDocument":   {"devices", []reflect.Type{reflect.TypeFor[devicesDocument]()}},
+	"deviceDocument":    {"devices", []reflect.Type{reflect.TypeFor[deviceDocument]()}},
+	"partitionDocument": {"devices", []reflect.Type{reflect.TypeFor[partitionDocument]()}},
+	"useDocument":       {"devices", []reflect.Type{reflect.TypeFor[useDocument]()}},
+
 	"verify's document": {"verify", []reflect.Type{reflect.TypeFor[verify.Line](), reflect.TypeFor[verify.CaseFacts](),
 		reflect.TypeFor[verify.AcquisitionFacts](), reflect.TypeFor[verify.ExhibitFacts](), reflect.TypeFor[verify.Finding]()}},
 }

@@ -56,7 +56,7 @@ func Ask(f *os.File, b sysfs.Block) record.Hardware { return Device(newCommander
 // Device asks the drive by c, beginning from what the kernel knows of it.
 func Device(c Commander, b sysfs.Block) record.Hardware {
 	h := Passive(b)
-	if why := drive(b); why != "" {
+	if why := NoDrive(b); why != "" {
 		return h
 	}
 	a := &asker{commander: c}
@@ -71,7 +71,7 @@ func Device(c Commander, b sysfs.Block) record.Hardware {
 
 // Health asks the drive by c how it is.
 func Health(c Commander, b sysfs.Block) record.Health {
-	if why := drive(b); why != "" {
+	if why := NoDrive(b); why != "" {
 		return record.UnknownHealth(why)
 	}
 	a := &asker{commander: c}
@@ -85,8 +85,8 @@ func Health(c Commander, b sysfs.Block) record.Health {
 	return a.smart(id)
 }
 
-// drive says why a device has no drive to ask, or nothing if it has.
-func drive(b sysfs.Block) string {
+// NoDrive says why a device has no drive to ask; nothing if it has one.
+func NoDrive(b sysfs.Block) string {
 	switch b.Bus {
 	case "loop":
 		return "a loop device has no drive"
@@ -100,15 +100,15 @@ func drive(b sysfs.Block) string {
 	return ""
 }
 
-const (
-	notAsked = "the drive was not asked"
-	noMake   = "an ATA drive has no field for it"
-)
+// NotAsked is the reason of every fact that only the drive could tell, from Passive.
+const NotAsked = "the drive was not asked"
+
+const noMake = "an ATA drive has no field for it"
 
 // Passive tells of a device what the kernel learned when it was attached. Nothing is sent.
 func Passive(b sysfs.Block) record.Hardware {
-	why := notAsked
-	if none := drive(b); none != "" {
+	why := NotAsked
+	if none := NoDrive(b); none != "" {
 		why = none
 	}
 	h := record.UnknownHardware(why)
@@ -171,8 +171,8 @@ func passiveNVMe(h *record.Hardware, b sysfs.Block) {
 	h.EUI64 = hexText(strings.ReplaceAll(b.Text("eui"), " ", ""), 16)
 	h.NGUID = hexText(strings.ReplaceAll(b.Text("nguid"), "-", ""), 32)
 	h.WWN = record.Unknown[string]("an NVMe drive has EUI-64 and NGUID in its place")
-	h.NVMe = record.Unknown[record.NVMe](notAsked)
-	h.Trim.DLFEAT = record.Unknown[int64](notAsked)
+	h.NVMe = record.Unknown[record.NVMe](NotAsked)
+	h.Trim.DLFEAT = record.Unknown[int64](NotAsked)
 	h.HiddenAreas = record.UnknownHardware("an NVMe drive has namespaces in its place").HiddenAreas
 	h.HiddenAreas.KernelBytes = count(uint64(b.SizeBytes))
 }
