@@ -32,13 +32,15 @@ func printDevice(u *ui, d deviceDocument) {
 	printIdentity(line, h)
 	printTrim(line, h.Trim)
 	line("Hidden areas", strings.TrimPrefix(hiddenText(d), "hidden areas: "))
-	if n, ok := h.NVMe.Get(); ok {
-		printNVMe(line, n)
+	if bus, _ := h.Bus.Get(); bus == "nvme" {
+		printNVMe(line, h.NVMe)
 	} else {
 		printSectors(line, h.HiddenAreas)
 	}
 	line("Health", strings.TrimPrefix(healthText(h.Health), "health: "))
-	line("Predicts its failure", factText(h.Health.Failing))
+	if failing := factText(h.Health.Failing); failing != factText(h.Health.Temperature) { // else said already
+		line("Predicts its failure", failing)
+	}
 	switch d.silent {
 	case "":
 	case probe.NotAsked:
@@ -78,11 +80,11 @@ func printIdentity(line func(name, text string), h record.Hardware) {
 
 // printSectors shows the sizes of an ATA disk at its depths.
 func printSectors(line func(name, text string), a record.HiddenAreas) {
-	offered := factText(a.UserSectors)
-	if _, ok := a.UserSectors.Get(); ok {
-		offered += " of " + factText(a.SectorBytes) + " bytes"
+	if _, ok := a.UserSectors.Get(); !ok { // then the others are not known either
+		line("Sectors offered", factText(a.UserSectors))
+		return
 	}
-	line("Sectors offered", offered)
+	line("Sectors offered", factText(a.UserSectors)+" of "+factText(a.SectorBytes)+" bytes")
 	line("Sectors, native (HPA)", factText(a.NativeMaxSectors))
 	line("Sectors, DCO", factText(a.DCOSectors))
 	line("Sectors, AMAC", factText(a.AMACNativeSectors))
@@ -107,7 +109,12 @@ func printTrim(line func(name, text string), t record.Trim) {
 	}
 }
 
-func printNVMe(line func(name, text string), n record.NVMe) {
+func printNVMe(line func(name, text string), f record.Fact[record.NVMe]) {
+	n, ok := f.Get()
+	if !ok {
+		line("Namespaces", factText(f))
+		return
+	}
 	line("This namespace", factText(n.ActiveNamespace))
 	all, ok := n.Namespaces.Get()
 	if !ok {

@@ -71,7 +71,7 @@ func TestNVMe(t *testing.T) {
 		"eui64": "0025385a71b01236", "nguid": "0025385a71b012340025385a71b01235", "dlfeat": "1", "trim": "true", "drat": "?", "lbprz": "?", "protect": "false",
 		"active": "2", "inactive": "[]", "managed": "true", "total": "549755813888", "unallocated": "0", "ns1": "536870912|512|0", "ns2": "32006296240128|4096|8",
 		"hidden": "false", "hiddenBytes": "0", "user": "? an NVMe drive has namespaces", "temperature": "31", "hours": "2331", "errors": "7", "used": "3", "warning": "0",
-		"failing": "false", "reallocated": "? not an ATA drive",
+		"failing": "false", "reallocated": "? not an ATA drive", "rotational": "? an NVMe drive does not tell it",
 	})
 	want(t, facts(valid(t, Passive(nvmeBlock(t)))), map[string]string{"model": "Example NVMe", "serial": "S4EL", "eui64": "0025385a71b01234", "nguid": "? the device gives only zeros", "hidden": "?"})
 }

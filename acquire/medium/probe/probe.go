@@ -154,8 +154,9 @@ func passiveSCSI(h *record.Hardware, b sysfs.Block) {
 	if b.Bus == "ata" {
 		h.HiddenAreas.KernelLiftsHPA = flag(b, "libata/ignore_hpa", "1")
 	}
-	// The ATA Information page holds the IDENTIFY data as they were when the disk was attached.
-	if page, ok := b.Attribute("device/vpd_pg89"); ok && len(page) >= 60+identifyBytes {
+	// The ATA Information page holds the IDENTIFY data as they were when the disk was attached. Of a drive that does not call
+	// itself ATA it may be anything: the kernel's scsi_debug has that of some other disk there.
+	if page, ok := b.Attribute("device/vpd_pg89"); ok && b.Text("device/vendor") == "ATA" && len(page) >= 60+identifyBytes {
 		if id, err := parseIdentify(page[60 : 60+identifyBytes]); err == nil {
 			id.describe(h)
 		}
@@ -171,6 +172,7 @@ func passiveNVMe(h *record.Hardware, b sysfs.Block) {
 	h.EUI64 = hexText(strings.ReplaceAll(b.Text("eui"), " ", ""), 16)
 	h.NGUID = hexText(strings.ReplaceAll(b.Text("nguid"), "-", ""), 32)
 	h.WWN = record.Unknown[string]("an NVMe drive has EUI-64 and NGUID in its place")
+	h.Rotational = record.Unknown[bool]("an NVMe drive does not tell it")
 	h.NVMe = record.Unknown[record.NVMe](NotAsked)
 	h.Trim.DLFEAT = record.Unknown[int64](NotAsked)
 	h.HiddenAreas = record.UnknownHardware("an NVMe drive has namespaces in its place").HiddenAreas

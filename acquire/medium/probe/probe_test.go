@@ -277,6 +277,10 @@ func TestPassive(t *testing.T) {
 		"device/model": "Example SSD 870\n", "device/type": "0\n", "device/vpd_pg89": string(page), "device/vpd_pgb1": "\x00\xb1\x00\x02\x1c\x20"})
 	want(t, facts(valid(t, Passive(b))), map[string]string{"bus": "sata", "model": "Example SSD 870 with a long name, 4TB", "rotational": "false",
 		"user": "7814037168", "native": "? the drive was not asked", "hidden": "? nativeMaxSectors"})
+	// A drive that is no ATA one may have another's page.
+	other := block(t, "devices/pci0/host0/target0:0:0/0:0:0:0/block/sda", map[string]string{"device/vendor": "Linux\n", "device/model": "scsi_debug\n",
+		"device/type": "0\n", "device/vpd_pg89": string(page)})
+	want(t, facts(valid(t, Passive(other))), map[string]string{"bus": "scsi", "make": "Linux", "model": "scsi_debug", "user": "?", "hidden": "?"})
 	// What was known passively stays when the drive then refuses everything.
 	want(t, facts(valid(t, Device(&fakeDrive{t: t}, b))), map[string]string{"model": "Example SSD 870 with a long name, 4TB", "user": "7814037168",
 		"native": "? IDENTIFY DEVICE: the drive refuses it", "rotational": "false", "hidden": "?", "failing": "?"})

@@ -166,3 +166,15 @@ func TestCommandBytes(t *testing.T) {
 		t.Error("PIO data-in is protocol 4")
 	}
 }
+
+// Sense data as Linux 6.1 gave them for READ NATIVE MAX ADDRESS EXT of a SATA disk of 64 MiB.
+func TestRecordedSense(t *testing.T) {
+	recorded := []byte{0x72, 1, 0, 0x1d, 0, 0, 0, 0x0e, 0x09, 0x0c, 1, 0, 0, 0, 0, 0xff, 0, 0xff, 0, 1, 0x40, 0x50}
+	r, err := parseRegisters(recorded, true)
+	if err != nil || r.lba != 64<<20/512-1 || r.status != 0x50 || r.device != 0x40 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if made := descriptor(true, 0x50, 64<<20/512-1, 0x40); string(made.Sense) != string(recorded) {
+		t.Errorf("the tests make % x", made.Sense)
+	}
+}
