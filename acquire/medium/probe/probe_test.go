@@ -94,7 +94,7 @@ func TestHiddenAreas(t *testing.T) {
 		"HPA": {nil, map[string]reply{"ata/27/0000": {answer: descriptor(true, 0x50, userSectors+999, 0x40)}},
 			map[string]string{"native": "7814038168", "hidden": "true", "hiddenBytes": "512000"}},
 		"HPA beyond 32 bits": {nil, map[string]reply{"ata/27/0000": {answer: descriptor(true, 0x50, 0x123456789abc, 0x40)}},
-			map[string]string{"native": fmt.Sprint(0x123456789abc + 1), "hidden": "true"}},
+			map[string]string{"native": fmt.Sprint(int64(0x123456789abc) + 1), "hidden": "true"}},
 		"HPA, 28 bits": {old, map[string]reply{"ata/f8/0000": {answer: descriptor(false, 0x50, 0x3456788, 0x43)}},
 			map[string]string{"user": fmt.Sprint(0x02345678), "native": fmt.Sprint(0x3456789), "hidden": "true"}},
 		"HPA, 28 bits, fixed format": {old, map[string]reply{"ata/f8/0000": {answer: fixed(0x3456788, 0x43, 0)}},
