@@ -208,6 +208,15 @@ func TestMapEverySecondSector(t *testing.T) {
 		if got := m.Ranges(); got != 131072 {
 			t.Fatalf("%d ranges, want 131072", got)
 		}
+		for off := int64(0); off < size; off += 128 * sector {
+			if err := m.Set(off, 126*sector, Finished); err != nil {
+				t.Fatal(err)
+			}
+		}
+		checkMap(t, m)
+		if most := m.Ranges() / (maxChunk / 16); len(m.chunks) > most {
+			t.Errorf("%d ranges lie in %d chunks, want at most %d", m.Ranges(), len(m.chunks), most)
+		}
 		if err := m.Set(0, size, Finished); err != nil {
 			t.Fatal(err)
 		}

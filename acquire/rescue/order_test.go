@@ -35,9 +35,15 @@ func (m *bigMedium) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// run copies, stops before trimming, and returns the blocks that each pass read, in order.
-func (m *bigMedium) run(t *testing.T, opts Options) [passes + 1][]int64 {
+// run copies, stops before trimming, and returns the blocks that each pass read, in order. Some may be finished before.
+func (m *bigMedium) run(t *testing.T, opts Options, finished ...int64) [passes + 1][]int64 {
 	t.Helper()
+	start := newMap(t, bigBlocks*BlockBytes)
+	for _, b := range finished {
+		if err := start.Set(b*BlockBytes, BlockBytes, image.Finished); err != nil {
+			t.Fatal(err)
+		}
+	}
 	opts.SectorBytes = 512
 	opts.Now = func() time.Time { return m.now }
 	opts.MaxBadBytes = 1 // a single bad sector, which only trimming finds, is the end
@@ -47,7 +53,7 @@ func (m *bigMedium) run(t *testing.T, opts Options) [passes + 1][]int64 {
 		}
 	}
 	discard := storeFunc(func(int64, []byte) error { return nil })
-	_, err := Run(t.Context(), m, discard, newMap(t, bigBlocks*BlockBytes), opts)
+	_, err := Run(t.Context(), m, discard, start, opts)
 	if err != nil && !slices.ContainsFunc(m.events, func(e Event) bool { return e.Err != nil }) {
 		t.Fatal(err)
 	}
@@ -99,6 +105,25 @@ var (
 func TestOrderBadArea(t *testing.T) {
 	m := &bigMedium{bad: inArea}
 	comparePasses(t, m.run(t, Options{}), [passes + 1][]int64{1: firstPass, 2: secondPass, 5: blocks(restOfArea...)})
+}
+
+// Good data behind a bad area, and finished blocks in between, make the skip small again.
+func TestOrderTwoAreas(t *testing.T) {
+	m := &bigMedium{bad: func(b int64) bool { return b >= 100 && b <= 105 || b >= 300 && b <= 302 }}
+	want := [passes + 1][]int64{
+		1: blocks([2]int64{0, 100}, one(102), one(105), [2]int64{110, 300}, one(302), [2]int64{305, 999}),
+		2: blocks([2]int64{304, 303}, one(301), [2]int64{109, 106}, one(104), one(101)),
+		5: {103},
+	}
+	comparePasses(t, m.run(t, Options{}), want)
+
+	m = &bigMedium{bad: func(b int64) bool { return b >= 100 && b <= 105 || b >= 108 && b <= 109 }}
+	want = [passes + 1][]int64{
+		1: blocks([2]int64{0, 100}, one(102), one(105), one(108), [2]int64{110, 999}),
+		2: blocks(one(109), one(104), one(101)),
+		5: {103},
+	}
+	comparePasses(t, m.run(t, Options{}, 106, 107), want)
 }
 
 // A healthy medium is read once, forwards.
@@ -184,9 +209,15 @@ func TestMeter(t *testing.T) {
 	if !early.observe(mib, time.Second) {
 		t.Error("not slow behind the delay")
 	}
-	backwards := meter{least: 1, relative: true}
-	if backwards.observe(mib, -time.Hour) || backwards.observe(mib, 0) {
-		t.Error("slow by a clock that goes back")
+	backwards := meter{least: 1 << 30}
+	backwards.observe(mib, -time.Hour)
+	backwards.observe(mib, 0)
+	slow := false
+	for range 31 {
+		slow = backwards.observe(mib, time.Second)
+	}
+	if !slow {
+		t.Error("a clock that once went back hides a slow medium")
 	}
 }
 
@@ -212,6 +243,76 @@ func TestPhaseOrder(t *testing.T) {
 	}})
 	if len(seen) != 4 {
 		t.Errorf("phases seen: %v", seen)
+	}
+}
+
+// TestHalves follows trimming and scraping read by read: 64 sectors, of which 10, 30 and 50 are bad.
+func TestHalves(t *testing.T) {
+	medium := newMedium(t, 64*512, 512, 10, 30, 50)
+	rescueAll(t, medium, Options{})
+	want := []struct {
+		from, to int64
+		good     bool
+	}{
+		{0, 64, false},                                                                             // copied as a block
+		{0, 32, false}, {0, 16, false}, {0, 8, true}, {8, 9, true}, {9, 10, true}, {10, 11, false}, // from the front
+		{11, 64, false}, {32, 64, false}, {48, 64, false}, {56, 64, true}, // from the end
+		{55, 56, true}, {54, 55, true}, {53, 54, true}, {52, 53, true}, {51, 52, true}, {50, 51, false},
+		{11, 50, false}, {11, 24, true}, // inside; so 24 to 50 is bad and not read as a whole
+		{24, 32, false}, {24, 25, true}, {25, 26, true}, {26, 27, true}, {27, 28, true}, {28, 29, true}, {29, 30, true}, {30, 31, false}, {31, 32, true},
+		{32, 50, true},
+	}
+	var reads []access
+	for _, w := range want {
+		reads = append(reads, access{w.from * 512, (w.to - w.from) * 512, w.good})
+	}
+	if !slices.Equal(medium.log, reads) {
+		t.Errorf("reads %v, want %v", medium.log, reads)
+	}
+}
+
+// TestTrimmedEdges does not trim an edge that is beside a bad sector.
+func TestTrimmedEdges(t *testing.T) {
+	for edges, want := range map[string]image.Phase{"both": image.PhaseScraping, "left": image.PhaseTrimming, "right": image.PhaseTrimming} {
+		medium, m, img := newMedium(t, mib, 512, 0, 1000, 2047), newMap(t, mib), newImage(t, mib)
+		left, right := int64(0), int64(mib)
+		if edges != "right" {
+			left = 512
+		}
+		if edges != "left" {
+			right -= 512
+		}
+		for _, part := range []image.Range{{SizeBytes: mib, Status: image.Bad}, {Offset: left, SizeBytes: right - left, Status: image.NonTrimmed}} {
+			if err := m.Set(part.Offset, part.SizeBytes, part.Status); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var first *Event
+		if _, err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512, Event: func(e Event) {
+			if first == nil {
+				first = &e
+			}
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		checkEnd(t, medium, img, m)
+		if first.Phase != want || first.Backwards != (edges == "left") {
+			t.Errorf("%s trimmed: first comes %s of %d bytes at %d", edges, first.Name(), first.SizeBytes, first.Offset)
+		}
+	}
+}
+
+func TestEventName(t *testing.T) {
+	for want, e := range map[string]Event{
+		"copying, pass 2 backwards":             {Phase: image.PhaseCopying, Pass: 2, Backwards: true},
+		"trimming failed blocks":                {Phase: image.PhaseTrimming, Pass: 1},
+		"scraping failed blocks":                {Phase: image.PhaseScraping, Pass: 1},
+		"retrying bad sectors, pass 3 forwards": {Phase: image.PhaseRetrying, Pass: 3},
+		"finished":                              {Phase: image.PhaseFinished, Pass: 1},
+	} {
+		if got := e.Name(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

@@ -308,6 +308,26 @@ func TestRecoveredBound(t *testing.T) {
 	}
 }
 
+// A long run that comes back in a backward pass is one range, not one a sector.
+func TestRecoveredBackwards(t *testing.T) {
+	const run = maxRecovered + 50
+	medium, m, img := newMedium(t, 4*mib, 512), newMap(t, 4*mib), newImage(t, 4*mib)
+	if err := m.Set(0, 4*mib, image.Finished); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Set(512, run*512, image.Bad); err != nil {
+		t.Fatal(err)
+	}
+	for s := range int64(run) {
+		medium.bad[1+s] = 1
+	}
+	result, err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512, Retries: 2})
+	want := []image.Range{{Offset: 512, SizeBytes: run * 512, Status: image.Finished}}
+	if err != nil || !slices.Equal(result.Recovered, want) || result.UnlistedBytes != 0 || result.RecoveredBytes != run*512 {
+		t.Errorf("%v; recovered %v, %d bytes unlisted", err, result.Recovered, result.UnlistedBytes)
+	}
+}
+
 // TestEverySecondSector is the worst map of 64 MiB.
 func TestEverySecondSector(t *testing.T) {
 	medium := newMedium(t, 64*mib, 512, span(1, 64*2048, 2)...)
@@ -458,20 +478,6 @@ func TestRefuses(t *testing.T) {
 	}
 	if _, err := Run(t.Context(), medium, newImage(t, mib), m, Options{SectorBytes: 512}); err != nil {
 		t.Errorf("with its own sectors: %v", err)
-	}
-}
-
-func TestEventName(t *testing.T) {
-	for want, e := range map[string]Event{
-		"copying, pass 2 backwards":             {Phase: image.PhaseCopying, Pass: 2, Backwards: true},
-		"trimming failed blocks":                {Phase: image.PhaseTrimming, Pass: 1},
-		"scraping failed blocks":                {Phase: image.PhaseScraping, Pass: 1},
-		"retrying bad sectors, pass 3 forwards": {Phase: image.PhaseRetrying, Pass: 3},
-		"finished":                              {Phase: image.PhaseFinished, Pass: 1},
-	} {
-		if got := e.Name(); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
 	}
 }
 
