@@ -91,9 +91,9 @@ const (
 const (
 	MaxPartitions   = 256
 	MaxProblems     = 32
-	MaxSignatures   = 16  // in a volume
-	MaxUnreadPlaces = 64  // of a volume
-	maxProblem      = 400 // bytes
+	MaxSignatures   = 16              // in a volume
+	MaxUnreadPlaces = 64              // of a volume
+	maxProblem      = maxReason + 200 // bytes; one may hold a reason
 )
 
 // The words that a fact of Contents may take, and the names of signatures.

@@ -43,8 +43,14 @@ func (m *pages) mbr(unit int64, whole *volume, most int) mbrTable {
 		return t
 	}
 	entries, ok := mbrEntries(b)
-	if !ok || whole.boots() || entries == [4]mbrEntry{} && le32(b, 440) == 0 {
+	if !ok || entries == [4]mbrEntry{} && le32(b, 440) == 0 {
 		return kind(record.MBRNone)
+	}
+	if whole.boots() {
+		if !t.plausible(entries) {
+			return kind(record.MBRNone)
+		}
+		t.problem("the first sector is also the boot sector of a volume: one of the two may be a remnant")
 	}
 	t.result.DiskSignature = record.Known(fmt.Sprintf("%08x", le32(b, 440)))
 	protects, others := false, false
@@ -90,6 +96,27 @@ func mbrEntries(b []byte) (entries [4]mbrEntry, ok bool) {
 		entries[i] = mbrEntry{kind: e[4], start: int64(le32(e, 8)), size: int64(le32(e, 12))}
 	}
 	return entries, true
+}
+
+// plausible reports whether entries in a sector that is a boot sector, too, can be meant: there are some, each lies within
+// the medium, and none within another. The code of a boot sector hardly looks so.
+func (t *mbrTable) plausible(entries [4]mbrEntry) bool {
+	var used []mbrEntry
+	for _, e := range entries {
+		if e == (mbrEntry{}) {
+			continue
+		}
+		if e.kind == 0 || e.start == 0 || e.size == 0 || e.start+e.size > t.m.bytes/t.unit {
+			return false
+		}
+		for _, o := range used {
+			if e.start < o.start+o.size && o.start < e.start+e.size {
+				return false
+			}
+		}
+		used = append(used, e)
+	}
+	return len(used) > 0
 }
 
 func (t *mbrTable) problem(format string, args ...any) {

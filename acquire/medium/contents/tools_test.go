@@ -2,6 +2,7 @@ package contents
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -267,5 +268,36 @@ func TestGPTOfSgdisk(t *testing.T) {
 	}
 	if again, _ := lookAtFile(t, name, 4096); len(again.Partitions) != 2 || place(again.Partitions[0]) != place(first) {
 		t.Errorf("looked at with sectors of 4096 it has %d partitions", len(again.Partitions))
+	}
+}
+
+// A volume on the whole medium is no partition table; entries written over it later are listed, and the doubt is said.
+func TestFATWithPartitionTable(t *testing.T) {
+	t.Parallel()
+	testtool.Need(t, "mkfs.fat")
+	name := sparse(t, 16)
+	run(t, "", "mkfs.fat", "-F", "16", name)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(entries ...[3]uint32) record.Contents {
+		b := bytes.Clone(b)
+		mbrWith(b, entries...)
+		c, _ := lookAt(t, bytes.NewReader(b), int64(len(b)), 512)
+		return c
+	}
+	for _, entries := range [][][3]uint32{nil, {{6, 63, 40000}}, {{6, 0, 100}}, {{6, 63, 0}}, {{0, 63, 100}}, {{6, 63, 1000}, {6, 1000, 1000}}} {
+		c := look(entries...)
+		if kind, _ := c.MBR.Kind.Get(); kind != record.MBRNone || len(c.Partitions) != 0 {
+			t.Errorf("entries %d: kind %q, %d partitions", entries, kind, len(c.Partitions))
+		}
+	}
+	c := look([3]uint32{6, 63, 1000}, [3]uint32{6, 1063, 1000})
+	if kind, _ := c.MBR.Kind.Get(); kind != record.MBRPlain || len(c.Partitions) != 2 || len(c.MBR.Problems) != 1 {
+		t.Errorf("sound entries: %+v, %d partitions", c.MBR, len(c.Partitions))
+	}
+	if got := names(c.Volume); !slices.Equal(got, []string{"fat16"}) {
+		t.Errorf("recognised %q", got)
 	}
 }

@@ -80,7 +80,7 @@ func (v *volume) add(s signature) {
 	}
 }
 
-// boots reports whether the first sector is the boot sector of a volume: then it is no master boot record.
+// boots reports whether the first sector is the boot sector of a volume, which looks much like a master boot record.
 func (v *volume) boots() bool {
 	names := []string{"bitlocker", "bitlocker-to-go", "exfat", "fat12", "fat16", "fat32", "ntfs", "refs"}
 	return slices.ContainsFunc(v.found, func(s signature) bool { return s.offset == 0 && slices.Contains(names, s.name) })
