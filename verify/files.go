@@ -42,8 +42,11 @@ func (c *files) check(ctx context.Context) error {
 			c.checkSums(f)
 		case record.RoleJournal:
 			c.checkWhole(f, layout.MaxJournal)
+		case record.RoleMap:
+			c.checkMap(f)
 		}
 	}
+	c.noteAcquisition()
 	err = c.checkImage(ctx)
 	if closeErr := closeTree(); closeErr != nil && c.tree != nil {
 		c.line.add(fromError(within(c.dir, c.role(record.RoleTree)[0].Name), closeErr))

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +26,7 @@ import (
 type acquireDocument struct {
 	Schema      string             `json:"schema"`
 	Folder      string             `json:"folder"`
+	Folders     []string           `json:"folders"` // of every destination, Folder first
 	Exhibit     string             `json:"exhibit"`
 	Index       int64              `json:"index"`
 	Acquisition record.Acquisition `json:"acquisition"`
@@ -34,26 +34,33 @@ type acquireDocument struct {
 
 type acquireOptions struct {
 	caseDir, key, exhibit, examiner, description string
-	format, split, hash, resume                  string
-	noReread                                     bool
+	format, split, hash, resume, also            string
+	onError, maxBad, live, blocker, despite      string
+	retries                                      int64
+	noReread, keepWritable                       bool
+	readTimeout, deviceTimeout                   time.Duration
 	pass                                         passphraseFlags
 }
 
 func newAcquireCommand(u *ui) *cobra.Command {
 	var o acquireOptions
 	return newCommand(command{
-		use: "acquire {MEDIUM | --resume FOLDER}", short: "Image a medium, sign the record, log it",
+		use: "acquire {MEDIUM | [MEDIUM] --resume FOLDER}", short: "Image a medium, sign the record, log it",
 		long: "Read every byte of MEDIUM once, hash it with BLAKE3 and SHA-256, write the image, read it back, sign the record and\n" +
-			"enter it in the case's log. MEDIUM is a block device, a file, or - for standard input. The keys are unlocked and\n" +
-			"tried before the first byte is read.\n\n" +
-			"A run that was stopped leaves a folder that ends in .partial. When the image was complete and only the record is not\n" +
-			"signed yet (exit 6), finish it with: exhibit acquire --resume FOLDER",
-		example: "  exhibit acquire /dev/sdb --exhibit 7 --case case-2026-001\n  exhibit acquire disk.img --exhibit 8 --split 2G --hash md5",
-		args:    cobra.MaximumNArgs(1), codes: []int{codeMismatch, codeMissing, codeResumable, codeInterrupted},
+			"enter it in the case's log. MEDIUM is a block device, a file, serial:NUMBER, wwn:NUMBER, or - for standard input. The\n" +
+			"keys are unlocked and tried before the first byte is read.\n\n" +
+			"Where MEDIUM cannot be read, the rest is read first and the bad places last, sector by sector; what stays unread is\n" +
+			"zeros in the image and listed in a map that ddrescue understands (exit 3).\n\n" +
+			"A run that was stopped leaves a folder that ends in .partial. Whatever is missing, reading, reading back or signing, is\n" +
+			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.",
+		example: "  exhibit acquire /dev/sdb --exhibit 7 --case case-2026-001\n" +
+			"  exhibit acquire serial:ZA1B2C3D --exhibit 8 --also /mnt/copy --retries 3\n" +
+			"  exhibit acquire /dev/sdc --resume case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d.partial",
+		args: cobra.MaximumNArgs(1), codes: []int{codeUnread, codeMismatch, codeMissing, codeResumable, codeInterrupted},
 		flags: o.register,
 		run: func(cmd *cobra.Command, args []string) error {
 			if o.resume != "" {
-				return runResume(cmd.Context(), u, args, &o)
+				return runResume(cmd, u, args, &o)
 			}
 			if len(args) == 0 {
 				return withHints(errors.New("no MEDIUM was named"), "see: exhibit acquire -h")
@@ -72,8 +79,18 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.format, "format", record.FormatRaw, "`FORMAT` of the image; this version knows raw")
 	f.StringVar(&o.split, "split", "", "cut the image into segments of this `SIZE`: 2000M, 4G, or bytes; at least 1M, at most 999 segments")
 	f.StringVar(&o.hash, "hash", "", "digests beside BLAKE3 and SHA-256: a `LIST` of md5, sha1, sha512")
-	f.BoolVar(&o.noReread, "no-reread", false, "do not read the image back; the record will say so")
-	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a complete image whose record is not signed yet")
+	f.BoolVar(&o.noReread, "no-reread", false, "do not read the image back; the record will say so, and a read error stops")
+	f.StringVar(&o.also, "also", "", "write a second, equal image into this `FOLDER`; if one place fails, the other goes on")
+	f.StringVar(&o.onError, "on-error", "", "at the first place that cannot be read: `rescue` what can be read (the default), or stop")
+	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more, at the end")
+	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable")
+	f.DurationVar(&o.readTimeout, "read-timeout", 10*time.Minute, "give the medium up, to be resumed, when one read takes longer than this `TIME`")
+	f.DurationVar(&o.deviceTimeout, "device-timeout", 0, "let the kernel wait this `TIME` for a command; put back at the end (default: as it is)")
+	f.BoolVar(&o.keepWritable, "keep-writable", false, "leave the kernel's read-only flag of the device as it is")
+	f.StringVar(&o.live, "live", "", "read a medium that is in use, because of `REASON`")
+	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")
+	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a run that was stopped")
+	f.StringVar(&o.despite, "despite", "", "with --resume: go on although the medium reads differently than before, because of `REASON`")
 	o.pass.register(f, true)
 }
 
@@ -91,28 +108,103 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	if err != nil {
 		return err
 	}
-	m, err := medium.Open(ctx, path, u.stdin)
+	m, err := o.openMedium(ctx, u, path)
 	if err != nil {
 		return err
 	}
 	defer m.Close() //nolint:errcheck // opened for reading only
 	warnUnseized(u, c, opts.Exhibit)
-	root, dir, err := c.ExhibitFolder(opts.Exhibit)
+	to, err := openDestinations(c, opts.Exhibit, o.also)
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // everything written is synced already
+	defer to.close()
 	if err := o.circumstances(c, path, &opts); err != nil {
 		return err
 	}
 	p := newProgress(u)
 	opts.Progress, opts.Attest = p, keys.signer.Sign
-	_, err = acquire.Acquire(ctx, m, []acquire.Destination{{Root: root, Dir: dir}}, opts)
+	res, err := acquire.Acquire(ctx, m, to.all, opts)
 	p.end()
 	if err != nil {
+		return to.explain(path, opts.ID, err)
+	}
+	return signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost)
+}
+
+// openMedium opens a device, a file or standard input, and says what was noticed about it.
+func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*medium.Medium, error) {
+	m, err := medium.OpenWith(ctx, path, medium.Options{Stdin: u.stdin, ReadTimeout: o.readTimeout, DeviceTimeout: o.deviceTimeout,
+		Live: o.live != "", KeepWritable: o.keepWritable})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range m.State().Notes {
+		u.notef("%s", clean(n))
+	}
+	return m, nil
+}
+
+// destinations are the exhibit's folder, and the folder of --also.
+type destinations struct {
+	all   []acquire.Destination
+	roots []*durable.Root
+}
+
+func openDestinations(c *custody.Case, exhibit, also string) (*destinations, error) {
+	root, dir, err := c.ExhibitFolder(exhibit)
+	if err != nil {
+		return nil, err
+	}
+	to := &destinations{[]acquire.Destination{{Root: root, Dir: dir}}, []*durable.Root{root}}
+	if also == "" {
+		return to, nil
+	}
+	if root, err = durable.OpenRoot(also); err != nil {
+		to.close()
+		return nil, withHints(fmt.Errorf("second destination %q: %w", also, err), "name a folder that exists: --also FOLDER")
+	}
+	to.all = append(to.all, acquire.Destination{Root: root, Dir: also})
+	to.roots = append(to.roots, root)
+	return to, nil
+}
+
+func (t *destinations) close() {
+	for _, r := range t.roots {
+		r.Close() //nolint:errcheck // everything written is synced already
+	}
+}
+
+// explain says how to go on after an error, where that is possible: exit 6.
+func (t *destinations) explain(path, id string, err error) error {
+	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) {
 		return err
 	}
-	return signAndSeal(ctx, u, c, root, dir, opts.Exhibit, opts.ID, keys)
+	for _, d := range t.all {
+		root, rerr := d.Root.Sub(id + layout.PartialSuffix)
+		if rerr != nil {
+			continue
+		}
+		_, rerr = acquire.ReadState(root)
+		if cerr := root.Close(); rerr != nil || cerr != nil {
+			continue
+		}
+		hint := fmt.Sprintf("go on with: exhibit acquire %s --resume %s", shellWord(path), strconv.Quote(filepath.Join(d.Dir, id+layout.PartialSuffix)))
+		code := codeResumable
+		if c := exitCode(err); c == codeInterrupted {
+			code = c
+		}
+		return withHints(withCode(code, err), append(hintsFor(err), hint)...)
+	}
+	return err
+}
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:-") == "" {
+		return s
+	}
+	return strconv.Quote(s)
 }
 
 // warnUnseized says in time what a mistyped number, or a log that cannot be read, will lead to. It stops nothing: the
@@ -153,8 +245,32 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	if err != nil {
 		return fail(err)
 	}
+	maxBad, err := parseSize(o.maxBad)
+	if err != nil {
+		return fail(err, "write a size as 2000M, 4G, or bytes")
+	}
+	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" {
+		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume"), "see: exhibit acquire -h")
+	}
+	onError, err := o.chooseOnError()
+	if err != nil {
+		return fail(err)
+	}
 	return acquire.Options{Exhibit: o.exhibit, ID: id, SegmentBytes: segment, Extra: extra, Reread: !o.noReread,
-		Tool: thisTool(), Host: thisHost(), Clock: now}, nil
+		OnError: onError, Retries: o.retries, MaxBadBytes: maxBad, Tool: thisTool(), Host: thisHost(), Clock: now}, nil
+}
+
+// chooseOnError is rescue where nothing else is said; without a re-read, which a rescue needs, it is stop.
+func (o *acquireOptions) chooseOnError() (string, error) {
+	switch {
+	case o.onError == "" && o.noReread:
+		return record.OnErrorStop, nil
+	case o.onError == "":
+		return record.OnErrorRescue, nil
+	case o.onError != record.OnErrorRescue && o.onError != record.OnErrorStop:
+		return "", withHints(fmt.Errorf("--on-error %q is not known", o.onError), "it may be: rescue, stop")
+	}
+	return o.onError, nil
 }
 
 func parseSize(text string) (int64, error) {
@@ -196,13 +312,9 @@ func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acqui
 	if examiner == "" {
 		examiner = openedBy(c)
 	}
-	var words []string
-	for _, a := range os.Args {
-		words = append(words, strconv.QuoteToGraphic(a))
-	}
 	var err error
 	k := &opts.Circumstances
-	if k.CommandLine, err = opts.Openings.Commit(rand.Reader, "/circumstances/commandLine", strings.Join(words, " ")); err != nil {
+	if k.CommandLine, err = opts.Openings.Commit(rand.Reader, "/circumstances/commandLine", commandLine()); err != nil {
 		return err
 	}
 	if k.MediumPath, err = opts.Openings.Commit(rand.Reader, "/circumstances/mediumPath", clean(path)); err != nil {
@@ -214,6 +326,7 @@ func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acqui
 	}{
 		{&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
 		{&k.Host, "host", hostName(), "the system did not say"},
+		{&k.Live, "live", o.live, "the medium was not in use"}, {&k.WriteBlocker, "writeBlocker", o.blocker, "not given"},
 	} {
 		if *f.field, err = opts.Openings.CommitFact(rand.Reader, "/circumstances/"+f.name, f.value, f.reason); err != nil {
 			return err
@@ -232,168 +345,11 @@ func openedBy(c *custody.Case) string {
 	return name
 }
 
-// runResume signs, logs and seals a complete image whose record is not signed yet, or was signed and not sealed.
-func runResume(ctx context.Context, u *ui, args []string, o *acquireOptions) error {
-	if len(args) > 0 || o.exhibit != "" || o.caseDir != "." || o.format != record.FormatRaw || o.split != "" || o.hash != "" || o.noReread || o.examiner != "" || o.description != "" {
-		return withHints(errors.New("--resume takes the medium and everything else from the folder"),
-			"type only: exhibit acquire --resume FOLDER, with --key and --passphrase-file where needed")
+// commandLine is what was typed, in one line.
+func commandLine() string {
+	var words []string
+	for _, a := range os.Args {
+		words = append(words, strconv.QuoteToGraphic(a))
 	}
-	dir, err := filepath.Abs(o.resume)
-	if err != nil {
-		return err
-	}
-	id := strings.TrimSuffix(filepath.Base(dir), layout.PartialSuffix)
-	if !record.ValidAcquisitionID(id) {
-		return withHints(fmt.Errorf("%q is no acquisition folder", o.resume), "name the folder that ends in "+layout.PartialSuffix)
-	}
-	exhibitDir := filepath.Dir(dir)
-	c, err := openToAppend(u, filepath.Dir(filepath.Dir(exhibitDir)))
-	if err != nil {
-		return err
-	}
-	defer c.Close() //nolint:errcheck // everything written is synced already
-	number, err := layout.Decode(filepath.Base(exhibitDir))
-	if err != nil {
-		return err
-	}
-	root, dir, err := c.ExhibitFolder(number)
-	if err != nil {
-		return err
-	}
-	defer root.Close() //nolint:errcheck // everything written is synced already
-	if err := resumable(root, number, id); err != nil {
-		return err
-	}
-	keys, err := unlock(c.Genesis(), o.key, record.TypeAcquired, &o.pass)
-	if err != nil {
-		return err
-	}
-	return signAndSeal(ctx, u, c, root, dir, number, id, keys)
-}
-
-// resumable requires, before a passphrase is asked for, a finished record in the folder, or a statement: what a sealing
-// that was interrupted at its last step leaves.
-func resumable(root *durable.Root, exhibit, id string) error {
-	if _, err := root.Lstat(id); err == nil {
-		return fmt.Errorf("acquisition %s is sealed already: there is nothing to resume", id)
-	}
-	partial, err := root.Sub(id + layout.PartialSuffix)
-	if err != nil {
-		return err
-	}
-	if _, err = partial.Lstat(layout.Statement); errors.Is(err, fs.ErrNotExist) {
-		_, err = readUnsigned(partial, exhibit, id)
-	}
-	err = errors.Join(err, partial.Close())
-	if errors.Is(err, acquire.ErrUnfinished) {
-		return withHints(err, "this version resumes only signing: acquire the medium again; the .partial folder stays as it is")
-	}
-	return err
-}
-
-// readUnsigned requires the finished record to be that of the folder it lies in. A folder that was moved to another exhibit
-// would be logged under the one it names, and never found there.
-func readUnsigned(partial *durable.Root, exhibit, id string) (acquire.Unsigned, error) {
-	un, err := acquire.ReadUnsigned(partial)
-	if err != nil {
-		return acquire.Unsigned{}, err
-	}
-	if un.Exhibit != exhibit || un.Acquisition.ID != id {
-		dir, err := layout.ExhibitDir(un.Exhibit)
-		if err != nil {
-			return acquire.Unsigned{}, err
-		}
-		return acquire.Unsigned{}, misused(fmt.Errorf("the record in this folder is that of acquisition %s of exhibit %q", un.Acquisition.ID, un.Exhibit),
-			fmt.Sprintf("the folder was moved or renamed: put it back as %s/%s%s in the case, then resume it there", dir, un.Acquisition.ID, layout.PartialSuffix))
-	}
-	return un, nil
-}
-
-// signAndSeal is the second half of every acquisition: log the record unless the log has it, then seal the folder.
-// It can be repeated after an interruption at any point. Every failure leaves a folder to resume.
-func signAndSeal(ctx context.Context, u *ui, c *custody.Case, root *durable.Root, dir, exhibit, id string, keys *unlocked) error {
-	doc, err := logAndSeal(ctx, c, root, exhibit, id, keys)
-	if err != nil {
-		partial := filepath.Join(dir, id+layout.PartialSuffix)
-		code := codeResumable
-		if c := exitCode(err); c == codeMismatch || c == codeInterrupted {
-			code = c
-		}
-		return withHints(withCode(code, fmt.Errorf("the image is complete in %q, its record is not yet signed and sealed: %w", partial, err)),
-			append(hintsFor(err), "then finish it with: exhibit acquire --resume "+strconv.Quote(partial))...)
-	}
-	doc.Folder = filepath.Join(dir, id)
-	return u.result(doc, func() {
-		a := doc.Acquisition
-		u.linef("Acquired exhibit %s: %s in %s", clean(doc.Exhibit), size(a.Medium.SizeBytes), fileCount(a))
-		for _, d := range a.Digests {
-			u.linef("  %-7s %s", d.Digest.Algorithm(), d.Digest.Hex())
-		}
-		u.linef("Read back: %s", rereadText(a.Reread))
-		u.linef("Record:    entry %d of log %s, signed by key %q", doc.Index, c.Genesis().Origin, keys.info.Name)
-		u.linef("Folder:    %s", clean(doc.Folder))
-	})
-}
-
-func logAndSeal(ctx context.Context, c *custody.Case, root *durable.Root, exhibit, id string, keys *unlocked) (acquireDocument, error) {
-	logged, found, err := c.FindAcquisition(exhibit, id)
-	if err == nil && !found {
-		if err = logUnsigned(ctx, c, root, exhibit, id, keys); err == nil {
-			logged, found, err = c.FindAcquisition(exhibit, id)
-		}
-	}
-	if err == nil && !found {
-		err = errors.New("the record was appended but the log does not show it")
-	}
-	if err != nil {
-		return acquireDocument{}, err
-	}
-	sealed := acquire.SealFiles{Statement: logged.Statement, Personal: logged.Personal, Proof: logged.Proof, Genesis: logged.Genesis}
-	if err := acquire.Seal(root, id, sealed); err != nil {
-		return acquireDocument{}, err
-	}
-	return acquireDocument{Schema: "exhibit-acquire/v1", Exhibit: exhibit, Index: logged.Index, Acquisition: logged.Record.Acquisition}, nil
-}
-
-// logUnsigned signs the finished record in the .partial folder and logs it.
-func logUnsigned(ctx context.Context, c *custody.Case, root *durable.Root, exhibit, id string, keys *unlocked) error {
-	partial, err := root.Sub(id + layout.PartialSuffix)
-	if err != nil {
-		return err
-	}
-	un, err := readUnsigned(partial, exhibit, id)
-	if err := errors.Join(err, partial.Close()); err != nil {
-		return err
-	}
-	// Who can write into the folder must not choose what this station signs.
-	message, signature := un.Attested()
-	if err := keys.signer.PublicKey().Verify(message, signature); err != nil {
-		return withHints(withCode(codeMismatch, fmt.Errorf("the finished record is not the one that this key attested when the acquisition ended: %w", err)),
-			"use the key that the acquisition was begun with; if it was that one, the folder was changed: acquire the medium again")
-	}
-	event := &record.Acquired{Acquisition: un.Acquisition, Circumstances: un.Circumstances, Event: record.Header{Exhibit: un.Exhibit}}
-	_, err = c.Append(ctx, event, un.Openings, keys.signer, keys.log, now)
-	return err
-}
-
-func fileCount(a record.Acquisition) string {
-	n := int64(0)
-	for _, f := range a.Files {
-		if f.Role == record.RoleImage {
-			n++
-		}
-	}
-	return plural(n, "file")
-}
-
-func rereadText(r record.Reread) string {
-	switch r.Kind {
-	case record.RereadDirect:
-		return "every byte, from the disk past the system's cache, the same"
-	case record.RereadCacheDropped:
-		return "every byte, after dropping the system's cache, the same"
-	case record.RereadCached:
-		return "every byte, perhaps from memory, the same"
-	}
-	return "not done"
+	return strings.Join(words, " ")
 }

@@ -16,10 +16,11 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 )
 
-// The exit codes, as in docs/exit-codes.md. 2 is Go's own, for a crash; 3 comes with unread ranges.
+// The exit codes, as in docs/exit-codes.md. 2 is Go's own, for a crash.
 const (
 	codeDone        = 0
 	codeFailed      = 1
+	codeUnread      = 3
 	codeMismatch    = 4
 	codeMissing     = 5
 	codeResumable   = 6
@@ -29,6 +30,7 @@ const (
 var codeMeanings = map[int]string{
 	codeDone:        "done",
 	codeFailed:      "failed or misused; what exists is named as partial",
+	codeUnread:      "acquired, but not all of the medium: unread ranges, or a hidden area",
 	codeMismatch:    "evidence, record or log does not match: changed or damaged",
 	codeMissing:     "nothing contradicts, but something required is missing, unknown or not trusted",
 	codeResumable:   "stopped and resumable",

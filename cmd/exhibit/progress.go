@@ -14,7 +14,7 @@ type progress struct {
 	name  string
 	what  string // a rescue's present work; empty otherwise
 	left  int64  // unread bytes of a rescue
-	total int64 // -1: unknown
+	total int64  // -1: unknown
 	begun time.Time
 	drawn time.Time
 	wide  int

@@ -105,62 +105,64 @@ func TestEncodeDecodeRoundTrip(t *testing.T) {
 	}
 }
 
+// badAcquired are changes of one place in the example.
+var badAcquired = map[string]struct {
+	old, new string
+	want     error
+}{
+	"unknown member":        {`{"acquisition":{`, `{"acquisition":{"aaa":1,`, ErrMalformed},
+	"doubled member":        {`"format":"raw"`, `"format":"raw","format":"raw"`, ErrMalformed},
+	"missing member":        {`"format":"raw",`, ``, ErrMalformed},
+	"space":                 {`"format":"raw"`, `"format": "raw"`, ErrMalformed},
+	"escaped":               {`"format":"raw"`, `"format":"\u0072aw"`, ErrMalformed},
+	"case of member":        {`"format":"raw"`, `"Format":"raw"`, ErrMalformed},
+	"number as text":        {`"sizeBytes":96`, `"sizeBytes":"96"`, ErrMalformed},
+	"fraction":              {`"sizeBytes":96`, `"sizeBytes":96.0`, ErrMalformed},
+	"null":                  {`"sizeBytes":96`, `"sizeBytes":null`, ErrMalformed},
+	"negative size":         {`"sizeBytes":96`, `"sizeBytes":-96`, ErrMalformed},
+	"size past 2^53":        {`"sizeBytes":96`, `"sizeBytes":9007199254740992`, ErrMalformed},
+	"newer version":         {`/acquired/v1`, `/acquired/v2`, ErrNewer},
+	"unknown type":          {`/acquired/v1`, `/laundered/v1`, ErrNewer},
+	"foreign type":          {`https://github.com/exhibit-forensics/exhibit/acquired/v1`, `https://example.com/acquired/v1`, ErrMalformed},
+	"other statement":       {`in-toto.io/Statement/v1`, `in-toto.io/Statement/v2`, ErrMalformed},
+	"unknown format":        {`"format":"raw"`, `"format":"ex02"`, ErrNewer},
+	"unread, sequential":    {`"unread":{"bytes":0,"ranges":0`, `"unread":{"bytes":5,"ranges":1`, ErrMalformed},
+	"recovered, sequential": {`"recoveredBytes":0`, `"recoveredBytes":1`, ErrMalformed},
+	"rescue without map":    {`"mode":"sequential"`, `"mode":"rescue"`, ErrMalformed},
+	"unknown mode":          {`"mode":"sequential"`, `"mode":"guess"`, ErrNewer},
+	"unknown on error":      {`"onError":"rescue"`, `"onError":"hope"`, ErrNewer},
+	"unknown cause":         {`"cause":"unknown"`, `"cause":"ghost"`, ErrNewer},
+	"safe past the end":     {`"safeBytes":4`, `"safeBytes":6`, ErrMalformed},
+	"more differ":           {`"differing":1`, `"differing":3`, ErrMalformed},
+	"digest from image":     {`"while-reading","digest":"sha256`, `"from-image","digest":"sha256`, ErrMalformed},
+	"digest from nowhere":   {`"while-reading","digest":"sha256`, `"from-memory","digest":"sha256`, ErrNewer},
+	"path in a file name":   {`"name":"7.tree"`, `"name":"../7.tree"`, ErrMalformed},
+	"slash in a file name":  {`"name":"7.tree"`, `"name":"a/7.tree"`, ErrMalformed},
+	"dot name":              {`"name":"7.tree"`, `"name":".tree"`, ErrMalformed},
+	"doubled file":          {`"name":"7.tree"`, `"name":"7.RAW"`, ErrMalformed},
+	"role order":            {`"role":"tree"`, `"role":"image"`, ErrMalformed},
+	"image size":            {`"name":"7.raw","role":"image","sizeBytes":5`, `"name":"7.raw","role":"image","sizeBytes":6`, ErrMalformed},
+	"subject name":          {`"name":"media"`, `"name":"medium"`, ErrMalformed},
+	"subject digest":        {`"digest":{"blake3":"01`, `"digest":{"blake3":"02`, ErrMalformed},
+	"upper-case digest":     {`"sha256:0202`, `"sha256:0A02`, ErrMalformed},
+	"impossible id":         {`20261123T081500Z-1a2b3c4d`, `20261323T081500Z-1a2b3c4d`, ErrMalformed},
+	"control character":     {`"exhibit":"7/a"`, `"exhibit":"7\n"`, ErrMalformed},
+	"right-to-left":         {`"exhibit":"7/a"`, "\"exhibit\":\"7\u202ea\"", ErrMalformed},
+	"commitment":            {`{"personal":"sha256:`, `{"personal":"blake3:`, ErrMalformed},
+	"later log state":       {`"anchors":[]`, `"anchors":["sha256:` + strings.Repeat("0", 64) + `"]`, ErrNewer},
+	"number without before": {`"number":2`, `"number":1`, ErrMalformed},
+	"time":                  {`08:15:00.000Z"}`, `08:15:00Z"}`, ErrMalformed},
+	"empty reason":          {`{"unknown":"a file"}`, `{"unknown":""}`, ErrMalformed},
+	"re-read not done":      {`"matches":true`, `"matches":false`, ErrMalformed},
+	"trailing":              {`}]}`, `}]} `, ErrMalformed},
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	good, err := Encode(exampleAcquired())
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests := map[string]struct {
-		old, new string
-		want     error
-	}{
-		"unknown member":        {`{"acquisition":{`, `{"acquisition":{"aaa":1,`, ErrMalformed},
-		"doubled member":        {`"format":"raw"`, `"format":"raw","format":"raw"`, ErrMalformed},
-		"missing member":        {`"format":"raw",`, ``, ErrMalformed},
-		"space":                 {`"format":"raw"`, `"format": "raw"`, ErrMalformed},
-		"escaped":               {`"format":"raw"`, `"format":"\u0072aw"`, ErrMalformed},
-		"case of member":        {`"format":"raw"`, `"Format":"raw"`, ErrMalformed},
-		"number as text":        {`"sizeBytes":96`, `"sizeBytes":"96"`, ErrMalformed},
-		"fraction":              {`"sizeBytes":96`, `"sizeBytes":96.0`, ErrMalformed},
-		"null":                  {`"sizeBytes":96`, `"sizeBytes":null`, ErrMalformed},
-		"negative size":         {`"sizeBytes":96`, `"sizeBytes":-96`, ErrMalformed},
-		"size past 2^53":        {`"sizeBytes":96`, `"sizeBytes":9007199254740992`, ErrMalformed},
-		"newer version":         {`/acquired/v1`, `/acquired/v2`, ErrNewer},
-		"unknown type":          {`/acquired/v1`, `/laundered/v1`, ErrNewer},
-		"foreign type":          {`https://github.com/exhibit-forensics/exhibit/acquired/v1`, `https://example.com/acquired/v1`, ErrMalformed},
-		"other statement":       {`in-toto.io/Statement/v1`, `in-toto.io/Statement/v2`, ErrMalformed},
-		"unknown format":        {`"format":"raw"`, `"format":"ex02"`, ErrNewer},
-		"unread, sequential":    {`"unread":{"bytes":0,"ranges":0`, `"unread":{"bytes":5,"ranges":1`, ErrMalformed},
-		"recovered, sequential": {`"recoveredBytes":0`, `"recoveredBytes":1`, ErrMalformed},
-		"rescue without map":    {`"mode":"sequential"`, `"mode":"rescue"`, ErrMalformed},
-		"unknown mode":          {`"mode":"sequential"`, `"mode":"guess"`, ErrNewer},
-		"unknown on error":      {`"onError":"rescue"`, `"onError":"hope"`, ErrNewer},
-		"unknown cause":         {`"cause":"unknown"`, `"cause":"ghost"`, ErrNewer},
-		"safe past the end":     {`"safeBytes":4`, `"safeBytes":6`, ErrMalformed},
-		"more differ":           {`"differing":1`, `"differing":3`, ErrMalformed},
-		"digest from image":     {`"while-reading","digest":"sha256`, `"from-image","digest":"sha256`, ErrMalformed},
-		"digest from nowhere":   {`"while-reading","digest":"sha256`, `"from-memory","digest":"sha256`, ErrNewer},
-		"path in a file name":   {`"name":"7.tree"`, `"name":"../7.tree"`, ErrMalformed},
-		"slash in a file name":  {`"name":"7.tree"`, `"name":"a/7.tree"`, ErrMalformed},
-		"dot name":              {`"name":"7.tree"`, `"name":".tree"`, ErrMalformed},
-		"doubled file":          {`"name":"7.tree"`, `"name":"7.RAW"`, ErrMalformed},
-		"role order":            {`"role":"tree"`, `"role":"image"`, ErrMalformed},
-		"image size":            {`"name":"7.raw","role":"image","sizeBytes":5`, `"name":"7.raw","role":"image","sizeBytes":6`, ErrMalformed},
-		"subject name":          {`"name":"media"`, `"name":"medium"`, ErrMalformed},
-		"subject digest":        {`"digest":{"blake3":"01`, `"digest":{"blake3":"02`, ErrMalformed},
-		"upper-case digest":     {`"sha256:0202`, `"sha256:0A02`, ErrMalformed},
-		"impossible id":         {`20261123T081500Z-1a2b3c4d`, `20261323T081500Z-1a2b3c4d`, ErrMalformed},
-		"control character":     {`"exhibit":"7/a"`, `"exhibit":"7\n"`, ErrMalformed},
-		"right-to-left":         {`"exhibit":"7/a"`, "\"exhibit\":\"7\u202ea\"", ErrMalformed},
-		"commitment":            {`{"personal":"sha256:`, `{"personal":"blake3:`, ErrMalformed},
-		"later log state":       {`"anchors":[]`, `"anchors":["sha256:` + strings.Repeat("0", 64) + `"]`, ErrNewer},
-		"number without before": {`"number":2`, `"number":1`, ErrMalformed},
-		"time":                  {`08:15:00.000Z"}`, `08:15:00Z"}`, ErrMalformed},
-		"empty reason":          {`{"unknown":"a file"}`, `{"unknown":""}`, ErrMalformed},
-		"re-read not done":      {`"matches":true`, `"matches":false`, ErrMalformed},
-		"trailing":              {`}]}`, `}]} `, ErrMalformed},
-	}
-	for name, test := range tests {
+	for name, test := range badAcquired {
 		t.Run(name, func(t *testing.T) {
 			bad := bytes.Replace(good, []byte(test.old), []byte(test.new), 1)
 			if bytes.Equal(bad, good) {

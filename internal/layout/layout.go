@@ -66,6 +66,7 @@ const (
 	MaxProof      = 64 << 10
 	MaxSums       = 1 << 20
 	MaxJournal    = 64 << 20
+	MaxMap        = 128 << 20
 	MaxTrust      = 4 << 20
 	MaxEntry      = 1<<16 - 1 // a tlog-tiles entry
 	MaxTile       = 256 * 32

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/acquire"
+	"github.com/exhibit-forensics/exhibit/acquire/medium"
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// resumeFlags are what --resume does not take from the folder.
+var resumeFlags = []string{"resume", "also", "key", "passphrase-file", "passphrase-fd", "log-passphrase-file", "on-error", "despite",
+	"read-timeout", "device-timeout", "keep-writable", "live", "examiner", "json", "quiet", "help"}
+
+// runResume does whatever is missing of an acquisition that was stopped: reading, reading back, signing, sealing.
+func runResume(cmd *cobra.Command, u *ui, args []string, o *acquireOptions) error {
+	var wrong []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if !slices.Contains(resumeFlags, f.Name) {
+			wrong = append(wrong, "--"+f.Name)
+		}
+	})
+	if len(wrong) > 0 {
+		return withHints(fmt.Errorf("--resume takes %s and everything else from the folder", strings.Join(wrong, ", ")),
+			"type only: exhibit acquire [MEDIUM] --resume FOLDER, with --key and --passphrase-file where needed")
+	}
+	c, number, id, err := openPartial(u, o.resume)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // everything written is synced already
+	to, err := openDestinations(c, number, o.also)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	state, err := resumable(to.roots[0], number, id)
+	if err != nil {
+		return err
+	}
+	if state == nil && len(args) > 0 {
+		return misused(errors.New("the image is complete: only the record is missing, and MEDIUM is not needed"), "type only: exhibit acquire --resume FOLDER")
+	}
+	keys, err := unlock(c.Genesis(), o.key, record.TypeAcquired, &o.pass)
+	if err != nil {
+		return err
+	}
+	var lost []*acquire.DestinationError
+	if state != nil {
+		res, err := goOn(cmd, u, args, o, c, to, state, keys)
+		if err != nil {
+			return err
+		}
+		lost = res.Lost
+	}
+	return signAndSeal(cmd.Context(), u, c, to, number, id, keys, lost)
+}
+
+// openPartial opens the case that an acquisition folder lies in.
+func openPartial(u *ui, folder string) (c *custody.Case, number, id string, err error) {
+	dir, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, "", "", err
+	}
+	id = strings.TrimSuffix(filepath.Base(dir), layout.PartialSuffix)
+	if !record.ValidAcquisitionID(id) {
+		return nil, "", "", withHints(fmt.Errorf("%q is no acquisition folder", folder), "name the folder that ends in "+layout.PartialSuffix)
+	}
+	exhibitDir := filepath.Dir(dir)
+	if c, err = openToAppend(u, filepath.Dir(filepath.Dir(exhibitDir))); err != nil {
+		return nil, "", "", err
+	}
+	if number, err = layout.Decode(filepath.Base(exhibitDir)); err != nil {
+		return nil, "", "", errors.Join(err, c.Close())
+	}
+	return c, number, id, nil
+}
+
+// resumable says what is to be done, before a passphrase is asked for: nil for a finished record, or a statement, which is
+// what a sealing that was interrupted at its last step leaves; else the place from which reading goes on.
+func resumable(root *durable.Root, exhibit, id string) (*acquire.State, error) {
+	if _, err := root.Lstat(id); err == nil {
+		return nil, fmt.Errorf("acquisition %s is sealed already: there is nothing to resume", id)
+	}
+	partial, err := root.Sub(id + layout.PartialSuffix)
+	if err != nil {
+		return nil, err
+	}
+	defer partial.Close() //nolint:errcheck // opened for reading only
+	if _, err = partial.Lstat(layout.Statement); !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	_, err = readUnsigned(partial, exhibit, id)
+	if !errors.Is(err, acquire.ErrUnfinished) {
+		return nil, err
+	}
+	state, err := acquire.ReadState(partial)
+	if errors.Is(err, acquire.ErrNotResumable) {
+		return nil, withHints(err, "nothing of it can be gone on from: acquire the medium again; the .partial folder stays as it is")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if state.Exhibit != exhibit || state.Acquisition.ID != id {
+		return nil, misused(fmt.Errorf("what this folder holds is acquisition %s of exhibit %q", state.Acquisition.ID, state.Exhibit), "put the folder back where it was")
+	}
+	return &state, nil
+}
+
+// goOn reads what is missing.
+func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custody.Case, to *destinations, state *acquire.State, keys *unlocked) (acquire.Result, error) {
+	message, signature := state.Attested()
+	if err := keys.signer.PublicKey().Verify(message, signature); err != nil {
+		return acquire.Result{}, withHints(withCode(codeMismatch, fmt.Errorf("what the folder says of the interrupted run is not what this key attested: %w", err)),
+			"use the key that the acquisition was begun with; if it was that one, the folder was changed: acquire the medium again")
+	}
+	if len(to.all) != len(state.Acquisition.Destinations) && o.also != "" {
+		return acquire.Result{}, misused(errors.New("the acquisition was begun with one destination"), "leave out --also")
+	}
+	onError := ""
+	if o.onError != "" {
+		var err error
+		if onError, err = o.chooseOnError(); err != nil {
+			return acquire.Result{}, err
+		}
+	}
+	opts := acquire.ResumeOptions{State: *state, Openings: state.Openings, Despite: o.despite != "", OnError: onError, Clock: now, Attest: keys.signer.Sign}
+	var m *medium.Medium
+	path := ""
+	if state.Phase != acquire.PhaseRereading {
+		var err error
+		if path, err = mediumOf(args, state); err != nil {
+			return acquire.Result{}, err
+		}
+		if m, err = o.openMedium(cmd.Context(), u, path); err != nil {
+			return acquire.Result{}, err
+		}
+		defer m.Close() //nolint:errcheck // opened for reading only
+	}
+	if err := o.resumption(c, path, state, &opts); err != nil {
+		return acquire.Result{}, err
+	}
+	p := newProgress(u)
+	opts.Progress = p
+	res, err := acquire.Resume(cmd.Context(), m, to.all, opts)
+	p.end()
+	if errors.Is(err, acquire.ErrOtherMedium) {
+		return acquire.Result{}, withHints(err, "attach the medium that was read before; if it is that one, as an SSD may change by itself, add: --despite REASON")
+	}
+	if err != nil {
+		return acquire.Result{}, to.explain(path, state.Acquisition.ID, err)
+	}
+	return res, nil
+}
+
+// mediumOf is the medium that was named, or else the drive with the serial number that the first run was told.
+func mediumOf(args []string, state *acquire.State) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	if h, ok := state.Acquisition.Medium.Hardware.Get(); ok {
+		if serial, ok := h.Serial.Get(); ok {
+			return "serial:" + serial, nil
+		}
+	}
+	return "", misused(errors.New("reading is not finished, and the medium told no serial number to find it by"),
+		"name the medium: exhibit acquire MEDIUM --resume FOLDER")
+}
+
+// resumption commits to who went on, and why.
+func (o *acquireOptions) resumption(c *custody.Case, path string, state *acquire.State, opts *acquire.ResumeOptions) (err error) {
+	at := "/circumstances/resumptions/" + strconv.Itoa(len(state.Circumstances.Resumptions)) + "/"
+	k := &opts.Resumption
+	if k.CommandLine, err = opts.Openings.Commit(rand.Reader, at+"commandLine", commandLine()); err != nil {
+		return err
+	}
+	if k.MediumPath, err = opts.Openings.Commit(rand.Reader, at+"mediumPath", clean(path)); err != nil {
+		return err
+	}
+	operator := o.examiner
+	if operator == "" {
+		operator = openedBy(c)
+	}
+	if k.Operator, err = opts.Openings.CommitFact(rand.Reader, at+"operator", operator, "not given"); err != nil {
+		return err
+	}
+	k.Despite, err = opts.Openings.CommitFact(rand.Reader, at+"despite", o.despite, "not given")
+	return err
+}
