@@ -74,6 +74,9 @@ func TestReadOnlyFlag(t *testing.T) {
 	if _, err := writer.WriteAt(make([]byte, 4096), 0); !errors.Is(err, unix.EPERM) {
 		t.Errorf("a write gave %v, want EPERM", err)
 	}
+	if on, ok := m.Describe().ReadOnly.Get(); !on || !ok {
+		t.Errorf("described as %+v", m.Describe())
+	}
 	if n, ok := s.DiskSequence.Get(); !ok || n <= 0 {
 		t.Errorf("disk sequence %d, %t", n, ok)
 	}

@@ -1,6 +1,11 @@
 package medium
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
 
 func TestParseMount(t *testing.T) {
 	for line, want := range map[string]mount{
@@ -27,4 +32,44 @@ func TestMountOf(t *testing.T) {
 			t.Errorf("%s is on %+v, want %d", path, m, want)
 		}
 	}
+}
+
+// escape does what the kernel does to the names in mountinfo.
+func escape(s string) string {
+	return strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`, "#", `\043`).Replace(s)
+}
+
+// Whatever is mounted wherever is read as it was written, and what is not a line of mountinfo never panics.
+func FuzzParseMount(f *testing.F) {
+	f.Add("/mnt/a b", "ext4", "/dev/sda1", "rw", uint8(8))
+	f.Add("/", "overlay", "", "rw,upperdir=/a\\040b,workdir=/w", uint8(0))
+	f.Add("-", "-", "- -", "- - -", uint8(255))
+	f.Fuzz(func(t *testing.T, point, kind, source, options string, major uint8) {
+		parseMount(options)
+		if unescape(escape(point)) != point {
+			t.Errorf("%q became %q", point, unescape(escape(point)))
+		}
+		if point == "-" || point == "" || kind == "" || !utf8.ValidString(options) || strings.ContainsAny(options, "\n") {
+			return
+		}
+		line := fmt.Sprintf("36 35 %d:0 / %s rw,noatime master:1 - %s %s %s", major, escape(point), escape(kind), escape(source), options)
+		m, ok := parseMount(line)
+		if !ok || m.dev != uint64(major)<<8 || m.point != point || m.kind != kind || m.source != source {
+			t.Errorf("%q was taken for %+v, %t", line, m, ok)
+		}
+	})
+}
+
+func FuzzLogicalVolume(f *testing.F) {
+	f.Add("my-group", "a-b")
+	f.Add("vg", "")
+	f.Fuzz(func(t *testing.T, group, volume string) {
+		if strings.HasPrefix(volume, "-") || strings.HasSuffix(group, "-") || group == "" {
+			return // LVM takes no such names
+		}
+		double := strings.NewReplacer("-", "--")
+		if g, v := logicalVolume(double.Replace(group) + "-" + double.Replace(volume)); g != group || v != volume {
+			t.Errorf("group %q and volume %q became %q and %q", group, volume, g, v)
+		}
+	})
 }

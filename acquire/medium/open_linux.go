@@ -179,11 +179,6 @@ func newDevice(f *os.File, path string) (*disk, error) {
 	d.sequence = d.diskSequence()
 	d.identity = d.sysIdentity()
 	logical := deviceFact(d.fd, unix.BLKSSZGET, "BLKSSZGET")
-	flag := deviceFact(d.fd, unix.BLKROGET, "BLKROGET")
-	readOnly := record.Unknown[bool](flag.Reason())
-	if v, ok := flag.Get(); ok {
-		readOnly = record.Known(v != 0)
-	}
 	name := record.Unknown[string]("the kernel does not list the device in /sys/dev/block")
 	if dir, err := d.host.folder(deviceNumber(info)); err == nil {
 		name = record.Known(kernelName(dir))
@@ -193,7 +188,6 @@ func newDevice(f *os.File, path string) (*disk, error) {
 		Name:                name,
 		LogicalSectorBytes:  logical,
 		PhysicalSectorBytes: deviceFact(d.fd, unix.BLKPBSZGET, "BLKPBSZGET"),
-		ReadOnly:            readOnly,
 		SizeBytes:           d.sizeBytes,
 	}
 	sector, ok := logical.Get()

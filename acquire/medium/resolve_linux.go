@@ -86,7 +86,9 @@ func (h host) identifiers(disk string) (ids identifiers) {
 	}
 	add(&ids.serials, readText(filepath.Join(disk, "serial")))
 	add(&ids.serials, readText(filepath.Join(disk, "device/serial")))
-	add(&ids.serials, serialPage(filepath.Join(disk, "device/vpd_pg80")))
+	if page, err := os.ReadFile(filepath.Join(disk, "device/vpd_pg80")); err == nil {
+		add(&ids.serials, serialText(page))
+	}
 	add(&ids.serials, h.usbSerial(disk))
 	for _, name := range []string{"wwid", "device/wwid", "eui", "nguid"} {
 		add(&ids.wwns, readText(filepath.Join(disk, name)))
@@ -94,14 +96,13 @@ func (h host) identifiers(disk string) (ids identifiers) {
 	return ids
 }
 
-// serialPage reads SCSI's page of vital product data 80h: a byte of type, the number of the page, two bytes of length,
+// serialText reads SCSI's page of vital product data 80h: a byte of type, the number of the page, two bytes of length,
 // then text (SPC-4, 7.8.16).
-func serialPage(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil || len(b) < 4 || b[1] != 0x80 {
+func serialText(page []byte) string {
+	if len(page) < 4 || page[1] != 0x80 {
 		return ""
 	}
-	return string(b[4:min(len(b), 4+int(binary.BigEndian.Uint16(b[2:])))])
+	return string(page[4:min(len(page), 4+int(binary.BigEndian.Uint16(page[2:])))])
 }
 
 // usbSerial is that of the nearest USB device above a disk: the stick, or the bridge.

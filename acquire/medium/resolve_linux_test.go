@@ -1,6 +1,7 @@
 package medium
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"strings"
@@ -49,4 +50,17 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%q is %q, %v, want fs.ErrNotExist and the disks there are", name, got, err)
 		}
 	}
+}
+
+// Whatever a drive gives as its serial, no byte is read that is not in the page.
+func FuzzSerialPage(f *testing.F) {
+	f.Add([]byte(page80("WD-123")))
+	f.Add([]byte("\x00\x80\xff\xffSHORT"))
+	f.Add([]byte("\x00\x80"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got := serialText(b)
+		if len(got) > len(b) || got != "" && (b[1] != 0x80 || !bytes.HasPrefix(b[4:], []byte(got)) || len(got) > int(b[2])<<8+int(b[3])) {
+			t.Errorf("%q has the serial %q", b, got)
+		}
+	})
 }

@@ -45,11 +45,19 @@ func (d *disk) prepare(opts Options, exclusive bool) error {
 	if opts.DeviceTimeout > 0 {
 		d.setTimeout(opts.DeviceTimeout)
 	}
+	d.about.ReadOnly = d.readOnly()
 	return nil
 }
 
+// maxNoteBytes keeps a note within what a record takes: a mount point may have 4096 bytes.
+const maxNoteBytes = 400
+
 func (d *disk) notef(format string, args ...any) {
-	d.now.Notes = append(d.now.Notes, fmt.Sprintf(format, args...))
+	note := fmt.Sprintf(format, args...)
+	if len(note) > maxNoteBytes {
+		note = strings.ToValidUTF8(note[:maxNoteBytes], "") + " ..."
+	}
+	d.now.Notes = append(d.now.Notes, note)
 }
 
 // guard refuses what O_EXCL does not: a device that a loop device has as its file, and a partition that the system lies
