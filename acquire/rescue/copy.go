@@ -44,7 +44,6 @@ func (r *run) copyPass(position int64) error {
 		block, edge := r.block(part)
 		if r.behind(block) != position { // another gap: what was learnt of the last one says nothing of it
 			errorSkip, slowSkip = r.firstSkip(), 0
-			r.meter.forget()
 		}
 		position = edge
 		good, err := r.try(block.Offset, block.End(), image.NonTrimmed)
