@@ -40,6 +40,9 @@ func (r *run) finish(ctx context.Context) error {
 		all = files
 	}
 	r.acq.Files = all
+	if err := r.lookAtContents(ctx); err != nil {
+		return err
+	}
 	r.acq.Ended = r.opts.Clock()
 	b, err := encodeUnsigned(r.unsigned(r.acq))
 	if err != nil {

@@ -126,7 +126,8 @@ func (r *run) checkOptions() (err error) {
 	about := r.m.Describe()
 	about.Hardware = r.m.Ask()
 	r.acq = record.Acquisition{
-		Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
+		Contents: record.Unknown[record.Contents]("it is looked at when all is read"),
+		Format:   record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
 		ID: o.ID, Medium: about, Tool: o.Tool, Host: o.Host, Started: o.Clock(),
 		Options: record.Options{ExtraDigests: o.Extra, MaxBadBytes: o.MaxBadBytes, OnError: o.OnError,
 			Reread: o.Reread, Retries: o.Retries, SegmentBytes: o.SegmentBytes},

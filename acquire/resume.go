@@ -155,7 +155,7 @@ func (r *run) reopen(opts ResumeOptions) error {
 			return err
 		}
 	}
-	if s.Phase == PhaseRescuing {
+	if s.Phase == PhaseRescuing || s.Acquisition.Mode == record.ModeRescue {
 		r.rescue = &rescuing{first: s.SafeBytes, midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
 		if err := r.readMap(); err != nil {
 			return err

@@ -77,11 +77,12 @@ func (u *Unsigned) validate() error {
 	}
 	// The paths of openings are those of the predicate that the statement will carry.
 	type predicate struct {
+		Acquisition   record.Acquisition   `json:"acquisition"`
 		Circumstances record.Circumstances `json:"circumstances"`
 	}
 	payload, err := record.EncodeJSON(struct {
 		Predicate predicate `json:"predicate"`
-	}{predicate{u.Circumstances}})
+	}{predicate{u.Acquisition, u.Circumstances}})
 	if err != nil {
 		return err
 	}

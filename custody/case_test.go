@@ -116,7 +116,8 @@ func acquired(t *testing.T, exhibit, id string) Unlogged {
 		Circumstances: record.Circumstances{CommandLine: commit("/circumstances/commandLine"), MediumPath: commit("/circumstances/mediumPath"),
 			Description: none, Examiner: none, Host: none, Live: none, WriteBlocker: none},
 		Acquisition: record.Acquisition{
-			ID: id, Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential, Started: testClock(), Ended: testClock(),
+			Contents: record.Unknown[record.Contents]("a test"),
+			ID:       id, Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential, Started: testClock(), Ended: testClock(),
 			Destinations: []record.Destination{{Device: record.Unknown[string]("no"), FileSystem: record.Known("ext4")}},
 			Digests:      []record.MediaDigest{{Computed: record.ComputedWhileReading, Digest: two[0]}, {Computed: record.ComputedWhileReading, Digest: two[1]}},
 			Files: []record.File{file("7.raw", record.RoleImage), file("7.tree", record.RoleTree), file("SHA256SUMS", record.RoleSums),

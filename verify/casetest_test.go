@@ -268,6 +268,7 @@ func newImage(name, id string, data []byte, cut int) forgedImage {
 	unknown := record.Unknown[string]("a test")
 	a.ID, a.Format, a.Method, a.Mode = id, record.FormatRaw, record.MethodPhysical, record.ModeSequential
 	a.Started, a.Ended = testTime, testTime
+	a.Contents = record.Unknown[record.Contents]("a test")
 	a.Destinations = []record.Destination{{Device: unknown, FileSystem: unknown}}
 	a.Host = record.Host{Architecture: "amd64", Kernel: unknown, OS: "linux", Processors: 2}
 	a.Medium = record.Medium{Access: record.UnknownAccess("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: record.Unknown[int64]("a file"), PhysicalSectorBytes: record.Unknown[int64]("a file"),

@@ -38,13 +38,14 @@ type Resumption struct {
 
 // Acquisition is one act of reading one medium into one image, as the program saw it. It names no person.
 type Acquisition struct {
-	Destinations []Destination `json:"destinations"`
-	Digests      []MediaDigest `json:"digests"` // of the media stream; sorted by algorithm; always BLAKE3 and SHA-256
-	Ended        Time          `json:"ended"`
-	Files        []File        `json:"files"` // every file of the folder that this record binds, image segments first and in order
-	Format       string        `json:"format"`
-	Host         Host          `json:"host"`
-	ID           string        `json:"id"`
+	Contents     Fact[Contents] `json:"contents"` // what lies on the medium, as the image shows it
+	Destinations []Destination  `json:"destinations"`
+	Digests      []MediaDigest  `json:"digests"` // of the media stream; sorted by algorithm; always BLAKE3 and SHA-256
+	Ended        Time           `json:"ended"`
+	Files        []File         `json:"files"` // every file of the folder that this record binds, image segments first and in order
+	Format       string         `json:"format"`
+	Host         Host           `json:"host"`
+	ID           string         `json:"id"`
 	// Interruptions are in order; what interrupts after the record is finished stands in no record.
 	Interruptions []Interruption `json:"interruptions"`
 	Medium        Medium         `json:"medium"`
@@ -434,6 +435,11 @@ func (a *Acquisition) checkMedium() error {
 		n     int64
 	}{{"segment size", a.Options.SegmentBytes}, {"processors", a.Host.Processors}} {
 		if err := checkCount(c.field, c.n); err != nil {
+			return err
+		}
+	}
+	if c, ok := a.Contents.Get(); ok {
+		if err := c.Validate(); err != nil {
 			return err
 		}
 	}

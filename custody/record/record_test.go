@@ -73,6 +73,7 @@ func exampleAcquired() *Acquired {
 	return &Acquired{
 		Circumstances: Circumstances{p, none, none, none, none, p, []Resumption{{p, none, p, none}}, none}, Event: exampleHeader(2),
 		Acquisition: Acquisition{
+			Contents:     Unknown[Contents]("a test"),
 			Destinations: []Destination{{Unknown[string]("no"), Known("ext4")}},
 			Digests:      []MediaDigest{{ComputedWhileReading, two[0]}, {ComputedWhileReading, exampleDigest(MD5, 3)}, {ComputedWhileReading, two[1]}},
 			Ended:        exampleTime(), Started: exampleTime(), Format: FormatRaw, ID: "20261123T081500Z-1a2b3c4d",
