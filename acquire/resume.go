@@ -391,7 +391,10 @@ func (r *run) readMap() error {
 	if q.m.Size() != r.size {
 		return fmt.Errorf("%w: the map is of %d bytes, the medium has %d", record.ErrMalformed, q.m.Size(), r.size)
 	}
-	if before := q.m.At(0); q.first > 0 && (before.Status != image.Finished || before.End() < q.first) {
+	if q.first == 0 {
+		return nil
+	}
+	if before := q.m.At(0); before.Status != image.Finished || before.End() < q.first {
 		return fmt.Errorf("%w: the map does not begin with the %d bytes that are safe", record.ErrMalformed, q.first)
 	}
 	return nil

@@ -189,7 +189,7 @@ func DescribeDestination(dir string) record.Destination {
 		return d
 	}
 	if m, ok := mountOf(mounts, dir); ok {
-		d.FileSystem = record.Known(m.kind)
+		d.FileSystem = record.Known(record.DeviceText([]byte(m.kind)))
 	}
 	return d
 }

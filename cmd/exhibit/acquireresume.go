@@ -23,7 +23,7 @@ import (
 
 // resumeFlags are what --resume does not take from the folder.
 var resumeFlags = []string{"resume", "also", "key", "passphrase-file", "passphrase-fd", "log-passphrase-file", "on-error", "despite",
-	"read-timeout", "device-timeout", "keep-writable", "live", "examiner", "json", "quiet", "help"}
+	"read-timeout", "device-timeout", "keep-writable", "live", "examiner", "json", "help"}
 
 // runResume does whatever is missing of an acquisition that was stopped: reading, reading back, signing, sealing.
 func runResume(cmd *cobra.Command, u *ui, args []string, o *acquireOptions) error {

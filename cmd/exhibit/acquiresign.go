@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
 	"github.com/exhibit-forensics/exhibit/custody"
@@ -67,10 +66,8 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 			u.linef("Folder:    %s", clean(f))
 		}
 	})
-	if err != nil {
-		return err
-	}
-	return notWhole(doc.Acquisition, lost, doc.Folder, to)
+	notWhole(u, doc.Acquisition, lost, doc.Folder)
+	return err
 }
 
 // drop leaves out the destinations that were lost on the way.
@@ -91,29 +88,27 @@ func unreadText(u record.Unread) string {
 	return text
 }
 
-// notWhole turns what a signed record could not be spared into an exit code: a lost destination, unread ranges, a part of
-// the drive that was hidden.
-func notWhole(a record.Acquisition, lost []*acquire.DestinationError, folder string, to *destinations) error {
-	if len(lost) > 0 {
-		err := error(lost[0])
-		code := codeResumable
-		if exitCode(err) == codeMismatch {
-			code = codeMismatch
-		}
-		return withHints(withCode(code, fmt.Errorf("acquired and signed, but one of two destinations was lost: %w", err)),
-			fmt.Sprintf("copy the folder %q to a sound place, and check the copy with: exhibit verify", folder))
-	}
-	var missing []string
+// notWhole says what a signed record could not be spared, and makes it the exit code: a lost destination, unread ranges, a
+// part of the drive that was hidden.
+func notWhole(u *ui, a record.Acquisition, lost []*acquire.DestinationError, folder string) {
 	if a.Unread.Bytes > 0 {
-		missing = append(missing, unreadText(a.Unread)+", listed in the .map file")
+		u.code = codeUnread
+		u.notef("not all of the medium was acquired: %s; the .map file lists it", unreadText(a.Unread))
 	}
 	if hidden, known := a.Medium.Hidden().Get(); known && hidden {
-		missing = append(missing, "the drive hides a part of itself, which was not read: see acquisition.medium.hardware.hiddenAreas in the record")
+		u.code = codeUnread
+		u.notef("the drive hides a part of itself, which was not read: see acquisition.medium.hardware.hiddenAreas in the record")
 	}
-	if len(missing) == 0 {
-		return nil
+	for _, d := range lost {
+		if u.code != codeMismatch {
+			u.code = codeResumable
+		}
+		if exitCode(d) == codeMismatch {
+			u.code = codeMismatch
+		}
+		u.notef("a destination was lost: %s", clean(d.Error()))
+		u.notef("hint: copy the folder %s to a sound place, and check the copy with: exhibit verify", clean(strconv.Quote(folder)))
 	}
-	return withCode(codeUnread, fmt.Errorf("acquired and signed, but not all of the medium: %s", strings.Join(missing, "; ")))
 }
 
 func logAndSeal(ctx context.Context, c *custody.Case, to *destinations, exhibit, id string, keys *unlocked) (acquireDocument, error) {

@@ -37,6 +37,7 @@ var documents = map[string]struct {
 	"versionDocument": {"version", []reflect.Type{reflect.TypeFor[versionDocument]()}},
 	"manDocument":     {"man", []reflect.Type{reflect.TypeFor[manDocument]()}},
 
+	"progressDocument":  {"progress", []reflect.Type{reflect.TypeFor[progressDocument]()}},
 	"devicesDocument":   {"devices", []reflect.Type{reflect.TypeFor[devicesDocument]()}},
 	"deviceDocument":    {"devices", []reflect.Type{reflect.TypeFor[deviceDocument]()}},
 	"partitionDocument": {"devices", []reflect.Type{reflect.TypeFor[partitionDocument]()}},

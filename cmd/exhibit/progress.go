@@ -1,23 +1,46 @@
 package main
 
 import (
+	"encoding/json/jsontext"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 )
 
-// progress draws one line on a terminal and nothing in a pipe. It serves acquire and verify.
+// How often progress is told: on a terminal, to a program that asked for --json, and in a log.
+const (
+	drawEvery = 200 * time.Millisecond
+	jsonEvery = time.Second
+	logEvery  = time.Minute
+)
+
+// progress tells on stderr how far long work is: a line that is redrawn on a terminal, an event a second with --json, a
+// line a minute elsewhere. It serves acquire and verify.
 type progress struct {
-	u     *ui
-	mu    sync.Mutex
-	name  string
-	what  string // a rescue's present work; empty otherwise
-	left  int64  // unread bytes of a rescue
-	total int64  // -1: unknown
-	begun time.Time
-	drawn time.Time
-	wide  int
+	u        *ui
+	mu       sync.Mutex
+	name     string
+	what     string // a rescue's present work; empty otherwise
+	unread   int64  // bytes of a rescue
+	total    int64  // -1: unknown
+	told     time.Time
+	toldDone int64
+	rate     float64 // bytes a second, of late
+	wide     int
+}
+
+// progressDocument is an event on stderr with --json, one a line.
+type progressDocument struct {
+	Schema         string `json:"schema"`
+	MessageType    string `json:"message_type"`
+	Phase          string `json:"phase"`
+	Doing          string `json:"doing"`
+	DoneBytes      int64  `json:"doneBytes"`
+	TotalBytes     int64  `json:"totalBytes"` // -1: unknown
+	UnreadBytes    int64  `json:"unreadBytes"`
+	BytesPerSecond int64  `json:"bytesPerSecond"`
+	SecondsLeft    int64  `json:"secondsLeft"` // -1: unknown
 }
 
 func newProgress(u *ui) *progress { return &progress{u: u} }
@@ -26,35 +49,88 @@ func newProgress(u *ui) *progress { return &progress{u: u} }
 func (p *progress) Phase(name string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.name, p.total, p.begun, p.drawn = name, total, time.Now(), time.Time{}
-	p.what, p.left = "", 0
+	p.name, p.total, p.told, p.toldDone, p.rate = name, total, time.Now(), 0, 0
+	p.what, p.unread = "", 0
 }
 
 // Doing implements acquire.Progress.
 func (p *progress) Doing(what string, unreadBytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.what, p.left = what, unreadBytes
+	p.what, p.unread = what, unreadBytes
 }
 
 // Done implements acquire.Progress.
 func (p *progress) Done(bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.u.tty || time.Since(p.drawn) < 200*time.Millisecond {
+	every := logEvery
+	switch {
+	case p.u.json:
+		every = jsonEvery
+	case p.u.tty:
+		every = drawEvery
+	}
+	since := time.Since(p.told)
+	if since < every {
 		return
 	}
-	p.drawn = time.Now()
-	rate := float64(bytes) / max(time.Since(p.begun).Seconds(), 0.001)
-	line := fmt.Sprintf("%s: %.1f MiB, %.0f MiB/s", p.name, float64(bytes)/(1<<20), rate/(1<<20))
-	if p.total > 0 && rate > 0 {
-		left := time.Duration(float64(p.total-bytes)/rate) * time.Second
-		line += fmt.Sprintf(", %d %%, %s left, %s unread", bytes*100/p.total, left.Round(time.Second), size(p.left))
+	p.measure(bytes, since)
+	switch {
+	case p.u.json:
+		p.event(bytes)
+	case p.u.tty:
+		p.draw(p.line(bytes))
+	default:
+		p.u.notef("%s", p.line(bytes))
+	}
+}
+
+// measure keeps a rate that follows the last few lines, so that a slow place shows and a fast start does not flatter. The
+// first line of a phase that goes on somewhere in the middle has none.
+func (p *progress) measure(bytes int64, since time.Duration) {
+	now := float64(bytes-p.toldDone) / since.Seconds()
+	switch {
+	case p.toldDone == 0 && p.rate == 0:
+		p.rate = now
+	default:
+		p.rate += (now - p.rate) / 4
+	}
+	p.told, p.toldDone = time.Now(), bytes
+}
+
+// left is how long the phase will take, as far as anybody can know; negative: nobody can.
+func (p *progress) left(bytes int64) time.Duration {
+	if p.total <= 0 || p.rate < 1 {
+		return -1
+	}
+	return time.Duration(float64(p.total-bytes)/p.rate) * time.Second
+}
+
+func (p *progress) line(bytes int64) string {
+	line := fmt.Sprintf("%s: %s, %.0f MiB/s", p.name, shortSize(bytes), p.rate/(1<<20))
+	if p.total > 0 {
+		line += fmt.Sprintf(" of %s, %d %%", shortSize(p.total), bytes*100/p.total)
+	}
+	if left := p.left(bytes); left >= 0 {
+		line += fmt.Sprintf(", %s left", left.Round(time.Second))
 	}
 	if p.what != "" {
-		line += ", " + p.what
+		line += fmt.Sprintf(", %s unread, %s", shortSize(p.unread), p.what)
 	}
-	p.draw(line)
+	return line
+}
+
+func (p *progress) event(bytes int64) {
+	left := int64(-1)
+	if d := p.left(bytes); d >= 0 {
+		left = int64(d / time.Second)
+	}
+	b, err := encodeDocument(progressDocument{"exhibit-progress/v1", "progress", p.name, p.what, bytes, p.total, p.unread, int64(p.rate), left})
+	line := jsontext.Value(b)
+	if err == nil && line.Compact() == nil {
+		p.u.write(p.u.stderr, string(line)+"\n")
+	}
 }
 
 func (p *progress) draw(line string) {
