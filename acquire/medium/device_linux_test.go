@@ -139,6 +139,52 @@ func TestDeviceChanges(t *testing.T) {
 	}
 }
 
+// Another disk of the same size in the same place is told by the kernel's count alone.
+func TestExchanged(t *testing.T) {
+	dev := attach(t, file(t, content(1<<20)), "--read-only")
+	m := open(t, dev, nil)
+	other, err := os.Open(file(t, make([]byte, 1<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	loop, err := os.Open(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loop.Close()
+	const changeFile = 0x4C06 // LOOP_CHANGE_FD of linux/loop.h
+	if err := unix.IoctlSetInt(int(loop.Fd()), changeFile, int(other.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	_, err = blocks(m, 1<<20)
+	checkKind(t, err, medium.ErrMediumChanged)
+	checkKind(t, m.CheckEnd(), medium.ErrMediumChanged)
+}
+
+// A file on a file system of large sectors is read in those, whatever is asked for.
+func TestFileOnLargeSectors(t *testing.T) {
+	testtool.NeedRoot(t)
+	testtool.Need(t, "mkfs.ext4", "mount", "umount")
+	path := file(t, nil)
+	if err := os.Truncate(path, 8<<20); err != nil {
+		t.Fatal(err)
+	}
+	dev := attach(t, path, "--sector-size", "4096")
+	run(t, "mkfs.ext4", "-q", dev)
+	want := content(1<<20 + 512*3 + 17)
+	inner := filepath.Join(mount(t, dev), "medium")
+	if err := os.WriteFile(inner, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := open(t, inner, nil)
+	defer m.Close()
+	checkReads(t, m, want)
+	if m.SectorBytes() != 512 || !m.PastCache() {
+		t.Errorf("sectors of %d bytes, past the cache: %t", m.SectorBytes(), m.PastCache())
+	}
+}
+
 // While a device is read nothing can be mounted from it, and a mounted one is not read.
 func TestExclusive(t *testing.T) {
 	dev := attach(t, formatted(t))

@@ -155,6 +155,22 @@ func TestReadAtStream(t *testing.T) {
 	}
 }
 
+// Files of /sys say they have 4096 bytes, and end before: a clean end before the size is never the end.
+func TestEndsEarly(t *testing.T) {
+	const name = "/sys/devices/system/cpu/online"
+	m := open(t, name, nil)
+	got, err := blocks(m, 1<<20)
+	checkKind(t, err, medium.ErrLost)
+	if len(got) == 0 || len(got) >= 4096 {
+		t.Errorf("got %d bytes", len(got))
+	}
+	n, err := open(t, name, nil).ReadAt(make([]byte, 4096), 0)
+	checkKind(t, err, medium.ErrLost)
+	if n != 0 {
+		t.Errorf("%d bytes were given out with an error", n)
+	}
+}
+
 // With a time-out the bytes are the same, into whatever memory.
 func TestReadTimeout(t *testing.T) {
 	want := content(3<<20 + 17)
