@@ -23,7 +23,7 @@ type Options struct {
 	SectorBytes int         // default 512; 4096 refuses what is not aligned to it, as a 4Kn drive does
 	Seed        uint64      // of the Pattern, when there is no Content
 	Content     io.ReaderAt // what a whole medium would answer; must serve SizeBytes and be safe for concurrent use
-	Partitions  []Range     // up to four, in sectors, written into an MBR over the content and known to the kernel
+	Partitions  []Range     // up to four, in sectors, written into an MBR over the content and told to the kernel
 	ReadOnly    bool        // the device's read-only flag is set from the start
 }
 
@@ -131,6 +131,12 @@ func (d *Disk) plugIn() error {
 	d.mu.Lock()
 	p.loop = l
 	d.mu.Unlock()
+	for i, r := range d.opts.Partitions {
+		s := d.span(r)
+		if err := l.addPartition(i+1, s.from, s.to-s.from); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,6 +70,27 @@ func configureLoop(path, file string, backing, sectorBytes int, flags uint32) (*
 		return nil, errors.Join(fmt.Errorf("attach %q to %q: %w", file, path, err), l.detach())
 	}
 	return l, nil
+}
+
+// addPartition tells the kernel of a partition, as addpart does: not every kernel can read a table itself.
+func (l *loop) addPartition(number int, start, length int64) error {
+	part := struct {
+		start, length int64
+		number        int32
+		names         [128]byte
+	}{start: start, length: length, number: int32(number)}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&part)
+	arg := struct {
+		op, flags, size int32
+		data            unsafe.Pointer
+	}{op: unix.BLKPG_ADD_PARTITION, size: int32(unsafe.Sizeof(part)), data: unsafe.Pointer(&part)}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(l.fd), unix.BLKPG, uintptr(unsafe.Pointer(&arg)))
+	if errno != 0 && errno != unix.EBUSY { // EBUSY: the kernel has found it by itself
+		return fmt.Errorf("add partition %d to %q: %w", number, l.path, errno)
+	}
+	return nil
 }
 
 // ours says whether the device is still attached to our file.
