@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"syscall"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -22,6 +23,9 @@ func (r *run) finish(ctx context.Context) error {
 		return err
 	}
 	images := r.acq.Files
+	if err := r.leaveOutLost(); err != nil {
+		return err
+	}
 	var all []record.File
 	for _, d := range r.alive() {
 		files, err := d.finish(ctx, r, images)
@@ -55,6 +59,26 @@ func (r *run) finish(ctx context.Context) error {
 		}
 	}
 	return r.each(func(d *dest) error { return d.leave(b, signature) })
+}
+
+// leaveOutLost writes into the journal which destinations were given up, and takes them out of the record.
+func (r *run) leaveOutLost() error {
+	var kept []record.Destination
+	for i, d := range r.dests {
+		if d.lost == nil {
+			kept = append(kept, r.acq.Destinations[i])
+			continue
+		}
+		text := record.CauseDestination
+		if errno, ok := errors.AsType[syscall.Errno](d.lost); ok {
+			text += ": " + errno.Error()
+		}
+		if err := r.event(JournalEvent{Event: EventLost, SizeBytes: d.written(), Text: text}); err != nil {
+			return err
+		}
+	}
+	r.acq.Destinations = kept
+	return nil
 }
 
 // leave writes the record. The signature first: a finished record is never without it.

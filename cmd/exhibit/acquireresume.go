@@ -22,7 +22,7 @@ import (
 )
 
 // resumeFlags are what --resume does not take from the folder.
-var resumeFlags = []string{"resume", "also", "key", "passphrase-file", "passphrase-fd", "log-passphrase-file", "on-error", "despite",
+var resumeFlags = []string{"resume", "also", "key", "passphrase-file", "passphrase-fd", "log-passphrase-file", "on-error", "retries", "max-bad", "despite",
 	"read-timeout", "device-timeout", "keep-writable", "live", "examiner", "json", "help"}
 
 // runResume does whatever is missing of an acquisition that was stopped: reading, reading back, signing, sealing.
@@ -122,26 +122,21 @@ func resumable(root *durable.Root, exhibit, id string) (*acquire.State, error) {
 
 // goOn reads what is missing.
 func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custody.Case, to *destinations, state *acquire.State, keys *unlocked) (acquire.Result, error) {
-	message, signature := state.Attested()
-	if err := keys.signer.PublicKey().Verify(message, signature); err != nil {
-		return acquire.Result{}, withHints(withCode(codeMismatch, fmt.Errorf("what the folder says of the interrupted run is not what this key attested: %w", err)),
-			"use the key that the acquisition was begun with; if it was that one, the folder was changed: acquire the medium again")
+	if err := attested(state, keys); err != nil {
+		return acquire.Result{}, err
 	}
-	if len(to.all) != len(state.Acquisition.Destinations) && o.also != "" {
-		return acquire.Result{}, misused(errors.New("the acquisition was begun with one destination"), "leave out --also")
+	state, from, err := earlier(state, to, keys)
+	if err != nil {
+		return acquire.Result{}, err
 	}
-	onError := ""
-	if o.onError != "" {
-		var err error
-		if onError, err = o.chooseOnError(); err != nil {
-			return acquire.Result{}, err
-		}
+	opts, err := o.resumeOptions(state)
+	if err != nil {
+		return acquire.Result{}, err
 	}
-	opts := acquire.ResumeOptions{State: *state, Openings: state.Openings, Despite: o.despite != "", OnError: onError, Clock: now, Attest: keys.signer.Sign}
+	opts.Attest = keys.signer.Sign
 	var m *medium.Medium
 	path := ""
 	if state.Phase != acquire.PhaseRereading {
-		var err error
 		if path, err = mediumOf(args, state); err != nil {
 			return acquire.Result{}, err
 		}
@@ -155,7 +150,7 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 	}
 	p := newProgress(u)
 	opts.Progress = p
-	res, err := acquire.Resume(cmd.Context(), m, to.all, opts)
+	res, err := acquire.Resume(cmd.Context(), m, from, opts)
 	p.end()
 	if errors.Is(err, acquire.ErrOtherMedium) {
 		return acquire.Result{}, withHints(err, "attach the medium that was read before; if it is that one, as an SSD may change by itself, add: --despite REASON")
@@ -164,6 +159,63 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 		return acquire.Result{}, to.explain(path, state.Acquisition.ID, err)
 	}
 	return res, nil
+}
+
+func (o *acquireOptions) resumeOptions(state *acquire.State) (acquire.ResumeOptions, error) {
+	opts := acquire.ResumeOptions{State: *state, Openings: state.Openings, Despite: o.despite != "", Retries: o.retries, Clock: now}
+	var err error
+	if o.onError != "" {
+		if opts.OnError, err = o.chooseOnError(); err != nil {
+			return opts, err
+		}
+	}
+	if opts.MaxBadBytes, err = parseSize(o.maxBad); err != nil {
+		return opts, withHints(err, "write a size as 2000M, 4G, or bytes")
+	}
+	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 {
+		return opts, withHints(errors.New("--retries and the time-outs are not negative"), "see: exhibit acquire -h")
+	}
+	return opts, nil
+}
+
+// attested requires a state to be the one that this key signed: who can write into the folder must not choose what was
+// read.
+func attested(state *acquire.State, keys *unlocked) error {
+	message, signature := state.Attested()
+	if err := keys.signer.PublicKey().Verify(message, signature); err != nil {
+		return withHints(withCode(codeMismatch, fmt.Errorf("what the folder says of the interrupted run is not what this key attested: %w", err)),
+			"use the key that the acquisition was begun with; if it was that one, the folder was changed: acquire the medium again")
+	}
+	return nil
+}
+
+// earlier compares the states at two destinations and takes the one that was saved first: all it says is durable at both.
+func earlier(state *acquire.State, to *destinations, keys *unlocked) (*acquire.State, []acquire.Destination, error) {
+	if len(to.all) < 2 {
+		return state, to.all, nil
+	}
+	if len(state.Acquisition.Destinations) < 2 {
+		return nil, nil, misused(errors.New("the acquisition was begun with one destination"), "leave out --also")
+	}
+	root, err := to.all[1].Root.Sub(state.Acquisition.ID + layout.PartialSuffix)
+	if err != nil {
+		return nil, nil, withHints(err, "leave out --also to go on at the first destination alone")
+	}
+	defer root.Close() //nolint:errcheck // opened for reading only
+	other, err := acquire.ReadState(root)
+	if err == nil {
+		err = attested(&other, keys)
+	}
+	if err == nil && (other.Exhibit != state.Exhibit || other.Acquisition.ID != state.Acquisition.ID) {
+		err = misused(fmt.Errorf("the second folder holds acquisition %s of exhibit %q", other.Acquisition.ID, other.Exhibit))
+	}
+	if err != nil {
+		return nil, nil, withHints(err, "leave out --also to go on at the first destination alone")
+	}
+	if other.Saved.UTC < state.Saved.UTC {
+		return &other, []acquire.Destination{to.all[1], to.all[0]}, nil
+	}
+	return state, to.all, nil
 }
 
 // mediumOf is the medium that was named, or else the drive with the serial number that the first run was told.
