@@ -1,8 +1,10 @@
 package acquire
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -144,7 +146,10 @@ func (c *rereading) do(ctx context.Context) ([]record.File, error) {
 	if c.tree.Root() != c.root || c.tree.Size() != c.size {
 		return nil, c.fail(fmt.Errorf("%q is not the tree that was written", layout.TreeName(c.name)))
 	}
-	media := c.mediaHashes()
+	media, err := c.mediaHashes()
+	if err != nil {
+		return nil, c.fail(err)
+	}
 	var files []record.File
 	if c.opts.SegmentBytes == 0 {
 		files, err = c.whole(ctx, media)
@@ -163,17 +168,57 @@ func (c *rereading) do(ctx context.Context) ([]record.File, error) {
 	return files, nil
 }
 
-// mediaHashes are SHA-256, and after a rescue the extra digests, which nobody could compute while reading.
-func (c *rereading) mediaHashes() []hash.Hash {
-	media := []hash.Hash{sha256.New()}
-	if c.rescue == nil && c.acq.Mode != record.ModeRescue {
-		return media
+// mediaHashes are SHA-256, and after a rescue the extra digests, which nobody could compute while reading. Those of a
+// rescue must come by the states that were kept at the first read error: image and tree lay open to others since then.
+func (c *rereading) mediaHashes() ([]hash.Hash, error) {
+	if c.acq.Mode != record.ModeRescue {
+		return []hash.Hash{sha256.New()}, nil
 	}
+	media := []hash.Hash{sha256.New()}
 	for _, alg := range c.opts.Extra {
 		media = append(media, newHash(alg))
 	}
-	return media
+	if c.rescue.first == 0 {
+		return media, nil
+	}
+	if len(c.rescue.midstates) != len(media) {
+		return nil, fmt.Errorf("%w: the states of the digests at the first read error were not kept", ErrNotResumable)
+	}
+	for i, m := range c.rescue.midstates {
+		want, err := hex.DecodeString(m.State)
+		if err != nil {
+			return nil, fmt.Errorf("%w: state of %.20q", record.ErrMalformed, m.Algorithm)
+		}
+		media[i] = &prefixHash{Hash: media[i], left: c.rescue.first, want: want}
+	}
+	return media, nil
 }
+
+// prefixHash fails where the bytes before the first read error are not those that the medium gave.
+type prefixHash struct {
+	hash.Hash
+	left int64
+	want []byte
+}
+
+func (h *prefixHash) Write(p []byte) (int, error) {
+	n := int(min(h.left, int64(len(p))))
+	if n > 0 {
+		if _, err := h.Hash.Write(p[:n]); err != nil {
+			return 0, err
+		}
+		if h.left -= int64(n); h.left == 0 {
+			got, err := marshalHash(h.Hash)
+			if err != nil || !bytes.Equal(got, h.want) {
+				return n, errors.Join(errPrefix, err)
+			}
+		}
+	}
+	m, err := h.Hash.Write(p[n:])
+	return n + m, err
+}
+
+var errPrefix = errors.New("the bytes before the first read error are not those that were read")
 
 // compare holds the digests of the image against those of the medium. The tree fits, so the bytes are right; this finds a
 // block that changed in memory between two hashes. After a rescue the first destination's become those of the medium.

@@ -16,6 +16,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/faultdisk"
+	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/testtool"
 )
 
@@ -228,4 +229,62 @@ func stopAndResume(t *testing.T, damaged bool, segment int64, phase string, at, 
 		t.Errorf("interruptions %+v, want one, by the user", a.Interruptions)
 	}
 	disk.AssertNoWrites(t)
+}
+
+// Image and tree, altered together while nobody was reading, do not pass for what the medium gave: the states of the
+// hashes were kept.
+func TestAlteredBeforeResume(t *testing.T) {
+	testtool.NeedRoot(t)
+	for _, damaged := range []bool{false, true} {
+		disk := faultdisk.New(t, faultdisk.Options{SizeBytes: 12 * mib})
+		phase, at := acquire.PhaseReading, int64(6*mib)
+		if damaged {
+			disk.Bad(faultdisk.Range{First: 10000, Count: 1})
+			phase, at = acquire.PhaseRescuing, 5*mib
+		}
+		opts := rescueOptions(t)
+		opts.StretchBytes = mib
+		ctx, stop := context.WithCancel(t.Context())
+		opts.Progress = &stopAt{phase: phase, bytes: at, stop: stop}
+		dir := memoryDir(t)
+		m := openMedium(t, disk.Path())
+		_, err := acquire.Acquire(ctx, m, []acquire.Destination{destination(t, dir)}, opts)
+		if err := errors.Join(m.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		alterGroup(t, dir, 2)
+		if _, err := resume(t, t.Context(), disk.Path(), []string{dir}, func(o *acquire.ResumeOptions) { o.Despite = true }); !errors.Is(err, acquire.ErrReread) {
+			t.Errorf("damaged %t: got %v, want ErrReread", damaged, err)
+		}
+	}
+}
+
+// alterGroup changes a byte of a group in the image, and puts the value that fits it into the tree.
+func alterGroup(t *testing.T, dir string, group int64) {
+	t.Helper()
+	img, err := os.OpenFile(filepath.Join(partial(dir), "7%2Fa.raw"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	tree, err := os.OpenFile(filepath.Join(partial(dir), "7%2Fa.tree"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	b := make([]byte, mib)
+	_, err = img.ReadAt(b, group*mib)
+	b[77] ^= 1
+	v := hashtree.Sum(b, group)
+	_, err1 := img.WriteAt(b, group*mib)
+	_, err2 := tree.WriteAt(v[:], 64+32*group)
+	if err := errors.Join(err, err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := hashtree.ReadValue(tree, group); err != nil || got != v {
+		t.Fatalf("the tree's group %d is at another place: %v", group, err)
+	}
 }

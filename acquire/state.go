@@ -176,11 +176,11 @@ func (r *run) state(phase string) (*State, error) {
 	s := &State{Acquisition: r.acq, Cause: record.CauseUnknown, Circumstances: r.opts.Circumstances, Exhibit: r.opts.Exhibit,
 		Openings: r.opts.Openings, Phase: phase, SafeBytes: r.position, Saved: r.opts.Clock()}
 	s.Acquisition.Ended = s.Saved
-	if phase == PhaseRereading {
+	if r.rescue != nil {
+		s.SafeBytes, s.Midstates = r.rescue.first, r.rescue.midstates
 		return s, nil
 	}
-	if phase == PhaseRescuing {
-		s.SafeBytes, s.Midstates = r.rescue.first, r.rescue.midstates
+	if phase == PhaseRereading {
 		return s, nil
 	}
 	var err error
