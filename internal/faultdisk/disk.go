@@ -105,7 +105,7 @@ func Attach(opts Options) (*Disk, error) {
 // that some which hang do not stop the others.
 func mountOptions(name string) *fuse.MountOptions {
 	return &fuse.MountOptions{
-		Name: name, FsName: name, DirectMountStrict: true, MaxWrite: 1 << 20, MaxBackground: 128, AllowOther: true,
+		Name: name, FsName: name, DirectMountStrict: true, MaxWrite: 1 << 20, MaxBackground: 128, AllowOther: true, DisableReadDirPlus: true,
 		ExtraCapabilities: fuse.CAP_ASYNC_DIO, // without it one read that hangs would hold up all others of its loop device
 		DisableSplice:     true,               // a pipe is too small for such requests, and each would be logged
 	}

@@ -31,3 +31,19 @@ func (d *Disk) AssertNoWrites(t testing.TB) {
 		t.Errorf("%d attempts to change the medium, the first of them:\n%s", len(w), describe(w))
 	}
 }
+
+// NewDestination mounts a destination until the test ends. It needs root, by the rule of testtool.NeedRoot.
+func NewDestination(t testing.TB, opts DestinationOptions) *Destination {
+	t.Helper()
+	testtool.NeedRoot(t)
+	d, err := Mount(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("close the failing destination: %v", err)
+		}
+	})
+	return d
+}
