@@ -39,7 +39,10 @@ func (r *run) finish(ctx context.Context) error {
 			continue
 		}
 		if all != nil && !sameFiles(all, files) {
-			return fmt.Errorf("the files at %q and %q differ: %w", r.dests[0].Dir, d.Dir, ErrReread)
+			if err := r.lose(d, differs(d)); err != nil {
+				return err
+			}
+			continue
 		}
 		all = files
 	}
@@ -58,7 +61,25 @@ func (r *run) finish(ctx context.Context) error {
 			return fmt.Errorf("attest the finished record: %w", err)
 		}
 	}
-	return r.each(func(d *dest) error { return d.leave(b, signature) })
+	return r.leave(b, signature)
+}
+
+// leave writes the record, at the first destination last: who resumes looks there, and must not find one that the other
+// has not. What a run could go on from is kept until all have it.
+func (r *run) leave(unsigned, signature []byte) error {
+	for _, step := range []func(*dest) error{
+		func(d *dest) error { return d.leave(unsigned, signature) },
+		func(d *dest) error { return d.root.Remove(layout.Resume) },
+	} {
+		for _, d := range slices.Backward(r.alive()) {
+			if err := step(d); err != nil {
+				if err := r.lose(d, err); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // leaveOutLost writes into the journal which destinations were given up, and takes them out of the record.
@@ -88,10 +109,7 @@ func (d *dest) leave(unsigned, signature []byte) error {
 			return err
 		}
 	}
-	if err := d.root.CreateEx(layout.Unsigned, unsigned); err != nil {
-		return err
-	}
-	return d.root.Remove(layout.Resume)
+	return d.root.CreateEx(layout.Unsigned, unsigned)
 }
 
 func (r *run) unsigned(a record.Acquisition) Unsigned {

@@ -2,7 +2,9 @@ package acquire
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
@@ -11,31 +13,48 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// readMap takes up the map of the destination whose state was taken.
+// readMap takes up the map of the first destination that has a sound one.
 func (r *run) readMap() error {
-	alive := r.alive()
-	if len(alive) == 0 {
-		return fs.ErrNotExist
+	q := r.rescue
+	for _, d := range r.alive() {
+		m, err := d.readMap(r)
+		if err == nil {
+			q.m = m
+			return nil
+		}
+		if err := r.lose(d, fmt.Errorf("%q: %w", layout.MapName(r.name), err)); err != nil {
+			return err
+		}
 	}
-	f, err := alive[0].root.Open(layout.MapName(r.name))
+	return fs.ErrNotExist
+}
+
+func (d *dest) readMap(r *run) (*image.Map, error) {
+	f, err := d.root.Open(layout.MapName(r.name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", image.ErrPartial, err)
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading only
-	q := r.rescue
-	if q.m, err = image.ParseMap(f, image.MapLimits{}); err != nil {
-		return err
+	m, err := image.ParseMap(f, image.MapLimits{})
+	if errors.Is(err, image.ErrMap) || errors.Is(err, image.ErrMapTooLarge) {
+		return nil, fmt.Errorf("%w: %w", record.ErrMalformed, err)
 	}
-	if q.m.Size() != r.size {
-		return fmt.Errorf("%w: the map is of %d bytes, the medium has %d", record.ErrMalformed, q.m.Size(), r.size)
+	if err != nil {
+		return nil, err
 	}
-	if q.first == 0 {
-		return nil
+	if m.Size() != r.size {
+		return nil, fmt.Errorf("%w: the map is of %d bytes, the medium has %d", record.ErrMalformed, m.Size(), r.size)
 	}
-	if before := q.m.At(0); before.Status != image.Finished || before.End() < q.first {
-		return fmt.Errorf("%w: the map does not begin with the %d bytes that are safe", record.ErrMalformed, q.first)
+	if r.rescue.first == 0 {
+		return m, nil
 	}
-	return nil
+	if before := m.At(0); before.Status != image.Finished || before.End() < r.rescue.first {
+		return nil, fmt.Errorf("%w: the map does not begin with the %d bytes that are safe", record.ErrMalformed, r.rescue.first)
+	}
+	return m, nil
 }
 
 // reconcile makes images and trees agree with the map: a run that was killed may have written sectors, or values, after
@@ -71,29 +90,14 @@ func (g *groups) reconcile(group int64, m *image.Map) error {
 	if at := m.At(off); at.Status == image.Finished && at.End() >= off+size {
 		return nil
 	}
-	var block []byte
-	sound := true
-	err := g.r.each(func(d *dest) error {
-		want, err := hashtree.ReadValue(d.tree, group)
-		if err != nil {
-			return err
-		}
-		b := make([]byte, size)
-		if _, err := d.image.ReadAt(b, off); err != nil {
-			return err
-		}
-		asItIs := g.value(group, b)
-		clearUnread(b, off, m)
-		sound = sound && (asItIs == want || g.value(group, b) == want) && (block == nil || bytes.Equal(b, block))
-		block = b
-		return nil
-	})
+	sound, err := g.soundBlock(group, m)
 	if err != nil {
 		return err
 	}
-	if !sound {
-		// The power was cut between image and tree. What is not known to be right is read again.
-		clear(block)
+	block := sound
+	if sound == nil {
+		// What is not known to be right is read again.
+		block = make([]byte, size)
 		if err := m.Set(off, size, image.NonTried); err != nil {
 			return err
 		}
@@ -105,6 +109,41 @@ func (g *groups) reconcile(group int64, m *image.Map) error {
 		return err
 	}
 	return g.write(group, 0, block)
+}
+
+// soundBlock is the group with zeros for what the map does not call finished, if it is as a run left it: its value is that
+// of the last save, or of what was written until the run was killed. Nil if no destination has it; one that has not while
+// another has is given up.
+func (g *groups) soundBlock(group int64, m *image.Map) (block []byte, err error) {
+	off, size := group*hashtree.GroupSize, g.size(group)
+	var damaged []*dest
+	err = g.r.each(func(d *dest) error {
+		want, err := hashtree.ReadValue(d.tree, group)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		b := make([]byte, size)
+		if _, err := d.image.ReadAt(b, off); err != nil {
+			return err
+		}
+		whole := g.value(group, b)
+		clearUnread(b, off, m)
+		if whole != want && g.value(group, b) != want || block != nil && !bytes.Equal(b, block) {
+			damaged = append(damaged, d)
+			return nil
+		}
+		block = b
+		return nil
+	})
+	if err != nil || block == nil {
+		return nil, err
+	}
+	for _, d := range damaged {
+		if err := g.r.lose(d, &RereadError{Dir: d.partial(), Ranges: []Range{{off, size}}}); err != nil {
+			return nil, err
+		}
+	}
+	return block, nil
 }
 
 // clearUnread makes zeros of what the map does not call finished in the bytes from off on.

@@ -97,13 +97,21 @@ func (r *run) reread(ctx context.Context) error {
 		}
 		weakest = weaker(weakest, c.kind)
 		if all != nil && !sameFiles(all, files) {
-			return fmt.Errorf("the files at %q and %q differ: %w", r.dests[0].Dir, d.Dir, ErrReread)
+			if err := r.lose(d, differs(d)); err != nil {
+				return err
+			}
+			continue
 		}
 		all = files
 	}
 	r.acq.Files = all
 	r.acq.Reread = record.Reread{Kind: weakest, Matches: true}
 	return nil
+}
+
+// differs is the error of a destination that holds other files than the one before it.
+func differs(d *dest) error {
+	return &RereadError{Dir: d.partial(), Err: errors.New("its files are not those of the other destination")}
 }
 
 // weaker orders what a re-read proves: past the cache, after dropping it, perhaps from it.

@@ -12,7 +12,6 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/acquire/rescue"
 	"github.com/exhibit-forensics/exhibit/custody/record"
-	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -23,13 +22,18 @@ type rescuing struct {
 	m         *image.Map
 	groups    *groups
 	saved     time.Time
-	unsaved   int64 // bytes read since then
+	unsaved   int64         // bytes read since then
+	failed    []image.Range // reads that failed since the medium last gave anything
+	recovered []image.Range // on retry, and not in journal and record yet
 }
 
 // startRescuing leaves the reading in order, at r.position, where a read failed.
 func (r *run) startRescuing(ctx context.Context, cause error) error {
 	if err := r.pending.wait(); err != nil {
 		return err
+	}
+	if err := r.stillReads(); err != nil {
+		return errors.Join(cause, err)
 	}
 	r.logError(cause)
 	q := &rescuing{first: r.position}
@@ -68,7 +72,7 @@ func (r *run) runRescue(ctx context.Context) error {
 	q := r.rescue
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	res, err := rescue.Run(ctx, source{r.m}, q.groups, q.m, rescue.Options{
+	_, err := rescue.Run(ctx, source{r.m}, q.groups, q.m, rescue.Options{
 		SectorBytes: r.m.SectorBytes(), Retries: int(r.opts.Retries), MaxBadBytes: r.opts.MaxBadBytes, SlowRelative: true,
 		Event: func(e rescue.Event) {
 			if err := r.rescueEvent(e); err != nil {
@@ -76,18 +80,15 @@ func (r *run) runRescue(ctx context.Context) error {
 			}
 		},
 	})
-	r.acq.Unread.RecoveredBytes += res.RecoveredBytes
-	for _, part := range res.Recovered {
-		if err := r.event(JournalEvent{Event: EventRecovered, Offset: part.Offset, SizeBytes: part.SizeBytes}); err != nil {
-			return err
-		}
-	}
 	if err == nil {
 		err = r.m.CheckEnd()
 	}
+	if len(q.failed) > 0 {
+		err = errors.Join(err, r.stillReads())
+	}
 	if err != nil {
 		r.logError(err)
-		return errors.Join(err, r.saveRescue(causeOfRescue(err)))
+		return errors.Join(err, q.takeBack(r.opts.Retries), r.saveRescue(causeOfRescue(err)))
 	}
 	return r.completeRescue()
 }
@@ -107,11 +108,17 @@ func (r *run) rescueEvent(e rescue.Event) error {
 		r.opts.Progress.Doing(e.Name(), t.NonTried.SizeBytes+t.NonTrimmed.SizeBytes+t.NonScraped.SizeBytes+t.Bad.SizeBytes)
 		r.opts.Progress.Done(t.Finished.SizeBytes)
 	}
-	q.unsaved += e.SizeBytes
+	q.note(e)
 	since := time.Since(q.saved)
 	enough := q.unsaved >= stretchBytes && since >= stretchTime || since >= rescueTime
 	if r.opts.StretchBytes > 0 {
 		enough = q.unsaved >= r.opts.StretchBytes
+	}
+	if len(q.failed) > 0 && (enough || len(q.failed) >= maxFailed) {
+		if err := r.stillReads(); err != nil {
+			return err
+		}
+		q.failed = q.failed[:0]
 	}
 	if !enough {
 		return nil
@@ -119,30 +126,45 @@ func (r *run) rescueEvent(e rescue.Event) error {
 	return r.saveRescue(record.CauseUnknown)
 }
 
+// note keeps what is yet to be said of a read.
+func (q *rescuing) note(e rescue.Event) {
+	q.unsaved += e.SizeBytes
+	part := image.Range{Offset: e.Offset, SizeBytes: e.SizeBytes}
+	if e.Err != nil {
+		q.failed = append(q.failed, part)
+		return
+	}
+	q.failed = q.failed[:0]
+	if e.Phase != image.PhaseRetrying {
+		return
+	}
+	if n := len(q.recovered); n > 0 && q.recovered[n-1].End() == part.Offset {
+		q.recovered[n-1].SizeBytes += part.SizeBytes
+		return
+	}
+	q.recovered = append(q.recovered, part)
+}
+
 // rescueTime is the longest between two saves: what slow reads got is dear.
 const rescueTime = 10 * time.Second
 
-// saveRescue makes everything durable, and then the map that says so.
+// saveRescue makes everything durable, and then the map that says so. The values of groups that an older map knows come
+// after the bytes they are of, so that whatever a kill or a power cut leaves of both fits one of the two maps.
 func (r *run) saveRescue(cause string) error {
 	q := r.rescue
-	if err := q.groups.flush(); err != nil {
+	if err := r.each(func(d *dest) error { return d.image.Flush()() }); err != nil {
 		return err
 	}
-	var text bytes.Buffer
-	comment := fmt.Sprintf("Mapfile. Created by %s %s", r.opts.Tool.Name, r.opts.Tool.Version)
-	if err := q.m.Encode(&text, []string{comment}); err != nil {
+	if err := q.groups.settle(); err != nil {
 		return err
 	}
-	err := r.each(func(d *dest) error {
-		if err := d.image.Flush()(); err != nil {
-			return err
-		}
-		if err := d.tree.Sync(); err != nil {
-			return err
-		}
-		return d.root.Replace(layout.MapName(r.name), text.Bytes())
-	})
-	if err != nil {
+	if err := r.each(func(d *dest) error { return d.tree.Sync() }); err != nil {
+		return err
+	}
+	if err := r.tellRecovered(); err != nil {
+		return err
+	}
+	if err := r.saveMap(); err != nil {
 		return err
 	}
 	s, err := r.state(PhaseRescuing)
@@ -152,6 +174,29 @@ func (r *run) saveRescue(cause string) error {
 	s.Cause = cause
 	q.saved, q.unsaved = time.Now(), 0
 	return r.keep(s)
+}
+
+// saveMap writes the map to every destination.
+func (r *run) saveMap() error {
+	var text bytes.Buffer
+	comment := fmt.Sprintf("Mapfile. Created by %s %s", r.opts.Tool.Name, r.opts.Tool.Version)
+	if err := r.rescue.m.Encode(&text, []string{comment}); err != nil {
+		return err
+	}
+	return r.each(func(d *dest) error { return d.root.Replace(layout.MapName(r.name), text.Bytes()) })
+}
+
+// tellRecovered puts what was read on retry into journal and record.
+func (r *run) tellRecovered() error {
+	q := r.rescue
+	for _, part := range q.recovered {
+		r.acq.Unread.RecoveredBytes += part.SizeBytes
+		if err := r.event(JournalEvent{Event: EventRecovered, Offset: part.Offset, SizeBytes: part.SizeBytes}); err != nil {
+			return err
+		}
+	}
+	q.recovered = nil
+	return nil
 }
 
 // completeRescue ends a reading with read errors: what could not be read is zeros.
@@ -184,145 +229,6 @@ func (s source) ReadAt(p []byte, off int64) (int, error) {
 		err = fmt.Errorf("%w: %w", rescue.ErrUnreadable, err)
 	}
 	return n, err
-}
-
-// groups puts what a rescue reads into images and tree. A group that is read in pieces is kept until another one comes;
-// read back later, for a sector that was recovered, it must be what the tree says.
-type groups struct {
-	r       *run
-	number  int64 // of the group in block; negative: none
-	block   []byte
-	changed bool
-	stale   bool // the images may hold bytes, of a run that was killed, of groups that have no value
-}
-
-func (g *groups) size(group int64) int64 {
-	return min(hashtree.GroupSize, g.r.size-group*hashtree.GroupSize)
-}
-
-func (g *groups) value(group int64, block []byte) hashtree.Value {
-	if g.r.size <= hashtree.GroupSize {
-		return hashtree.Root(block)
-	}
-	return hashtree.Sum(block, group)
-}
-
-// Store implements rescue.Sink.
-func (g *groups) Store(off int64, p []byte) error {
-	for len(p) > 0 {
-		group := off / hashtree.GroupSize
-		from := off - group*hashtree.GroupSize
-		part := p[:min(int64(len(p)), g.size(group)-from)]
-		if err := g.store(group, from, part); err != nil {
-			return err
-		}
-		off += int64(len(part))
-		p = p[len(part):]
-	}
-	return nil
-}
-
-func (g *groups) store(group, from int64, p []byte) error {
-	if from == 0 && int64(len(p)) == g.size(group) {
-		if err := g.flush(); err != nil {
-			return err
-		}
-		g.number = -1
-		if err := g.write(group, 0, p); err != nil {
-			return err
-		}
-		return g.put(group, g.value(group, p))
-	}
-	if err := g.load(group); err != nil {
-		return err
-	}
-	copy(g.block[from:], p)
-	g.changed = true
-	return g.write(group, from, p)
-}
-
-func (g *groups) write(group, from int64, p []byte) error {
-	return g.r.each(func(d *dest) error {
-		_, err := d.image.WriteAt(p, group*hashtree.GroupSize+from)
-		return err
-	})
-}
-
-func (g *groups) put(group int64, v hashtree.Value) error {
-	if g.r.tree.Has(group) {
-		return g.r.tree.Replace(group, v)
-	}
-	return g.r.tree.Put(group, v)
-}
-
-// flush gives the tree the value of the group that is kept.
-func (g *groups) flush() error {
-	if g.number < 0 || !g.changed {
-		return nil
-	}
-	g.changed = false
-	return g.put(g.number, g.value(g.number, g.block))
-}
-
-// load makes group the one that is kept.
-func (g *groups) load(group int64) error {
-	if group == g.number {
-		return nil
-	}
-	if err := g.flush(); err != nil {
-		return err
-	}
-	g.number = -1
-	g.block = append(g.block[:0], make([]byte, g.size(group))...)
-	if !g.r.tree.Has(group) {
-		g.number = group
-		if g.stale {
-			return g.write(group, 0, g.block)
-		}
-		return nil
-	}
-	want, err := g.r.tree.Value(group)
-	if err != nil {
-		return err
-	}
-	err = g.r.each(func(d *dest) error {
-		if _, err := d.image.ReadAt(g.block, group*hashtree.GroupSize); err != nil {
-			return err
-		}
-		if g.value(group, g.block) != want {
-			off := group * hashtree.GroupSize
-			return &RereadError{Dir: d.partial(), Ranges: []Range{{off, g.size(group)}}}
-		}
-		return nil
-	})
-	if err == nil {
-		g.number = group
-	}
-	return err
-}
-
-// complete gives a value to the groups of which nothing was read.
-func (g *groups) complete() error {
-	if err := g.flush(); err != nil {
-		return err
-	}
-	g.number = -1
-	zeros := make([]byte, hashtree.GroupSize)
-	for group := range hashtree.Groups(g.r.size) {
-		if g.r.tree.Has(group) {
-			continue
-		}
-		block := zeros[:g.size(group)]
-		if g.stale {
-			if err := g.write(group, 0, block); err != nil {
-				return err
-			}
-		}
-		if err := g.r.tree.Put(group, g.value(group, block)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 var _ io.ReaderAt = source{}

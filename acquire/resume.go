@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
@@ -16,9 +15,6 @@ import (
 
 // ErrOtherMedium says that the medium is not the one that the acquisition was begun with.
 var ErrOtherMedium = errors.New("this is not the medium that the acquisition was begun with")
-
-// maxSamples is how many groups of what is safe are read again to know the medium, the first and the last among them.
-const maxSamples = 16
 
 // ResumeOptions say how an interrupted acquisition goes on. What it was begun with stands in its State.
 type ResumeOptions struct {
@@ -106,53 +102,11 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 	return r, nil
 }
 
-// sameMedium compares what is known of the medium without reading it.
-func (r *run) sameMedium() error {
-	if r.m == nil {
-		return fmt.Errorf("%w: no medium was given", ErrNotResumable)
-	}
-	was, is := r.acq.Medium, r.m.Describe()
-	is.Hardware = r.m.Ask()
-	r.acq.Medium.Access = is.Access
-	switch {
-	case was.Kind != is.Kind:
-		return fmt.Errorf("%w: it was a %s and is a %s", ErrOtherMedium, was.Kind, is.Kind)
-	case was.SizeBytes != is.SizeBytes:
-		return fmt.Errorf("%w: it had %d bytes and has %d", ErrOtherMedium, was.SizeBytes, is.SizeBytes)
-	}
-	if w, ok := was.LogicalSectorBytes.Get(); ok {
-		if i, ok := is.LogicalSectorBytes.Get(); !ok || i != w {
-			return fmt.Errorf("%w: its sectors had %d bytes and have %d", ErrOtherMedium, w, i)
-		}
-	}
-	return sameDrive(was.Hardware, is.Hardware)
-}
-
-// sameDrive compares what a drive is known by for life. Where one of the two does not tell, the samples must do.
-func sameDrive(was, is record.Fact[record.Hardware]) error {
-	w, ok1 := was.Get()
-	i, ok2 := is.Get()
-	if !ok1 || !ok2 {
-		return nil
-	}
-	for _, id := range []struct {
-		name    string
-		was, is record.Fact[string]
-	}{{"serial number", w.Serial, i.Serial}, {"WWN", w.WWN, i.WWN}, {"model", w.Model, i.Model}, {"EUI-64", w.EUI64, i.EUI64}, {"NGUID", w.NGUID, i.NGUID}} {
-		a, ok1 := id.was.Get()
-		b, ok2 := id.is.Get()
-		if ok1 && ok2 && a != b {
-			return fmt.Errorf("%w: its %s was %q and is %q", ErrOtherMedium, id.name, a, b)
-		}
-	}
-	return nil
-}
-
 // reopen opens what the interrupted run left, and writes into the record that it was interrupted.
 func (r *run) reopen(opts ResumeOptions) error {
 	s := opts.State
 	r.newHashes()
-	if err := r.each(func(d *dest) error { return d.reopenFolder() }); err != nil {
+	if err := r.reopenFolders(); err != nil {
 		return err
 	}
 	if s.Phase != PhaseRereading {
@@ -161,16 +115,19 @@ func (r *run) reopen(opts ResumeOptions) error {
 		}
 	}
 	if s.Phase == PhaseRescuing || s.Acquisition.Mode == record.ModeRescue {
-		r.rescue = &rescuing{first: s.SafeBytes, midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
+		r.rescue = &rescuing{midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
+		if s.Phase == PhaseRescuing {
+			r.rescue.first = s.SafeBytes
+		}
 		if err := r.readMap(); err != nil {
 			return err
 		}
 	}
 	if r.everythingRead(&s) {
-		if err := r.finishLeft(&s); err != nil {
+		if err := r.interrupted(s, 0, 0); err != nil {
 			return err
 		}
-		return r.interrupted(s, 0, 0)
+		return r.finishLeft(&s)
 	}
 	if err := r.each(func(d *dest) error { return d.reopenFiles(r) }); err != nil {
 		return err
@@ -178,12 +135,9 @@ func (r *run) reopen(opts ResumeOptions) error {
 	if err := r.tree.Resume(0, s.SafeBytes/hashtree.GroupSize); err != nil {
 		return err
 	}
-	sampled, differing, err := r.sample(s.SafeBytes)
+	sampled, differing, err := r.sample(opts.Despite)
 	if err != nil {
 		return err
-	}
-	if differing > 0 && !opts.Despite {
-		return fmt.Errorf("%w: %d of %d places that were read before read differently now", ErrOtherMedium, differing, sampled)
 	}
 	if err := r.interrupted(s, sampled, differing); err != nil {
 		return err
@@ -211,22 +165,20 @@ func (r *run) finishLeft(s *State) error {
 	var roots []hashtree.Value
 	err := r.each(func(d *dest) error {
 		root, err := d.finishLeft(r)
+		if err != nil {
+			return err
+		}
+		if s.Phase == PhaseRereading && r.media(record.BLAKE3) != record.BLAKE3Digest(root) || len(roots) > 0 && root != roots[0] {
+			return &RereadError{Dir: d.partial(), Err: errors.New("the tree is not the one that was written")}
+		}
 		roots = append(roots, root)
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, root := range roots {
-		if root != roots[0] {
-			return fmt.Errorf("the trees at the two destinations differ: %w", ErrReread)
-		}
-	}
 	r.root, r.position = roots[0], r.size
 	if s.Phase == PhaseRereading {
-		if r.media(record.BLAKE3) != record.BLAKE3Digest(r.root) {
-			return fmt.Errorf("the tree is not the one that was written: %w", ErrReread)
-		}
 		return nil
 	}
 	if r.rescue == nil {
@@ -253,7 +205,11 @@ func (d *dest) finishLeft(r *run) (root hashtree.Value, err error) {
 		return root, err
 	}
 	w := hashtree.NewWriter(f)
-	err = w.Resume(0, hashtree.Groups(r.size))
+	if r.size == 0 { // perhaps it was stopped before it had its only value
+		err = w.Put(0, hashtree.Root(nil))
+	} else {
+		err = w.Resume(0, hashtree.Groups(r.size))
+	}
 	if err == nil {
 		root, err = w.Finish(r.size)
 	}
@@ -276,15 +232,11 @@ func readRoot(root *durable.Root, name string, size int64) (hashtree.Value, erro
 	return tree.Root(), nil
 }
 
-func (d *dest) reopenFolder() (err error) {
-	if d.root, err = d.Root.Sub(d.id + layout.PartialSuffix); err != nil {
-		return err
-	}
-	return d.reopenJournal()
-}
-
 func (d *dest) reopenFiles(r *run) (err error) {
 	if d.tree, err = d.root.Reopen(layout.TreeName(r.name)); err != nil {
+		return err
+	}
+	if err := r.hasValues(d.tree); err != nil {
 		return err
 	}
 	if r.rescue != nil {
@@ -295,80 +247,42 @@ func (d *dest) reopenFiles(r *run) (err error) {
 	return err
 }
 
-// reopenJournal cuts off a line that was not written to its end, and so never counted.
-func (d *dest) reopenJournal() error {
-	f, err := d.root.Reopen(layout.Journal)
-	if errors.Is(err, durable.ErrSealed) {
-		return nil
+// hasValues requires a tree file to be as long as the groups need that were read.
+func (r *run) hasValues(tree *durable.File) error {
+	end := r.position
+	if r.rescue != nil {
+		end = 0
+		if last, ok := r.rescue.m.Prev(r.size, image.Finished); ok {
+			end = last.End()
+		}
 	}
-	if err != nil {
-		return err
+	n, err := tree.Size()
+	if err == nil && end > 0 && n < hashtree.FileSize(end) {
+		err = fmt.Errorf("%w: the tree has %d bytes, %d were durable", image.ErrPartial, n, hashtree.FileSize(end))
 	}
-	size, err := wholeLines(f)
-	if err == nil {
-		err = f.Truncate(size)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Abort()); err != nil {
-		return err
-	}
-	d.journal, err = d.root.OpenAppend(layout.Journal)
 	return err
 }
 
-// wholeLines is the offset after the last newline.
-func wholeLines(f *durable.File) (int64, error) {
-	end, err := f.Size()
-	if err != nil {
-		return 0, err
-	}
-	b := make([]byte, min(end, 1<<16))
-	if _, err := f.ReadAt(b, end-int64(len(b))); err != nil && !errors.Is(err, io.EOF) {
-		return 0, err
-	}
-	for i := len(b); i > 0; i-- {
-		if b[i-1] == '\n' {
-			return end - int64(len(b)-i), nil
-		}
-	}
-	return 0, fmt.Errorf("%w: the journal has no whole line", ErrNotResumable)
-}
-
-// sample reads some groups of the safe bytes again and compares them with the tree.
-func (r *run) sample(safe int64) (sampled, differing int64, err error) {
-	whole := safe / hashtree.GroupSize
-	if r.size <= hashtree.GroupSize {
-		whole = 0 // the tree of one group has its root
-	}
-	buffer := make([]byte, hashtree.GroupSize)
-	for i := range min(whole, maxSamples) {
-		group := i
-		if whole > maxSamples {
-			group = i * (whole - 1) / (maxSamples - 1)
-		}
-		if _, err := r.m.ReadAt(buffer, group*hashtree.GroupSize); err != nil {
-			return 0, 0, fmt.Errorf("read a place again that was read before: %w", err)
-		}
-		want, err := r.tree.Value(group)
-		if err != nil {
-			return 0, 0, err
-		}
-		if sampled++; hashtree.Sum(buffer, group) != want {
-			differing++
-		}
-	}
-	return sampled, differing, nil
-}
-
-// interrupted enters the interruption into record and journal.
+// interrupted enters the interruption into record and journal, and keeps both at once: if this run is killed too, the
+// next one has two to tell of.
 func (r *run) interrupted(s State, sampled, differing int64) error {
 	r.acq.Interruptions = append(r.acq.Interruptions, record.Interruption{
 		Cause: s.Cause, Phase: s.Phase, Resumed: r.opts.Clock(), SafeBytes: s.SafeBytes, Sampled: sampled, Differing: differing,
 		Stopped: stopped(s),
 	})
-	return r.event(JournalEvent{Event: EventResumed, SizeBytes: s.SafeBytes, Text: s.Cause})
+	if err := r.event(JournalEvent{Event: EventResumed, SizeBytes: s.SafeBytes, Text: s.Cause}); err != nil {
+		return err
+	}
+	if s.Phase == PhaseRescuing { // the one that a destination has may be of another save
+		if err := r.saveMap(); err != nil {
+			return err
+		}
+	}
+	now, err := r.state(s.Phase)
+	if err != nil {
+		return err
+	}
+	return r.keep(now)
 }
 
 func stopped(s State) record.Fact[record.Time] {
