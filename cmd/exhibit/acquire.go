@@ -81,11 +81,12 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.hash, "hash", "", "digests beside BLAKE3 and SHA-256: a `LIST` of md5, sha1, sha512")
 	f.BoolVar(&o.noReread, "no-reread", false, "do not read the image back; the record will say so, and a read error stops")
 	f.StringVar(&o.also, "also", "", "write a second, equal image into this `FOLDER`; if one place fails, the other goes on")
-	f.StringVar(&o.onError, "on-error", "", "at the first place that cannot be read: `rescue` what can be read (the default), or stop")
+	f.StringVar(&o.onError, "on-error", "", "at the first place that cannot be read, what `WORD` says: rescue what can be read (the default), or stop")
 	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more, at the end")
 	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable")
 	f.DurationVar(&o.readTimeout, "read-timeout", 10*time.Minute, "give the medium up, to be resumed, when one read takes longer than this `TIME`")
 	f.DurationVar(&o.deviceTimeout, "device-timeout", 0, "let the kernel wait this `TIME` for a command; put back at the end (default: as it is)")
+	f.Lookup("device-timeout").DefValue = ""
 	f.BoolVar(&o.keepWritable, "keep-writable", false, "leave the kernel's read-only flag of the device as it is")
 	f.StringVar(&o.live, "live", "", "read a medium that is in use, because of `REASON`")
 	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")

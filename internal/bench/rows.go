@@ -31,6 +31,7 @@ var rows = []row{
 	{"raw-safe", 4, func(b *bench) (float64, error) {
 		return b.acquireAgainst("dc3dd", func(out string) []string { return []string{"if=" + b.loop, "hash=sha256", "hof=" + out} })
 	}},
+	{"journal", 0.9, runJournal},
 	{"blake3", 0.75, func(b *bench) (float64, error) {
 		return b.compare("b3sum", []string{"--num-threads", "2", b.input}, func() *exec.Cmd { return b.self("blake3", b.input) }, nil)
 	}},

@@ -37,6 +37,8 @@ func runSelf(ctx context.Context, work string, args []string) error {
 	switch work {
 	case "blake3":
 		return selfBLAKE3(ctx, args[0])
+	case "read":
+		return selfRead(ctx, args[0], args[1], args[2])
 	case "tree":
 		return selfTree(args[0])
 	case "append":
