@@ -115,6 +115,40 @@ func TestReadme(t *testing.T) {
 	runReadme(t, folders[0], t.TempDir(), blocks[2])
 }
 
+// TestReadmeFlags parses every command line of README.md, those too that need a failing drive: it must name a command that
+// there is and flags that it has, and as many arguments as it takes.
+func TestReadmeFlags(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := regexp.MustCompile(`"[^"]*"|[^\s"]+`)
+	lines := 0
+	for _, block := range shellForm.FindAllStringSubmatch(string(text), -1) {
+		for line := range strings.Lines(strings.ReplaceAll(block[1], "\\\n", "")) {
+			command, _, _ := strings.Cut(line, " #")
+			args, ours := strings.CutPrefix(strings.TrimSpace(command), "exhibit ")
+			if !ours {
+				continue
+			}
+			lines++
+			cmd, rest, err := newRootCommand(newUI(nil, io.Discard, io.Discard)).Find(words.FindAllString(args, -1))
+			if err == nil {
+				err = cmd.ParseFlags(rest)
+			}
+			if err == nil {
+				err = cmd.Args(cmd, cmd.Flags().Args())
+			}
+			if err != nil || !cmd.HasParent() {
+				t.Errorf("README.md: %q: %v", command, err)
+			}
+		}
+	}
+	if lines < 15 {
+		t.Errorf("README.md has only %d commands", lines)
+	}
+}
+
 // writePractice writes the beginning of the practice medium, which is enough here.
 func writePractice(t *testing.T, name string) {
 	t.Helper()
