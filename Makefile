@@ -25,7 +25,7 @@ TESTFLAGS ?=
 FUZZTIME ?= 10s
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: build demo test race lint cross fuzz bench clean
+.PHONY: build demo test race lint cross fuzz bench faults soak clean
 .DEFAULT_GOAL := build
 
 build: ## static bin/exhibit
@@ -59,6 +59,13 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 
 bench: build ## the speed table against other tools; ROW=name for one row
 	go run ./internal/bench $(if $(ROW),-row $(ROW))
+
+faults: ## what is lost of failing media, beside other tools; FAULT=name for one fault; needs root
+	go run ./internal/faults $(if $(FAULT),-fault $(FAULT))
+
+# Tests that have more to try than a test run should take look at EXHIBIT_SOAK.
+soak: ## the tests of reading and resuming, at length; needs root
+	EXHIBIT_SOAK=1 EXHIBIT_REQUIRE_TOOLS=1 go test -count=1 -timeout 4h $(TESTFLAGS) ./acquire/... ./internal/faultdisk ./cmd/exhibit
 
 clean:
 	rm -rf bin
