@@ -134,8 +134,11 @@ func (r *run) lose(d *dest, err error) error {
 	return nil
 }
 
-// each does something at every destination that is there; one that fails is given up.
+// each does something at every destination that is there; one that fails is given up. Where none is left it is an error.
 func (r *run) each(do func(*dest) error) error {
+	if err := r.anyLeft(); err != nil {
+		return err
+	}
 	for _, d := range r.alive() {
 		if err := do(d); err != nil {
 			if err := r.lose(d, err); err != nil {
@@ -158,7 +161,7 @@ func (s sink) Write(p []byte) (int, error) {
 	lost := s.d.lost != nil
 	s.r.mu.Unlock()
 	if lost {
-		return len(p), nil
+		return len(p), s.r.anyLeft()
 	}
 	n, err := s.d.image.Write(p)
 	if err == nil {
