@@ -115,10 +115,7 @@ func (r *run) reopen(opts ResumeOptions) error {
 		}
 	}
 	if s.Phase == PhaseRescuing || s.Acquisition.Mode == record.ModeRescue {
-		r.rescue = &rescuing{midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
-		if s.Phase == PhaseRescuing {
-			r.rescue.first = s.SafeBytes
-		}
+		r.rescue = &rescuing{first: s.SafeBytes, midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
 		if err := r.readMap(); err != nil {
 			return err
 		}

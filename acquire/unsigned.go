@@ -136,7 +136,7 @@ func checkFile(root *durable.Root, f record.File) error {
 	if f.Role == record.RoleImage || f.Role == record.RoleTree {
 		return nil
 	}
-	got, err := root.ReadFile(f.Name, layout.MaxJournal)
+	got, err := root.ReadFile(f.Name, max(layout.MaxJournal, layout.MaxMap))
 	if err != nil {
 		return err
 	}

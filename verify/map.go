@@ -46,13 +46,13 @@ func (c *files) noteAcquisition() {
 	}
 	u := c.a.Unread
 	if u.Bytes > 0 {
-		note("the medium did not give %d of its %d bytes, in %d ranges; the map lists them, and they are zeros in the image", u.Bytes, c.a.Medium.SizeBytes, u.Ranges)
+		note("the medium did not give %d of its %d bytes, in %s; the map lists them, and they are zeros in the image", u.Bytes, c.a.Medium.SizeBytes, number(u.Ranges, "range"))
 	}
 	if u.RecoveredBytes > 0 {
 		note("%d bytes were read only when a sector that had failed was tried again; the journal lists them", u.RecoveredBytes)
 	}
 	if n := len(c.a.Interruptions); n > 0 {
-		note("the acquisition was interrupted %d times and went on; the record says when and why", n)
+		note("the acquisition has %s, after which it went on; the record says when and why", number(int64(n), "interruption"))
 	}
 	for _, i := range c.a.Interruptions {
 		if i.Differing > 0 {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,8 +78,11 @@ func (d *disk) guard(dev uint64, opts Options) error {
 	if system {
 		d.notef("the running system lies on the device")
 	}
+	if len(users) > 0 {
+		d.notef("it was in use in %d ways while it was read", len(users))
+	}
 	for _, u := range users {
-		d.notef("while it is read the device is %s", u.what)
+		d.now.Users = append(d.now.Users, u.what)
 	}
 	return nil
 }
@@ -89,7 +93,7 @@ func (d *disk) state() State {
 		d.now.ReadOnlyNow, d.now.TimeoutNowSeconds = d.readOnly(), d.deviceTimeout()
 	}
 	s := d.now
-	s.Notes = append([]string(nil), s.Notes...)
+	s.Notes, s.Users = slices.Clone(s.Notes), slices.Clone(s.Users)
 	return s
 }
 

@@ -16,9 +16,12 @@ type State struct {
 	// TimeoutBeforeSeconds is how long the kernel waited for a command when the device was opened, TimeoutNowSeconds
 	// when State was called.
 	TimeoutBeforeSeconds, TimeoutNowSeconds record.Fact[int64]
-	// Notes are sentences for the user and the record: what could not be set and why, what uses a live medium, a program
-	// that mounts by itself.
+	// Notes are sentences for the user and the record: what could not be set and why, that a live medium is in use, a
+	// program that mounts by itself.
 	Notes []string
+	// Users are what a live device is used for: mount points, volumes. They may name persons, so they are for the user
+	// alone, and not for a record.
+	Users []string
 }
 
 func unknownState(why string) State {

@@ -140,8 +140,12 @@ func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*m
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range m.State().Notes {
+	state := m.State()
+	for _, n := range state.Notes {
 		u.notef("%s", clean(n))
+	}
+	for _, n := range state.Users {
+		u.notef("while it is read the device is %s", clean(n))
 	}
 	return m, nil
 }
@@ -150,6 +154,7 @@ func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*m
 type destinations struct {
 	all   []acquire.Destination
 	roots []*durable.Root
+	home  string // the exhibit's folder in the case
 }
 
 func openDestinations(c *custody.Case, exhibit, also string) (*destinations, error) {
@@ -157,7 +162,7 @@ func openDestinations(c *custody.Case, exhibit, also string) (*destinations, err
 	if err != nil {
 		return nil, err
 	}
-	to := &destinations{[]acquire.Destination{{Root: root, Dir: dir}}, []*durable.Root{root}}
+	to := &destinations{[]acquire.Destination{{Root: root, Dir: dir}}, []*durable.Root{root}, dir}
 	if also == "" {
 		return to, nil
 	}
@@ -181,23 +186,38 @@ func (t *destinations) explain(path, id string, err error) error {
 	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) {
 		return err
 	}
+	var left []string
 	for _, d := range t.all {
 		root, rerr := d.Root.Sub(id + layout.PartialSuffix)
 		if rerr != nil {
 			continue
 		}
-		_, rerr = acquire.ReadState(root)
-		if cerr := root.Close(); rerr != nil || cerr != nil {
-			continue
+		if _, rerr = acquire.ReadState(root); errors.Join(rerr, root.Close()) == nil {
+			left = append(left, d.Dir)
 		}
-		hint := fmt.Sprintf("go on with: exhibit acquire %s --resume %s", shellWord(path), strconv.Quote(filepath.Join(d.Dir, id+layout.PartialSuffix)))
-		code := codeResumable
-		if c := exitCode(err); c == codeInterrupted {
-			code = c
-		}
-		return withHints(withCode(code, err), append(hintsFor(err), hint)...)
 	}
-	return err
+	if len(left) == 0 {
+		return err
+	}
+	code := codeResumable
+	if c := exitCode(err); c == codeInterrupted {
+		code = c
+	}
+	return withHints(withCode(code, err), append(hintsFor(err), t.goOnHint(path, id, left))...)
+}
+
+// goOnHint is the command that goes on at the folders that are left.
+func (t *destinations) goOnHint(path, id string, left []string) string {
+	partial := shellWord(filepath.Join(left[0], id+layout.PartialSuffix))
+	if left[0] != t.home {
+		return fmt.Sprintf("what is left lies in %s: when the case's folder can be reached, put it there as %s, and go on with: exhibit acquire %s --resume FOLDER",
+			partial, shellWord(filepath.Join(t.home, id+layout.PartialSuffix)), shellWord(path))
+	}
+	hint := fmt.Sprintf("go on with: exhibit acquire %s --resume %s", shellWord(path), partial)
+	if len(left) > 1 {
+		hint += " --also " + shellWord(left[1])
+	}
+	return hint
 }
 
 // shellWord quotes what a shell would take apart.
@@ -327,7 +347,7 @@ func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acqui
 	}{
 		{&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
 		{&k.Host, "host", hostName(), "the system did not say"},
-		{&k.Live, "live", o.live, "the medium was not in use"}, {&k.WriteBlocker, "writeBlocker", o.blocker, "not given"},
+		{&k.Live, "live", o.live, "not given"}, {&k.WriteBlocker, "writeBlocker", o.blocker, "not given"},
 	} {
 		if *f.field, err = opts.Openings.CommitFact(rand.Reader, "/circumstances/"+f.name, f.value, f.reason); err != nil {
 			return err

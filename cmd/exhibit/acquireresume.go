@@ -47,7 +47,7 @@ func runResume(cmd *cobra.Command, u *ui, args []string, o *acquireOptions) erro
 		return err
 	}
 	defer to.close()
-	state, err := resumable(to.roots[0], number, id)
+	state, err := to.resumable(number, id)
 	if err != nil {
 		return err
 	}
@@ -87,6 +87,17 @@ func openPartial(u *ui, folder string) (c *custody.Case, number, id string, err 
 		return nil, "", "", errors.Join(err, c.Close())
 	}
 	return c, number, id, nil
+}
+
+// resumable is that of the case's folder. Where only that was sealed yet, the second destination is to be sealed too.
+func (t *destinations) resumable(exhibit, id string) (*acquire.State, error) {
+	if len(t.roots) > 1 {
+		_, sealed := t.roots[0].Lstat(id)
+		if _, left := t.roots[1].Lstat(id + layout.PartialSuffix); sealed == nil && left == nil {
+			return nil, nil
+		}
+	}
+	return resumable(t.roots[0], exhibit, id)
 }
 
 // resumable says what is to be done, before a passphrase is asked for: nil for a finished record, or a statement, which is

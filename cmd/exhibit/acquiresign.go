@@ -45,7 +45,7 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 			code = c
 		}
 		return withHints(withCode(code, fmt.Errorf("the image is complete in %q, its record is not yet signed and sealed: %w", partial, err)),
-			append(hintsFor(err), "then finish it with: exhibit acquire --resume "+strconv.Quote(partial))...)
+			append(hintsFor(err), to.finishHint(partial))...)
 	}
 	for _, d := range to.all {
 		doc.Folders = append(doc.Folders, filepath.Join(d.Dir, id))
@@ -68,6 +68,18 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 	})
 	notWhole(u, doc.Acquisition, lost, doc.Folder)
 	return err
+}
+
+// finishHint is the command that signs and seals what is left.
+func (t *destinations) finishHint(partial string) string {
+	if t.all[0].Dir != t.home {
+		return fmt.Sprintf("then put %s into %s, and finish it there with: exhibit acquire --resume FOLDER", strconv.Quote(partial), strconv.Quote(t.home))
+	}
+	hint := "then finish it with: exhibit acquire --resume " + strconv.Quote(partial)
+	if len(t.all) > 1 {
+		hint += " --also " + shellWord(t.all[1].Dir)
+	}
+	return hint
 }
 
 // drop leaves out the destinations that were lost on the way.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
+	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -90,7 +91,7 @@ func exitCode(err error) int {
 		return codeDone
 	case errors.As(err, &coded):
 		return coded.code
-	case errors.Is(err, acquire.ErrReread), errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening),
+	case errors.Is(err, acquire.ErrReread), errors.Is(err, image.ErrPartial), errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening),
 		errors.Is(err, sign.ErrSignature):
 		return codeMismatch
 	case errors.Is(err, context.Canceled):
