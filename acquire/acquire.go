@@ -1,15 +1,23 @@
 // Package acquire reads a medium into an image and leaves a folder that is ready to be signed.
 //
 // Start with [Acquire], which needs a medium (package medium), one or two destinations and [Options]. It leaves
-// <id>.partial in each destination, with the image, its tree file, SHA256SUMS, B3SUMS, the journal, and unsigned.json,
-// which holds the finished record. Later, perhaps in another process, [ReadUnsigned] gives the record to be signed, and
-// [Seal] puts the signed files beside the image and takes ".partial" off the folder's name.
+// <id>.partial in each destination, with the image, its tree file, SHA256SUMS, B3SUMS, the journal, after a read error
+// the map of what the medium gave, and unsigned.json, which holds the finished record. Later, perhaps in another process,
+// [ReadUnsigned] gives the record to be signed, and [Seal] puts the signed files beside the image and takes ".partial"
+// off the folder's name.
+//
+// A medium is read in order until a read fails. Then, unless the caller chose to stop, package rescue reads what can
+// still be read in the order that spares the medium; what stays unread is zeros in the image. A run that ended too early,
+// for whatever reason, leaves a file from which [ReadState] and [Resume] go on.
 //
 // The promise: a folder that can be sealed holds every byte the medium gave, synced to the disk and, unless the caller
-// chose otherwise, read again from there and compared. Whatever goes wrong on the way, a bad place of the medium, a full
-// disk, a kill, an image that reads back differently, leaves a folder that is called .partial and cannot be sealed.
-// Every digest of the record is computed from the bytes as the medium gave them. Nothing that exists is overwritten, and
-// nothing is written to the medium. Memory does not grow with the medium.
+// chose otherwise, read again from there and compared; and its record and map say which bytes the medium did not give.
+// Whatever goes wrong on the way, a medium that dies, a full disk, a kill, an image that reads back differently, leaves a
+// folder that is called .partial and cannot be sealed. Of two destinations one that fails is given up, and the other goes
+// on. BLAKE3 is computed from the bytes as the medium gave them, and so is every other digest, unless there was a read
+// error: those run in order, and come from the image, each group of which was compared with its BLAKE3 value. Nothing
+// that exists is overwritten, and nothing is written to the medium. Memory does not grow with the medium; after a read
+// error it grows with the number of ranges in the map, which is bounded.
 //
 // The shapes are normative in docs/format.md. Acquisition works on Linux only.
 package acquire
@@ -56,8 +64,8 @@ type Destination struct {
 	Dir  string        // the same folder's path, for the file system's facts and for messages
 }
 
-// Options say what is done and who does it. The zero value is not usable: all fields but SegmentBytes, Extra, Reread,
-// Openings and Progress are required.
+// Options say what is done and who does it. The zero value is not usable: Exhibit, ID, Tool, Host, Circumstances and
+// Clock are required.
 type Options struct {
 	Exhibit string // the exhibit's number
 	ID      string // of the acquisition: layout.NewAcquisitionID
@@ -76,11 +84,12 @@ type Options struct {
 	Openings      record.Openings // of the commitments in Circumstances
 	Clock         record.Clock
 	Progress      Progress // nil: none
-	// OnError says what the first place that cannot be read leads to: record.OnErrorRescue, or OnErrorStop, also for "".
+	// OnError says what the first place that cannot be read leads to: record.OnErrorRescue, which needs Reread, or
+	// record.OnErrorStop. "" is OnErrorStop. A stream stops in any case.
 	OnError string
-	// Retries is how often each unreadable sector is tried again at the end.
+	// Retries is how often each unreadable sector is tried again at the end: 0 to 1000.
 	Retries int64
-	// MaxBadBytes stops a rescue, to be resumed, when more than this is known to be unreadable. 0: no bound.
+	// MaxBadBytes stops a rescue, to be resumed, when more bytes than this are known to be unreadable. 0: no bound.
 	MaxBadBytes int64
 	// StretchBytes is for tests: how much is read between two places that a killed run goes on from. 0: as much as a
 	// second reads, at least 32 MiB.
@@ -178,12 +187,12 @@ func (r *run) explain(err error) error {
 	switch {
 	case noSpace(err):
 		err = fmt.Errorf("%w: %w", ErrSpace, err)
-	case r.isReadError(err):
+	case r.opts.OnError == record.OnErrorStop && r.isBadPlace(err) && r.resumable():
 		err = &medium.HintError{Err: err, Text: "let it read on around the bad places: --on-error rescue, together with --resume FOLDER for what is kept already"}
 	}
 	for _, d := range r.dests {
 		if d.root != nil {
-			err = fmt.Errorf("%w; unfinished, kept in %q: %d bytes of the medium", err, d.partial(), d.written())
+			err = fmt.Errorf("%w; unfinished, kept in %q: %d bytes of the medium", err, d.partial(), r.kept(d))
 		}
 	}
 	return err
@@ -192,5 +201,8 @@ func (r *run) explain(err error) error {
 // isReadError recognises a bad place of the medium itself.
 func (r *run) isReadError(err error) bool {
 	e, ok := errors.AsType[*ReadError](err)
-	return ok && e.Path == r.m.Path() && !errors.Is(err, ErrMediumChanged)
+	if !ok || r.m == nil { // an image that is read back gives such errors too, perhaps when no medium is needed any more
+		return false
+	}
+	return e.Path == r.m.Path() && !errors.Is(err, ErrMediumChanged)
 }

@@ -3,6 +3,7 @@ package acquire
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -25,11 +26,12 @@ type dest struct {
 	image    *image.Writer
 	segments []image.Segment // once written
 	lost     error           // why it was given up; guarded by run.mu
+	rescued  int64           // if it was lost in a rescue, the bytes of the medium that its image had
 }
 
 func (d *dest) partial() string { return filepath.Join(d.Dir, d.id+layout.PartialSuffix) }
 
-// written is the number of bytes of the medium in the image so far.
+// written is how long the image is by now. That is what it has of the medium, until a rescue extends it to its end.
 func (d *dest) written() (n int64) {
 	segments := d.segments
 	if segments == nil && d.image != nil {
@@ -39,6 +41,17 @@ func (d *dest) written() (n int64) {
 		n += s.SizeBytes
 	}
 	return n
+}
+
+// kept is how many bytes of the medium are in the image of a destination, or were when it was lost.
+func (r *run) kept(d *dest) int64 {
+	switch {
+	case r.rescue == nil || r.rescue.m == nil || d.written() < r.size:
+		return d.written()
+	case d.lost != nil:
+		return d.rescued
+	}
+	return r.rescue.m.Total(image.Finished).SizeBytes
 }
 
 // begin makes the folder and the files to be written.
@@ -125,6 +138,9 @@ func (r *run) lose(d *dest, err error) error {
 	r.mu.Lock()
 	if d.lost == nil {
 		d.lost = d.wrap(err)
+		if r.rescue != nil && r.rescue.m != nil { // which all happens on one goroutine
+			d.rescued = r.rescue.m.Total(image.Finished).SizeBytes
+		}
 	}
 	err = d.lost
 	r.mu.Unlock()
@@ -173,7 +189,7 @@ func (s sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// treeFiles writes the same tree to every destination.
+// treeFiles writes the same tree to every destination, and reads it from the first that can be read.
 type treeFiles struct{ r *run }
 
 func (t treeFiles) WriteAt(p []byte, off int64) (int, error) {
@@ -188,11 +204,16 @@ func (t treeFiles) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (t treeFiles) ReadAt(p []byte, off int64) (int, error) {
-	alive := t.r.alive()
-	if len(alive) == 0 {
-		return 0, errors.New("no destination is left")
+	for _, d := range t.r.alive() {
+		n, err := d.tree.ReadAt(p, off)
+		if err == nil || errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if err := t.r.lose(d, err); err != nil {
+			return 0, err
+		}
 	}
-	return alive[0].tree.ReadAt(p, off)
+	return 0, errors.New("no destination is left")
 }
 
 var _ hashtree.Storage = treeFiles{}

@@ -94,7 +94,7 @@ func (r *run) leaveOutLost() error {
 		if errno, ok := errors.AsType[syscall.Errno](d.lost); ok {
 			text += ": " + errno.Error()
 		}
-		if err := r.event(JournalEvent{Event: EventLost, SizeBytes: d.written(), Text: text}); err != nil {
+		if err := r.event(JournalEvent{Event: EventLost, SizeBytes: r.kept(d), Text: text}); err != nil {
 			return err
 		}
 	}
