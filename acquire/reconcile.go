@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -13,48 +14,55 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// readMap takes up the map of the first destination that has a sound one.
-func (r *run) readMap() error {
+// readMap takes up the first map that the state names.
+func (r *run) readMap(s *State) error {
 	q := r.rescue
+	var first error
 	for _, d := range r.alive() {
-		m, err := d.readMap(r)
+		err := d.readMap(r, s)
 		if err == nil {
-			q.m = m
 			return nil
 		}
-		if err := r.lose(d, fmt.Errorf("%q: %w", layout.MapName(r.name), err)); err != nil {
-			return err
+		if first == nil {
+			first = d.wrap(fmt.Errorf("%q: %w", layout.MapName(r.name), err))
 		}
 	}
-	return fs.ErrNotExist
+	if len(s.Maps) > 1 || s.Phase != PhaseRescuing {
+		return first
+	}
+	// Stopped before the first map was written: all but the beginning is yet to be read.
+	var err error
+	if q.m, err = image.NewMap(r.size, image.MapLimits{}); err == nil && q.first > 0 {
+		err = q.m.Set(0, q.first, image.Finished)
+	}
+	return err
 }
 
-func (d *dest) readMap(r *run) (*image.Map, error) {
-	f, err := d.root.Open(layout.MapName(r.name))
+func (d *dest) readMap(r *run, s *State) error {
+	b, err := d.root.ReadFile(layout.MapName(r.name), layout.MaxMap)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", image.ErrPartial, err)
+		return fmt.Errorf("%w: %w", image.ErrPartial, err)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer f.Close() //nolint:errcheck // opened for reading only
-	m, err := image.ParseMap(f, image.MapLimits{})
-	if errors.Is(err, image.ErrMap) || errors.Is(err, image.ErrMapTooLarge) {
-		return nil, fmt.Errorf("%w: %w", record.ErrMalformed, err)
+	i := slices.IndexFunc(s.Maps, func(m SavedMap) bool { return m.Digest == digestsOf(b)[0] })
+	if i < 0 {
+		return fmt.Errorf("%w: it is not the map that was saved", record.ErrMalformed)
 	}
+	m, err := image.ParseMap(bytes.NewReader(b), image.MapLimits{})
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%w: %w", record.ErrMalformed, err)
 	}
 	if m.Size() != r.size {
-		return nil, fmt.Errorf("%w: the map is of %d bytes, the medium has %d", record.ErrMalformed, m.Size(), r.size)
+		return fmt.Errorf("%w: the map is of %d bytes, the medium has %d", record.ErrMalformed, m.Size(), r.size)
 	}
-	if r.rescue.first == 0 {
-		return m, nil
+	q := r.rescue
+	if q.first > 0 && (m.At(0).Status != image.Finished || m.At(0).End() < q.first) {
+		return fmt.Errorf("%w: the map does not begin with the %d bytes that are safe", record.ErrMalformed, q.first)
 	}
-	if before := m.At(0); before.Status != image.Finished || before.End() < r.rescue.first {
-		return nil, fmt.Errorf("%w: the map does not begin with the %d bytes that are safe", record.ErrMalformed, r.rescue.first)
-	}
-	return m, nil
+	q.m, q.maps, r.acq.Unread.RecoveredBytes = m, []SavedMap{s.Maps[i]}, s.Maps[i].RecoveredBytes
+	return nil
 }
 
 // reconcile makes images and trees agree with the map: a run that was killed may have written sectors, or values, after

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
@@ -20,6 +21,7 @@ type rescuing struct {
 	first     int64      // bytes that were read in order before it
 	midstates []Midstate // after these
 	m         *image.Map
+	maps      []SavedMap // for the state: those of which one lies in the folders
 	groups    *groups
 	saved     time.Time
 	unsaved   int64         // bytes read since then
@@ -165,26 +167,32 @@ func (r *run) saveRescue(cause string) error {
 	if err := r.tellRecovered(); err != nil {
 		return err
 	}
-	if err := r.saveMap(); err != nil {
+	q.saved, q.unsaved = time.Now(), 0
+	return r.saveMap(PhaseRescuing, cause)
+}
+
+// saveMap writes the state and then the map to every destination. The state names the map that lies there until then, too,
+// so that nobody can put another one into its place.
+func (r *run) saveMap(phase, cause string) error {
+	q := r.rescue
+	var text bytes.Buffer
+	comment := fmt.Sprintf("Mapfile. Created by %s %s", r.opts.Tool.Name, r.opts.Tool.Version)
+	if err := q.m.Encode(&text, []string{comment}); err != nil {
 		return err
 	}
-	s, err := r.state(PhaseRescuing)
+	before := q.maps[max(0, len(q.maps)-1):]
+	q.maps = append(slices.Clone(before), SavedMap{digestsOf(text.Bytes())[0], r.acq.Unread.RecoveredBytes})
+	s, err := r.state(phase)
 	if err != nil {
 		return err
 	}
 	s.Cause = cause
-	q.saved, q.unsaved = time.Now(), 0
-	return r.keep(s)
-}
-
-// saveMap writes the map to every destination.
-func (r *run) saveMap() error {
-	var text bytes.Buffer
-	comment := fmt.Sprintf("Mapfile. Created by %s %s", r.opts.Tool.Name, r.opts.Tool.Version)
-	if err := r.rescue.m.Encode(&text, []string{comment}); err != nil {
+	if err := r.keep(s); err != nil {
 		return err
 	}
-	return r.each(func(d *dest) error { return d.root.Replace(layout.MapName(r.name), text.Bytes()) })
+	err = r.each(func(d *dest) error { return d.root.Replace(layout.MapName(r.name), text.Bytes()) })
+	q.maps = q.maps[len(before):]
+	return err
 }
 
 // tellRecovered puts what was read on retry into journal and record.

@@ -16,15 +16,16 @@ import (
 // ErrOtherMedium says that the medium is not the one that the acquisition was begun with.
 var ErrOtherMedium = errors.New("this is not the medium that the acquisition was begun with")
 
-// ResumeOptions say how an interrupted acquisition goes on. What it was begun with stands in its State.
+// ResumeOptions say how an interrupted acquisition goes on. What it was begun with stands in its State. State, Resumption
+// and Clock are required.
 type ResumeOptions struct {
 	State      State
 	Resumption record.Resumption
-	Openings   record.Openings // of the commitments in Resumption too
+	Openings   record.Openings // those of State, and of the commitments in Resumption
 	// Despite lets it go on although sampled groups of the medium read differently, as they may on an SSD.
 	Despite bool
-	OnError string // another choice than the one it was begun with; "": none
-	Retries int64  // more of them than it was begun with
+	OnError string // another choice than the one it was begun with; "": none. It changes nothing in a rescue
+	Retries int64  // more of them than it was begun with; fewer change nothing
 	// MaxBadBytes is not taken over from the first run, which may have ended for it. 0: no bound.
 	MaxBadBytes int64
 	Clock       record.Clock
@@ -35,11 +36,15 @@ type ResumeOptions struct {
 }
 
 // Resume goes on with an interrupted acquisition at the destinations that have its folder. State is that of the first of
-// them; of two, that is the one whose State was saved earlier, so that all it says is durable at both. Nothing that is safe is read again, but for a few samples, to know the medium. m may be
-// nil in the phase PhaseRereading.
+// them; of two, that is the one whose State was saved earlier, so that all it says is durable at both. The caller has
+// checked State.Attested. Nothing that is safe is read again, but for a few samples, to know the medium. m may be nil in
+// the phase PhaseRereading.
 //
 // Errors: ErrOtherMedium, ErrNotResumable, image.ErrPartial, and those of Acquire.
 func Resume(ctx context.Context, m *medium.Medium, destinations []Destination, opts ResumeOptions) (Result, error) {
+	if err := opts.validate(len(destinations)); err != nil {
+		return Result{}, err
+	}
 	r, err := prepareResume(m, destinations, opts)
 	if err != nil {
 		return Result{}, err
@@ -52,6 +57,20 @@ func Resume(ctx context.Context, m *medium.Medium, destinations []Destination, o
 		return r.read(ctx)
 	}
 	return r.run(ctx, again, read, r.reread, r.finish)
+}
+
+func (o *ResumeOptions) validate(destinations int) error {
+	switch {
+	case destinations < 1 || destinations > 2:
+		return fmt.Errorf("%w: %d destinations", ErrOptions, destinations)
+	case o.Clock == nil:
+		return fmt.Errorf("%w: no clock", ErrOptions)
+	case o.Retries < 0 || o.Retries > maxRetries || o.MaxBadBytes < 0:
+		return fmt.Errorf("%w: %d retries, at most %d bad bytes", ErrOptions, o.Retries, o.MaxBadBytes)
+	case o.OnError != "" && o.OnError != record.OnErrorRescue && o.OnError != record.OnErrorStop:
+		return fmt.Errorf("%w: on error %.40q", ErrOptions, o.OnError)
+	}
+	return nil
 }
 
 func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOptions) (*run, error) {
@@ -77,12 +96,10 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 	if len(a.Interruptions) >= record.MaxInterruptions {
 		return nil, fmt.Errorf("%w: it was interrupted %d times", ErrNotResumable, len(a.Interruptions))
 	}
-	if len(destinations) != len(a.Destinations) {
-		// The record names the destinations; one that is not there any more is not one of the new record.
-		r.acq.Destinations = nil
-	}
+	// The record names where the acquisition is finished: not one that is left out, nor in another order than r.dests.
+	r.acq.Destinations = nil
 	for _, d := range destinations {
-		d := &dest{Destination: d, id: a.ID}
+		d := &dest{Destination: d, id: a.ID, about: medium.DescribeDestination(d.Dir)}
 		if m != nil {
 			if err := m.CheckDestination(d.Dir); err != nil {
 				return nil, err
@@ -92,12 +109,12 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 			return nil, fmt.Errorf("destination %q: %w", d.Dir, err)
 		}
 		r.dests = append(r.dests, d)
-		if len(r.acq.Destinations) < len(r.dests) {
-			r.acq.Destinations = append(r.acq.Destinations, medium.DescribeDestination(d.Dir))
-		}
+		r.acq.Destinations = append(r.acq.Destinations, d.about)
 	}
 	if s.Phase != PhaseRereading {
-		return r, r.sameMedium()
+		if err := r.sameMedium(); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -106,7 +123,7 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 func (r *run) reopen(opts ResumeOptions) error {
 	s := opts.State
 	r.newHashes()
-	if err := r.reopenFolders(); err != nil {
+	if err := r.reopenFolders(&s); err != nil {
 		return err
 	}
 	if s.Phase != PhaseRereading {
@@ -116,7 +133,7 @@ func (r *run) reopen(opts ResumeOptions) error {
 	}
 	if s.Phase == PhaseRescuing || s.Acquisition.Mode == record.ModeRescue {
 		r.rescue = &rescuing{first: s.SafeBytes, midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
-		if err := r.readMap(); err != nil {
+		if err := r.readMap(&s); err != nil {
 			return err
 		}
 	}
@@ -162,6 +179,9 @@ func (r *run) finishLeft(s *State) error {
 	var roots []hashtree.Value
 	err := r.each(func(d *dest) error {
 		root, err := d.finishLeft(r)
+		if errors.Is(err, hashtree.ErrFormat) {
+			err = &RereadError{Dir: d.partial(), Err: err}
+		}
 		if err != nil {
 			return err
 		}
@@ -270,10 +290,8 @@ func (r *run) interrupted(s State, sampled, differing int64) error {
 	if err := r.event(JournalEvent{Event: EventResumed, SizeBytes: s.SafeBytes, Text: s.Cause}); err != nil {
 		return err
 	}
-	if s.Phase == PhaseRescuing { // the one that a destination has may be of another save
-		if err := r.saveMap(); err != nil {
-			return err
-		}
+	if s.Phase == PhaseRescuing {
+		return r.saveMap(s.Phase, record.CauseUnknown)
 	}
 	now, err := r.state(s.Phase)
 	if err != nil {

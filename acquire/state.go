@@ -26,14 +26,23 @@ type State struct {
 	Cause         string               `json:"cause"`       // why the run ended; record.CauseUnknown while it runs
 	Circumstances record.Circumstances `json:"circumstances"`
 	Exhibit       string               `json:"exhibit"`
-	Midstates     []Midstate           `json:"midstates"` // of SHA-256 and the extra digests, after SafeBytes
-	Openings      record.Openings      `json:"openings"`
-	Phase         string               `json:"phase"`
-	SafeBytes     int64                `json:"safeBytes"` // of the medium, from its start; in phase "rescuing" up to the first read error
-	Saved         record.Time          `json:"saved"`
-	Type          string               `json:"type"`
+	// Maps are, once a read has failed, the map that was written before this state and the one that is written after it:
+	// one of them lies in the folder.
+	Maps      []SavedMap      `json:"maps"`
+	Midstates []Midstate      `json:"midstates"` // of SHA-256 and the extra digests, after SafeBytes
+	Openings  record.Openings `json:"openings"`
+	Phase     string          `json:"phase"`
+	SafeBytes int64           `json:"safeBytes"` // of the medium, from its start; in phase "rescuing" up to the first read error
+	Saved     record.Time     `json:"saved"`
+	Type      string          `json:"type"`
 
 	file, signature []byte // as they were read
+}
+
+// SavedMap is a map, and what goes with it.
+type SavedMap struct {
+	Digest         record.Digest `json:"digest"`         // of the file
+	RecoveredBytes int64         `json:"recoveredBytes"` // that it calls finished and that were read on retry
 }
 
 // Midstate is a hash on its way, as Go's crypto packages marshal it.
@@ -96,17 +105,26 @@ func (s *State) validate() error {
 		return fmt.Errorf("%w: acquisition id %.60q", record.ErrMalformed, a.ID)
 	}
 	size := a.Medium.SizeBytes
+	if s.SafeBytes < 0 || s.SafeBytes > size || s.SafeBytes%hashtree.GroupSize != 0 && s.SafeBytes != size {
+		return fmt.Errorf("%w: %d safe bytes of %d", record.ErrMalformed, s.SafeBytes, size)
+	}
 	switch s.Phase {
 	case PhaseReading, PhaseRescuing:
-		if s.SafeBytes < 0 || s.SafeBytes > size || s.SafeBytes%hashtree.GroupSize != 0 && s.SafeBytes != size {
-			return fmt.Errorf("%w: %d safe bytes of %d", record.ErrMalformed, s.SafeBytes, size)
-		}
 		if len(s.Midstates) != 1+len(a.Options.ExtraDigests) {
 			return fmt.Errorf("%w: %d midstates", record.ErrMalformed, len(s.Midstates))
 		}
 	case PhaseRereading:
 	default:
 		return fmt.Errorf("phase %.40q is %w", s.Phase, record.ErrNewer)
+	}
+	rescued := a.Mode == record.ModeRescue
+	if rescued != (len(s.Maps) > 0) || len(s.Maps) > 2 || s.Phase == PhaseRescuing && !rescued || s.Phase == PhaseReading && rescued {
+		return fmt.Errorf("%w: %d maps in phase %q of mode %q", record.ErrMalformed, len(s.Maps), s.Phase, a.Mode)
+	}
+	for _, m := range s.Maps {
+		if m.Digest.Algorithm() != record.BLAKE3 || m.RecoveredBytes < 0 || m.RecoveredBytes > size {
+			return fmt.Errorf("%w: a map of digest %s with %d bytes", record.ErrMalformed, m.Digest, m.RecoveredBytes)
+		}
 	}
 	if size < 0 || size > hashtree.MaxSize || len(a.Interruptions) != len(s.Circumstances.Resumptions) {
 		return fmt.Errorf("%w: size %d, %d interruptions", record.ErrMalformed, size, len(a.Interruptions))
@@ -177,7 +195,7 @@ func (r *run) state(phase string) (*State, error) {
 		Openings: r.opts.Openings, Phase: phase, SafeBytes: r.position, Saved: r.opts.Clock()}
 	s.Acquisition.Ended = s.Saved
 	if r.rescue != nil {
-		s.SafeBytes, s.Midstates = r.rescue.first, r.rescue.midstates
+		s.SafeBytes, s.Midstates, s.Maps = r.rescue.first, r.rescue.midstates, r.rescue.maps
 		return s, nil
 	}
 	if phase == PhaseRereading {
