@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -19,9 +21,11 @@ import (
 type dest struct {
 	Destination
 	id       string
+	about    record.Destination // for the record
 	space    space
 	root     *durable.Root       // of the .partial folder; nil until it is made
-	journal  *durable.AppendFile // nil once it is frozen
+	claimed  *os.File            // the same folder, locked; nil until then
+	journal  *durable.AppendFile // takes no more once finish has sealed it; nil if a run before this one did
 	tree     *durable.File       // nil once it is finished
 	image    *image.Writer
 	segments []image.Segment // once written
@@ -67,6 +71,9 @@ func (d *dest) begin(r *run) (err error) {
 	if d.root, err = d.Root.Sub(name); err != nil {
 		return err
 	}
+	if err := d.claim(); err != nil {
+		return err
+	}
 	if d.journal, err = d.root.OpenAppend(layout.Journal); err != nil {
 		return err
 	}
@@ -92,6 +99,9 @@ func (d *dest) close() error {
 	}
 	if d.journal != nil {
 		errs = append(errs, d.journal.Close())
+	}
+	if d.claimed != nil {
+		errs = append(errs, d.claimed.Close())
 	}
 	if d.root != nil {
 		errs = append(errs, d.root.Close())

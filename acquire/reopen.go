@@ -12,13 +12,13 @@ import (
 
 // reopenFolders opens the folders and makes their journals one again: a run that was killed may have written a line, or
 // frozen the journal, at one destination and not yet at the other.
-func (r *run) reopenFolders() error {
+func (r *run) reopenFolders(s *State) error {
+	if err := r.claimAll(s); err != nil {
+		return err
+	}
 	lines := map[*dest][]byte{}
 	frozen := map[*dest]bool{}
 	err := r.each(func(d *dest) (err error) {
-		if d.root, err = d.Root.Sub(d.id + layout.PartialSuffix); err != nil {
-			return err
-		}
 		if err := d.unfinish(); err != nil {
 			return err
 		}

@@ -1,0 +1,70 @@
+package acquire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// claim keeps other runs away from the .partial folder until close: two that go on with one image at once would each
+// record what the other one changes.
+func (d *dest) claim() error {
+	f, err := d.root.FS().Open(".")
+	if err != nil {
+		return fmt.Errorf("claim %q: %w", d.partial(), err)
+	}
+	dir, ok := f.(*os.File)
+	if !ok || !lockFolder(dir) {
+		f.Close() //nolint:errcheck // opened for reading only
+		return &durable.LockedError{Name: d.partial()}
+	}
+	d.claimed = dir
+	return nil
+}
+
+// open opens and claims the folder.
+func (d *dest) open() (err error) {
+	if d.root, err = d.Root.Sub(d.id + layout.PartialSuffix); err != nil {
+		return err
+	}
+	return d.claim()
+}
+
+// claimAll opens and claims every folder, and makes sure that nobody went on since the state was read, which is that of the
+// first.
+func (r *run) claimAll(s *State) error {
+	for i, d := range r.alive() {
+		err := d.open()
+		if err == nil && i == 0 {
+			err = d.has(s)
+		}
+		if errors.Is(err, durable.ErrLocked) {
+			return err
+		}
+		if err == nil {
+			continue
+		}
+		if err := r.lose(d, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// has requires the folder's state to be s.
+func (d *dest) has(s *State) error {
+	b, err := d.root.ReadFile(layout.Resume, record.MaxJSON)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if line, _, _ := bytes.Cut(b, []byte{'\n'}); !bytes.Equal(line, s.file) {
+		return fmt.Errorf("%q was %w by another run, which went on with it", d.partial(), durable.ErrLocked)
+	}
+	return nil
+}

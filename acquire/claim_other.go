@@ -1,0 +1,7 @@
+//go:build !linux
+
+package acquire
+
+import "os"
+
+func lockFolder(*os.File) bool { return true }
