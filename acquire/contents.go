@@ -3,6 +3,7 @@ package acquire
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"syscall"
@@ -18,17 +19,9 @@ const contentsPointer = "/acquisition/contents"
 // lookAtContents puts into the record what lies on the medium. It reads the image, which is the same by now: a failing
 // medium is spared the reads.
 func (r *run) lookAtContents(ctx context.Context) error {
-	alive := r.alive()
-	if len(alive) == 0 {
-		return nil // the caller knows
-	}
-	var names []string
-	for _, s := range alive[0].segments {
-		names = append(names, s.Name)
-	}
-	img, err := image.Open(alive[0].root.FS(), names)
+	img, err := r.openImage()
 	if err != nil {
-		return alive[0].wrap(err)
+		return err
 	}
 	defer img.Close() //nolint:errcheck // opened for reading only
 	src := io.ReaderAt(img)
@@ -46,6 +39,24 @@ func (r *run) lookAtContents(ctx context.Context) error {
 	}
 	r.acq.Contents = record.Known(c)
 	return nil
+}
+
+// openImage opens the image of the first destination where it can be opened.
+func (r *run) openImage() (*image.Reader, error) {
+	for _, d := range r.alive() {
+		var names []string
+		for _, s := range d.segments {
+			names = append(names, s.Name)
+		}
+		img, err := image.Open(d.root.FS(), names)
+		if err == nil {
+			return img, nil
+		}
+		if err := r.lose(d, err); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("no destination is left")
 }
 
 // unreadAt answers with an error where the medium gave nothing: the zeros there say nothing about it.

@@ -23,7 +23,7 @@ func (r *run) finish(ctx context.Context) error {
 		return err
 	}
 	images := r.acq.Files
-	if err := r.leaveOutLost(); err != nil {
+	if err := r.tellLost(); err != nil {
 		return err
 	}
 	var all []record.File
@@ -49,6 +49,10 @@ func (r *run) finish(ctx context.Context) error {
 	r.acq.Files = all
 	if err := r.lookAtContents(ctx); err != nil {
 		return err
+	}
+	r.acq.Destinations = nil // without those that were lost, perhaps since the journal was frozen
+	for _, d := range r.alive() {
+		r.acq.Destinations = append(r.acq.Destinations, d.about)
 	}
 	r.acq.Ended = r.opts.Clock()
 	b, err := encodeUnsigned(r.unsigned(r.acq))
@@ -82,12 +86,10 @@ func (r *run) leave(unsigned, signature []byte) error {
 	return nil
 }
 
-// leaveOutLost writes into the journal which destinations were given up, and takes them out of the record.
-func (r *run) leaveOutLost() error {
-	var kept []record.Destination
-	for i, d := range r.dests {
+// tellLost writes into the journal which destinations were given up.
+func (r *run) tellLost() error {
+	for _, d := range r.dests {
 		if d.lost == nil {
-			kept = append(kept, r.acq.Destinations[i])
 			continue
 		}
 		text := record.CauseDestination
@@ -98,7 +100,6 @@ func (r *run) leaveOutLost() error {
 			return err
 		}
 	}
-	r.acq.Destinations = kept
 	return nil
 }
 

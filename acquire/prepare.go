@@ -69,12 +69,12 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 		return nil, err
 	}
 	for _, d := range destinations {
-		d := &dest{Destination: d, id: opts.ID}
+		d := &dest{Destination: d, id: opts.ID, about: medium.DescribeDestination(d.Dir)}
 		if err := d.check(m); err != nil {
 			return nil, err
 		}
 		r.dests = append(r.dests, d)
-		r.acq.Destinations = append(r.acq.Destinations, medium.DescribeDestination(d.Dir))
+		r.acq.Destinations = append(r.acq.Destinations, d.about)
 	}
 	if err := r.checkSpace(segments[0].SizeBytes); err != nil {
 		return nil, err
