@@ -95,7 +95,7 @@ func TestKill9(t *testing.T) {
 	t.Logf("seed %d", seed)
 	good := faultdisk.New(t, faultdisk.Options{SizeBytes: size})
 	failing := faultdisk.New(t, faultdisk.Options{SizeBytes: size, Seed: 7})
-	bad := []faultdisk.Range{{First: 5000, Count: 1}, {First: 7000, Count: 20}, {First: 9001, Count: 1}, {First: 12288, Count: 256}, {First: size/512 - 1, Count: 1}}
+	bad := []faultdisk.Range{{First: 5000, Count: 1}, {First: 7000, Count: 20}, {First: 9001, Count: 1}, {First: 12288, Count: 24}, {First: size/512 - 1, Count: 1}}
 	failing.Bad(bad...)
 	whole := map[bool][]byte{false: truth(t, good, nil), true: truth(t, failing, bad)}
 	calls := map[string]int64{}

@@ -174,11 +174,11 @@ func (s *stopAt) Done(n int64) {
 func TestResume(t *testing.T) {
 	testtool.NeedRoot(t)
 	const size = 12*mib + 4096
-	bad := []faultdisk.Range{{First: 9000, Count: 1}, {First: 15000, Count: 600}}
+	bad := []faultdisk.Range{{First: 9000, Count: 1}, {First: 15000, Count: 60}}
 	for _, damaged := range []bool{false, true} {
 		for _, segment := range []int64{0, 5*mib + 512} {
 			for phase, places := range map[string][]int64{
-				acquire.PhaseReading: {0, 1, 2 * mib, 3*mib + 1, size}, acquire.PhaseRescuing: {0, 5 * mib, 6 * mib, 8 * mib, 9 * mib, size - 601*512},
+				acquire.PhaseReading: {0, 1, 2 * mib, 3*mib + 1, size}, acquire.PhaseRescuing: {0, 5 * mib, 6 * mib, 8 * mib, 9 * mib, size - 61*512},
 				acquire.PhaseRereading: {0, mib, size},
 			} {
 				for _, at := range places {
