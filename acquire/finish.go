@@ -129,6 +129,9 @@ func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]reco
 	}
 	for _, b := range beside {
 		f, err := digestFile(ctx, d.root, b.name, b.role)
+		if err == nil && b.role == record.RoleMap && !r.rescue.savedLast(f) {
+			err = fmt.Errorf("%q is not the map that was saved", b.name)
+		}
 		if err != nil && ctx.Err() == nil {
 			err = &RereadError{Dir: d.partial(), Err: err}
 		}
@@ -158,6 +161,12 @@ func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]reco
 	}
 	files = append(files, record.File{Name: layout.Journal, Role: record.RoleJournal, SizeBytes: int64(len(b)), Digests: digestsOf(b)})
 	return files, nil
+}
+
+// savedLast is whether a file is the map that was saved last. It lay open to others while the image was read again, and no
+// digest of the medium covers it.
+func (q *rescuing) savedLast(f record.File) bool {
+	return len(q.maps) > 0 && f.Digests[0] == q.maps[len(q.maps)-1].Digest
 }
 
 // sealLeft makes read-only a file that was replaced until now.
