@@ -27,6 +27,7 @@ type DestinationOptions struct {
 type Destination struct {
 	dir, store string
 	server     *fuse.Server
+	guard      *guard
 	served     chan struct{}
 	hold       int // keeps the mount busy after Disconnect, so that nobody writes into the directory below it
 
@@ -74,7 +75,10 @@ func Mount(opts DestinationOptions) (*Destination, error) {
 		defer close(d.served)
 		d.server.Serve()
 	}()
-	if err := d.server.WaitMount(); err != nil {
+	if d.guard, err = guardMount(dir); err == nil {
+		err = d.server.WaitMount()
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -96,7 +100,7 @@ func (d *Destination) Close() error {
 	if d.hold >= 0 {
 		err = unix.Close(d.hold)
 	}
-	err = errors.Join(err, unmount(d.dir, d.served), os.Remove(d.dir))
+	err = errors.Join(err, unmount(d.dir, d.served, d.guard), os.Remove(d.dir))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range d.nodes {

@@ -54,6 +54,7 @@ type Disk struct {
 	opts   Options
 	dir    string // the FUSE mount
 	server *fuse.Server
+	guard  *guard
 	served chan struct{} // closed when the server has ended
 	closed chan struct{} // closed by Close: nothing waits any longer
 
@@ -92,7 +93,10 @@ func Attach(opts Options) (*Disk, error) {
 		defer close(d.served)
 		d.server.Serve()
 	}()
-	if err := d.server.WaitMount(); err != nil {
+	if d.guard, err = guardMount(dir); err == nil {
+		err = d.server.WaitMount()
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.plugIn(); err != nil {
@@ -181,5 +185,5 @@ func (d *Disk) Close() error {
 			err = errors.Join(err, p.loop.detach())
 		}
 	}
-	return errors.Join(err, unmount(d.dir, d.served), os.Remove(d.dir))
+	return errors.Join(err, unmount(d.dir, d.served, d.guard), os.Remove(d.dir))
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // loop is a loop device of ours. fd stays open for as long as it is attached: opening it again from within a read that it
-// waits for could wait for that read.
+// waits for could wait for that read. It detaches by itself when this process has ended and nobody else has it open.
 type loop struct {
 	path       string
 	fd         int
@@ -39,7 +39,7 @@ func attachLoop(file string, sectorBytes int, flags uint32) (*loop, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find a free loop device: %w", err)
 		}
-		l, err := configureLoop(fmt.Sprintf("/dev/loop%d", n), file, backing, sectorBytes, flags|unix.LO_FLAGS_DIRECT_IO)
+		l, err := configureLoop(fmt.Sprintf("/dev/loop%d", n), file, backing, sectorBytes, flags|unix.LO_FLAGS_DIRECT_IO|unix.LO_FLAGS_AUTOCLEAR)
 		if !errors.Is(err, unix.EBUSY) {
 			return l, err
 		}
