@@ -19,9 +19,10 @@ type SealFiles struct {
 	Genesis   []byte
 }
 
-// Seal puts the signed files into the .partial folder of a finished acquisition, removes unsigned.json with its signature, and takes
-// ".partial" off the folder's name; exhibitDir is the exhibit's folder. It does not look into the files: the caller
-// signed what ReadUnsigned gave. Other writers of the folder are kept away by the caller.
+// Seal puts the signed files into the .partial folder of a finished acquisition, removes unsigned.json with its signature
+// and what a run could go on from, and takes ".partial" off the folder's name; exhibitDir is the exhibit's folder. It does
+// not look into the files: the caller signed what ReadUnsigned gave. Other writers of the folder are kept away by the
+// caller.
 //
 // Each step is synced before the next, and a Seal that was killed is repeated with the same files; only proof and openings
 // may be others by then, and take the place of what was left. A folder that is sealed already is success if its statement

@@ -29,11 +29,10 @@ type Writer struct {
 	err      error    // the first failure, or that the image is finished
 }
 
-// segment is one file; nil when it is full and closed, or being closed. No file is sealed before Finish: an interrupted
-// run may have to be cut anywhere.
+// segment is one file of the image. None is sealed before Finish: an interrupted run may have to be cut anywhere.
 type segment struct {
 	Segment
-	file    *durable.File
+	file    *durable.File           // nil when it is full and closed, or being closed
 	closing atomic.Pointer[syncing] // its last sync and closing, once begun
 }
 
@@ -105,7 +104,7 @@ func (w *Writer) write(p []byte) (int, error) {
 func (w *Writer) Size() int64 { return w.size }
 
 // Flush returns a function that makes durable what was written until now. It may run while Write goes on, but must have
-// returned before Finish, Abort or the next Flush.
+// returned before Extend, Finish, Abort or the next Flush.
 func (w *Writer) Flush() func() error {
 	type open struct {
 		s *segment
@@ -124,8 +123,8 @@ func (w *Writer) Flush() func() error {
 		}
 		for _, o := range files {
 			err := o.f.Sync()
-			if errors.Is(err, fs.ErrClosed) { // it became full meanwhile
-				err = o.s.closing.Load().wait()
+			if closing := o.s.closing.Load(); closing != nil && errors.Is(err, fs.ErrClosed) { // it became full meanwhile
+				err = closing.wait()
 			}
 			if err != nil {
 				return err

@@ -54,8 +54,8 @@ type Options struct {
 	Sinks []io.Writer
 	// Workers is the number of goroutines that compute the tree, at most 1024. 0: one for each core.
 	Workers int
-	// Buffers is the number of blocks of memory, 2 to 4096. 0: 8. More help only if a sink
-	// stalls for longer than it takes to read them.
+	// Buffers is the number of blocks of memory, 2 to 4096. 0: 8. More help only if a sink stalls for longer than it takes
+	// to read them.
 	Buffers int
 	// Progress, if not nil, is told the number of bytes read so far, after each block, from the goroutine that called
 	// Run. Consumers may lag behind by all Buffers.
@@ -86,8 +86,8 @@ func (e *SourceError) Unwrap() error { return e.Err }
 // Run reads src to its end and hands each block to all consumers. The first error ends it, whoever reports it: a failed
 // or short write, a failed Put, a read error other than io.EOF (a *SourceError), or the end of ctx, which is looked at
 // between blocks; a Read or Write that hangs is not interrupted. A read error that has a method KeepsMemory() bool which
-// says true means that the buffer may still be written to: the memory is then never given back. After a *SourceError the Result says how far the
-// consumers came; after any other error it is zero, and they have seen some part of the medium.
+// says true means that the buffer may still be written to: the memory is then never given back. After a *SourceError the
+// Result says how far the consumers came; after any other error it is zero, and they have seen some part of the medium.
 func Run(ctx context.Context, src io.Reader, opts Options) (Result, error) {
 	if err := opts.validate(); err != nil {
 		return Result{}, err
