@@ -6,7 +6,7 @@
 //
 // The promise: a medium is opened for reading only, and io.EOF means that exactly the bytes were read that the medium
 // had when it was opened: the size is fixed then, and after every error the medium is asked whether it is still the
-// same. So an error is one of three: a [ReadError], a place that the medium did not give; [ErrLost], the medium is gone
+// same. So an error about the medium is one of three: a [ReadError], a place that it did not give; [ErrLost], it is gone
 // or does not answer; [ErrMediumChanged], it is not what was opened. Nothing is skipped or filled in, and a medium that
 // ends early is never taken for a finished one.
 // Devices and files are read past the page cache where the file system can do that, since a buffered read of a failing
@@ -59,7 +59,7 @@ func (o Options) validate() error {
 	return nil
 }
 
-// Medium is an open medium. It is used from one goroutine.
+// Medium is an open medium. It is used from one goroutine at a time.
 type Medium struct {
 	path string
 	src  source
@@ -177,7 +177,8 @@ func (m *Medium) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // CheckEnd asks whether the medium is still what it was when it was opened, and ends where it ended. Read does so at
-// its io.EOF. Who uses ReadAt does so when all is read. Errors: ErrLost, ErrMediumChanged. Of a stream it knows nothing.
+// its io.EOF. Who uses ReadAt does so when all is read. Errors: ErrLost, ErrMediumChanged; of a file also *ReadError, if
+// the place behind its end cannot be tried. Of a stream it knows nothing.
 func (m *Medium) CheckEnd() error {
 	if m.gone != nil {
 		return m.gone

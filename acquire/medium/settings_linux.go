@@ -135,12 +135,20 @@ func (d *disk) setReadOnly(dev uint64) {
 		d.notef("the kernel's read-only flag could not be set: %v", err)
 		return
 	}
+	var failed int
+	var first error
 	for _, part := range d.host.parts(dev)[1:] {
-		if on, err := d.host.partReadOnly(part); err != nil || !on {
-			if err := d.flagPartition(part); err != nil {
-				d.notef("the kernel's read-only flag could not be set on partition %s: %v", numberText(part), err)
+		if on, err := d.host.partReadOnly(part); err == nil && on {
+			continue
+		}
+		if err := d.flagPartition(part); err != nil {
+			if failed++; failed == 1 {
+				first = fmt.Errorf("partition %s: %w", numberText(part), err)
 			}
 		}
+	}
+	if failed > 0 { // one note: a record takes a hundred, and a disk may have more partitions
+		d.notef("the kernel's read-only flag could not be set on %d partitions, the first of them %v", failed, first)
 	}
 }
 

@@ -1,6 +1,10 @@
 package medium
 
-import "github.com/exhibit-forensics/exhibit/custody/record"
+import (
+	"strings"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+)
 
 // State is how a medium was opened, and what was set on it for the time of reading.
 type State struct {
@@ -33,7 +37,7 @@ func unknownState(why string) State {
 // it gives what it gave last.
 func (m *Medium) State() State { return m.src.state() }
 
-// maxNote bounds a note in the record, in bytes.
+// maxNote bounds a note in the record, in bytes, when all that cannot be printed is written out.
 const maxNote = 500
 
 // access is State in the words of the record, before the medium was read.
@@ -44,12 +48,13 @@ func (m *Medium) access() record.Access {
 		TimeoutBeforeSeconds: s.TimeoutBeforeSeconds, TimeoutSeconds: s.TimeoutNowSeconds,
 	}
 	for _, n := range s.Notes {
-		a.Notes = append(a.Notes, record.DeviceText([]byte(n[:min(len(n), maxNote)])))
+		text := record.DeviceText([]byte(n))
+		a.Notes = append(a.Notes, strings.ToValidUTF8(text[:min(len(text), maxNote)], ""))
 	}
 	return a
 }
 
-// After adds what is known only when all was read to what Describe said before.
+// After adds what is known only when all was read to what Describe said before. It asks the drive for its health.
 func (m *Medium) After(before record.Medium) record.Medium {
 	before.Access.ReadOnlyAfter = m.State().ReadOnlyNow
 	before.HealthAfter = m.askHealth()
