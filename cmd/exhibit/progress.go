@@ -26,6 +26,7 @@ type progress struct {
 	total    int64  // -1: unknown
 	told     time.Time
 	toldDone int64
+	begun    bool    // the phase has told how far it is
 	rate     float64 // bytes a second, of late
 	wide     int
 }
@@ -50,7 +51,7 @@ func (p *progress) Phase(name string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.name, p.total, p.told, p.toldDone, p.rate = name, total, time.Now(), 0, 0
-	p.what, p.unread = "", 0
+	p.what, p.unread, p.begun = "", 0, false
 }
 
 // Doing implements acquire.Progress.
@@ -64,6 +65,9 @@ func (p *progress) Doing(what string, unreadBytes int64) {
 func (p *progress) Done(bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.begun {
+		p.toldDone, p.begun = bytes, true
+	}
 	every := logEvery
 	switch {
 	case p.u.json:
@@ -86,14 +90,13 @@ func (p *progress) Done(bytes int64) {
 	}
 }
 
-// measure keeps a rate that follows the last few lines, so that a slow place shows and a fast start does not flatter. The
-// first line of a phase that goes on somewhere in the middle has none.
+// measure keeps a rate that follows the last few lines, so that a slow place shows and a fast start does not flatter. What
+// was done before the phase first told, as where a run goes on in the middle, was not done in it.
 func (p *progress) measure(bytes int64, since time.Duration) {
 	now := float64(bytes-p.toldDone) / since.Seconds()
-	switch {
-	case p.toldDone == 0 && p.rate == 0:
+	if p.rate == 0 {
 		p.rate = now
-	default:
+	} else {
 		p.rate += (now - p.rate) / 4
 	}
 	p.told, p.toldDone = time.Now(), bytes
