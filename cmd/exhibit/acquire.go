@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -172,7 +174,27 @@ func openDestinations(c *custody.Case, exhibit, also string) (*destinations, err
 	}
 	to.all = append(to.all, acquire.Destination{Root: root, Dir: also})
 	to.roots = append(to.roots, root)
+	if err := differ(to.roots[0], root); err != nil {
+		to.close()
+		return nil, err
+	}
 	return to, nil
+}
+
+// differ refuses one folder under two names.
+func differ(first, second *durable.Root) error {
+	a, err := fs.Stat(first.FS(), ".")
+	if err != nil {
+		return err
+	}
+	b, err := fs.Stat(second.FS(), ".")
+	if err != nil {
+		return err
+	}
+	if os.SameFile(a, b) {
+		return misused(fmt.Errorf("second destination %q: it is the exhibit's own folder", second.Name()), "name another folder, best on another disk: --also FOLDER")
+	}
+	return nil
 }
 
 func (t *destinations) close() {
@@ -196,6 +218,9 @@ func (t *destinations) explain(path, id string, err error) error {
 			left = append(left, d.Dir)
 		}
 	}
+	if len(left) == 0 && path == "-" {
+		return withHints(err, append(hintsFor(err), "a stream cannot be gone on from: give all of it again, to a new acquisition")...)
+	}
 	if len(left) == 0 {
 		return err
 	}
@@ -213,19 +238,30 @@ func (t *destinations) goOnHint(path, id string, left []string) string {
 		return fmt.Sprintf("what is left lies in %s: when the case's folder can be reached, put it there as %s, and go on with: exhibit acquire %s --resume FOLDER",
 			partial, shellWord(filepath.Join(t.home, id+layout.PartialSuffix)), shellWord(path))
 	}
-	hint := fmt.Sprintf("go on with: exhibit acquire %s --resume %s", shellWord(path), partial)
+	hint := fmt.Sprintf("go on with: exhibit acquire %s", strings.TrimSpace(shellWord(path)+" --resume "+partial))
 	if len(left) > 1 {
 		hint += " --also " + shellWord(left[1])
 	}
 	return hint
 }
 
-// shellWord quotes what a shell would take apart.
+// shellWord quotes what a shell would take apart, so that a hint can be typed as it stands.
 func shellWord(s string) string {
 	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:-") == "" {
 		return s
 	}
-	return strconv.Quote(s)
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '\'' || c == '\\' {
+			fmt.Fprintf(&b, `\x%02x`, c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return "$'" + b.String() + "'"
 }
 
 // warnUnseized says in time what a mistyped number, or a log that cannot be read, will lead to. It stops nothing: the
