@@ -26,6 +26,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"exhibit": ma
 //	                         case does not admit; passphrase file pass. Sealed: exhibits 7 and 8/b, acquired from medium.img.
 //	                         Sets LOG, FINGERPRINT, ACQ and SPLIT. Called again, it puts everything back
 //	flip FILE OFFSET         changes one bit of a file, read-only or not
+//	failing WHAT...          makes devices and folders that fail: see scriptFailing
 //	need PROGRAM...          skips the script when a program is missing, or fails it: see testtool
 func TestScripts(t *testing.T) {
 	s := newStations(t.TempDir())
@@ -33,11 +34,12 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Values["t"] = e.T()
+			e.Values["failing"] = new(failing)
 			e.Setenv("EXHIBIT_HOME", filepath.Join(e.WorkDir, "home"))
 			return os.WriteFile(filepath.Join(e.WorkDir, "pass"), []byte(passphrase+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": scriptCode, "station": s.script, "flip": scriptFlip, "need": scriptNeed,
+			"code": scriptCode, "station": s.script, "flip": scriptFlip, "need": scriptNeed, "failing": scriptFailing,
 		},
 	})
 }
