@@ -14,6 +14,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire"
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/faultdisk"
 	"github.com/exhibit-forensics/exhibit/internal/testtool"
 )
@@ -273,4 +274,78 @@ func TestTornJournal(t *testing.T) {
 	j := l.job(t)
 	change(t, j, "journal", cut(10))
 	mustRefuse(t, j, "journal without a whole line", acquire.ErrNotResumable)
+}
+
+// doing runs a function once, when no more than so much is unread in a rescue.
+type doing struct {
+	unread int64
+	do     func()
+}
+
+func (d *doing) Phase(string, int64) {}
+func (d *doing) Done(int64)          {}
+func (d *doing) Doing(_ string, unread int64) {
+	if unread <= d.unread && d.do != nil {
+		d.do()
+		d.do = nil
+	}
+}
+
+// A copy that is damaged while a rescue goes on is given up when it is read back; none of it gets into the other.
+func TestDamagedCopy(t *testing.T) {
+	testtool.NeedRoot(t)
+	for which := range 2 {
+		disk := faultdisk.New(t, faultdisk.Options{SizeBytes: 4 * mib})
+		bad := []faultdisk.Range{{First: 2048 + 100, Count: 1}, {First: 2048 + 1900, Count: 1}, {First: 4096 + 100, Count: 1}, {First: 4096 + 1900, Count: 1}}
+		disk.Bad(bad...)
+		j := job{Path: disk.Path(), Dirs: []string{memoryDir(t), memoryDir(t)}, Stretch: mib}
+		// The first group is trimmed, and the second is being: then the first is read back to be scraped.
+		done := false
+		j.progress = &doing{unread: 1800*512 + mib - 8192, do: func() {
+			done = true
+			change(t, &job{Dirs: j.Dirs[which:]}, "7%2Fa.raw", func(b []byte) []byte {
+				b[mib] ^= 1
+				return b
+			})
+		}}
+		res, err := j.step(t.Context())
+		if err != nil || !done {
+			t.Fatalf("damaged %t: %v", done, err)
+		}
+		if len(res.Lost) != 1 || res.Lost[0].Dir != j.Dirs[which] || !errors.Is(res.Lost[0], acquire.ErrReread) {
+			t.Errorf("lost are %v, want destination %d for ErrReread", res.Lost, which)
+		}
+		sweep(t, j.Dirs[1-which])
+		checkRescued(t, j.Dirs[1-which], res.Acquisition, truth(t, disk, bad), bad)
+	}
+}
+
+// A run that ends as soon as it has begun to go on is an interruption too.
+func TestInterruptedAtOnce(t *testing.T) {
+	testtool.NeedRoot(t)
+	for phase, bad := range map[string][]faultdisk.Range{acquire.PhaseReading: nil, acquire.PhaseRescuing: middleBad} {
+		l := leave(t, phase, 3*mib, bad)
+		j := l.job(t)
+		for range 3 { // nothing changes any more once the state was replaced
+			lines := &breaker{fault: errors.New("killed"), forGood: true}
+			j.hooks = map[string]durable.Hook{j.Dirs[0]: func(op durable.Op, name string) error {
+				if op == durable.OpRename && lines.at == 0 {
+					defer func() { lines.at = 1 }()
+				}
+				return lines.hook(op, name)
+			}}
+			if _, err := j.step(t.Context()); err == nil {
+				t.Fatal("it was not stopped")
+			}
+		}
+		j.hooks = nil
+		res, err := j.step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(res.Interruptions); n != 4 {
+			t.Errorf("%s: %d interruptions, want 4", phase, n)
+		}
+		checkJob(t, j, l.truth(t), bad)
+	}
 }
