@@ -253,23 +253,33 @@ func TestDamagedPart(t *testing.T) {
 	checkJob(t, j, l.truth(t), l.bad)
 }
 
-// A last line of the journal that is torn at any byte was never written.
+// A line of the journal that was torn at any byte while it was added was never written. One that a state knows of was, and
+// whatever became of it is damage.
 func TestTornJournal(t *testing.T) {
 	testtool.NeedRoot(t)
 	l := leave(t, acquire.PhaseReading, 5*mib, nil)
 	whole := readFile(t, partial(l.dir), "journal")
-	last := bytes.LastIndexByte(whole[:len(whole)-1], '\n') + 1
-	for n := last; n < len(whole); n += 1 + (len(whole)-last)/24 {
+	last := whole[bytes.LastIndexByte(whole[:len(whole)-1], '\n')+1:]
+	for n := 0; n < len(last); n += 1 + len(last)/24 {
 		j := l.job(t)
-		change(t, j, "journal", cut(n))
+		change(t, j, "journal", func(b []byte) []byte { return append(b, last[:n]...) })
 		if _, err := j.step(t.Context()); err != nil {
-			t.Fatalf("torn at byte %d of %d: %v", n-last, len(whole)-last, err)
+			t.Fatalf("torn at byte %d of %d: %v", n, len(last), err)
 		}
 		checkJob(t, j, l.truth(t), nil)
 		journal := readFile(t, partial(j.Dirs[0]), "journal")
-		if !bytes.HasPrefix(journal, whole[:last]) || !bytes.HasPrefix(journal[last:], []byte(`{"event":"resumed"`)) {
-			t.Errorf("torn at byte %d: the journal goes on with %.60q", n-last, journal[last:])
+		if !bytes.HasPrefix(journal, whole) || !bytes.HasPrefix(journal[len(whole):], []byte(`{"event":"resumed"`)) {
+			t.Errorf("torn at byte %d: the journal goes on with %.60q", n, journal[len(whole):])
 		}
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"last line torn":    cut(len(whole) - 3),
+		"last line missing": cut(len(whole) - len(last)),
+		"a word exchanged":  func(b []byte) []byte { return bytes.Replace(b, []byte("reading"), []byte("reaping"), 1) },
+	} {
+		j := l.job(t)
+		change(t, j, "journal", damage)
+		mustRefuse(t, j, name, acquire.ErrReread)
 	}
 	j := l.job(t)
 	change(t, j, "journal", cut(10))

@@ -159,6 +159,9 @@ func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]reco
 	if err != nil {
 		return nil, err
 	}
+	if now := r.lines.saved(); now.SizeBytes != int64(len(b)) || !now.isBeginningOf(b) {
+		return nil, &RereadError{Dir: d.partial(), Err: fmt.Errorf("%q is not as it was written", layout.Journal)}
+	}
 	files = append(files, record.File{Name: layout.Journal, Role: record.RoleJournal, SizeBytes: int64(len(b)), Digests: digestsOf(b)})
 	return files, nil
 }

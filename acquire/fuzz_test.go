@@ -43,7 +43,8 @@ func FuzzState(f *testing.F) {
 		f.Fatal(err)
 	}
 	s := State{Acquisition: u.Acquisition, Cause: record.CauseUnknown, Circumstances: u.Circumstances, Exhibit: u.Exhibit, Openings: u.Openings,
-		Phase: PhaseReading, Midstates: []Midstate{{record.SHA256, "00"}}, Saved: u.Acquisition.Started}
+		Journal: SavedJournal{record.SHA256Digest([32]byte{1}), 7},
+		Phase:   PhaseReading, Midstates: []Midstate{{record.SHA256, "00"}}, Saved: u.Acquisition.Started}
 	sample, err := s.encode(func([]byte) ([]byte, error) { return []byte("signature"), nil })
 	if err != nil {
 		f.Fatal(err)

@@ -1,8 +1,10 @@
 package acquire
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"syscall"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -51,12 +53,45 @@ func (r *run) writeJournal(v any) error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	return r.each(func(d *dest) error {
+	b = append(b, '\n')
+	written := false
+	err = r.each(func(d *dest) error {
 		if d.journal == nil {
 			return nil
 		}
-		return d.journal.Append(append(b, '\n'))
+		written = true
+		return d.journal.Append(b)
 	})
+	if written {
+		r.lines.add(b)
+	}
+	return err
+}
+
+// journalLines is what the journals must hold: they lie open to others until the record is signed.
+type journalLines struct {
+	sum  hash.Hash // SHA-256; nil before the first line
+	size int64
+}
+
+func (l *journalLines) add(b []byte) {
+	if l.sum == nil {
+		l.sum = sha256.New()
+	}
+	l.sum.Write(b)
+	l.size += int64(len(b))
+}
+
+func (l *journalLines) saved() SavedJournal {
+	if l.sum == nil {
+		return SavedJournal{}
+	}
+	return SavedJournal{record.SHA256Digest([32]byte(l.sum.Sum(nil))), l.size}
+}
+
+// isBeginningOf reports whether b begins with the lines that j is of.
+func (j SavedJournal) isBeginningOf(b []byte) bool {
+	return j.SizeBytes > 0 && j.SizeBytes <= int64(len(b)) && record.SHA256Digest(sha256.Sum256(b[:j.SizeBytes])) == j.Digest
 }
 
 // event writes a line of the journal.

@@ -38,7 +38,8 @@ type run struct {
 	drained  bool        // every consumer is at position
 	rescue   *rescuing   // nil before the first read error
 	pending  *background // the checkpoint on its way
-	saved    *State      // the last one kept
+	lines    journalLines
+	saved    *State // the last one kept
 
 	mu sync.Mutex // guards dest.lost
 }

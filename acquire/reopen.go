@@ -23,6 +23,9 @@ func (r *run) reopenFolders(s *State) error {
 			return err
 		}
 		lines[d], frozen[d], err = d.wholeLines()
+		if err == nil && !s.Journal.isBeginningOf(lines[d]) {
+			err = &RereadError{Dir: d.partial(), Err: errors.New("the journal is not as it was written")}
+		}
 		return err
 	})
 	if err != nil {
@@ -36,6 +39,7 @@ func (r *run) reopenFolders(s *State) error {
 		}
 		anyFrozen = anyFrozen || frozen[d]
 	}
+	r.lines.add(longest)
 	return r.each(func(d *dest) error {
 		rest, ok := bytes.CutPrefix(longest, lines[d])
 		if !ok || frozen[d] && len(rest) > 0 {

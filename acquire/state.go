@@ -26,6 +26,7 @@ type State struct {
 	Cause         string               `json:"cause"`       // why the run ended; record.CauseUnknown while it runs
 	Circumstances record.Circumstances `json:"circumstances"`
 	Exhibit       string               `json:"exhibit"`
+	Journal       SavedJournal         `json:"journal"`
 	// Maps are, once a read has failed, the map that was written before this state and the one that is written after it:
 	// one of them lies in the folder.
 	Maps      []SavedMap      `json:"maps"`
@@ -37,6 +38,12 @@ type State struct {
 	Type      string          `json:"type"`
 
 	file, signature []byte // as they were read
+}
+
+// SavedJournal is the beginning of the journal, as far as it was written before a state.
+type SavedJournal struct {
+	Digest    record.Digest `json:"digest"` // SHA-256
+	SizeBytes int64         `json:"sizeBytes"`
 }
 
 // SavedMap is a map, and what goes with it.
@@ -121,6 +128,9 @@ func (s *State) validate() error {
 	if rescued != (len(s.Maps) > 0) || len(s.Maps) > 2 || s.Phase == PhaseRescuing && !rescued || s.Phase == PhaseReading && rescued {
 		return fmt.Errorf("%w: %d maps in phase %q of mode %q", record.ErrMalformed, len(s.Maps), s.Phase, a.Mode)
 	}
+	if s.Journal.SizeBytes < 1 || s.Journal.SizeBytes > layout.MaxJournal || s.Journal.Digest.Algorithm() != record.SHA256 {
+		return fmt.Errorf("%w: a journal of %d bytes", record.ErrMalformed, s.Journal.SizeBytes)
+	}
 	for _, m := range s.Maps {
 		if m.Digest.Algorithm() != record.BLAKE3 || m.RecoveredBytes < 0 || m.RecoveredBytes > size {
 			return fmt.Errorf("%w: a map of digest %s with %d bytes", record.ErrMalformed, m.Digest, m.RecoveredBytes)
@@ -192,7 +202,7 @@ func (r *run) restore(s *State) error {
 // state describes where the run is.
 func (r *run) state(phase string) (*State, error) {
 	s := &State{Acquisition: r.acq, Cause: record.CauseUnknown, Circumstances: r.opts.Circumstances, Exhibit: r.opts.Exhibit,
-		Openings: r.opts.Openings, Phase: phase, SafeBytes: r.position, Saved: r.opts.Clock()}
+		Openings: r.opts.Openings, Phase: phase, SafeBytes: r.position, Saved: r.opts.Clock(), Journal: r.lines.saved()}
 	s.Acquisition.Ended = s.Saved
 	if r.rescue != nil {
 		s.SafeBytes, s.Midstates, s.Maps = r.rescue.first, r.rescue.midstates, r.rescue.maps
