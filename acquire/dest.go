@@ -50,6 +50,8 @@ func (d *dest) written() (n int64) {
 // kept is how many bytes of the medium are in the image of a destination, or were when it was lost.
 func (r *run) kept(d *dest) int64 {
 	switch {
+	case d.image == nil && d.lost == nil: // of a run that goes on, and did not come as far as opening it
+		return r.position
 	case r.rescue == nil || r.rescue.m == nil || d.written() < r.size:
 		return d.written()
 	case d.lost != nil:

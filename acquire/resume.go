@@ -143,11 +143,16 @@ func (r *run) reopen(opts ResumeOptions) error {
 		}
 		return r.finishLeft(&s)
 	}
-	if err := r.each(func(d *dest) error { return d.reopenFiles(r) }); err != nil {
+	if err := r.each(func(d *dest) error { return d.reopenTree(r) }); err != nil {
 		return err
 	}
 	if err := r.tree.Resume(0, s.SafeBytes/hashtree.GroupSize); err != nil {
 		return err
+	}
+	if r.rescue != nil {
+		if err := r.each(func(d *dest) error { return d.reopenImage(r) }); err != nil {
+			return err
+		}
 	}
 	sampled, differing, err := r.sample(opts.Despite)
 	if err != nil {
@@ -159,7 +164,9 @@ func (r *run) reopen(opts ResumeOptions) error {
 	if r.rescue != nil {
 		return r.reconcile()
 	}
-	return nil
+	// The image is cut back last: another destination may have more in it, and a state that says so, until this one is kept
+	// in its place. A medium that turns out to be another one must not cost that.
+	return r.each(func(d *dest) error { return d.reopenImage(r) })
 }
 
 // everythingRead reports whether only the end of the reading is left to be done, which needs no medium.
@@ -249,13 +256,15 @@ func readRoot(root *durable.Root, name string, size int64) (hashtree.Value, erro
 	return tree.Root(), nil
 }
 
-func (d *dest) reopenFiles(r *run) (err error) {
+func (d *dest) reopenTree(r *run) (err error) {
 	if d.tree, err = d.root.Reopen(layout.TreeName(r.name)); err != nil {
 		return err
 	}
-	if err := r.hasValues(d.tree); err != nil {
-		return err
-	}
+	return r.hasValues(d.tree)
+}
+
+// reopenImage cuts an image that is written in order back to what is safe.
+func (d *dest) reopenImage(r *run) (err error) {
 	if r.rescue != nil {
 		d.image, err = image.ResumeExtended(d.root, d.imageOptions(r), r.size)
 	} else {
