@@ -81,7 +81,10 @@ func (r *run) readInOrder(ctx context.Context) error {
 	for {
 		s := r.newStretch(ctx)
 		res, err := pass.Run(context.WithoutCancel(ctx), s, r.passOptions())
-		_, r.drained = errors.AsType[*pass.SourceError](err)
+		var source *pass.SourceError
+		if source, r.drained = errors.AsType[*pass.SourceError](err); r.drained {
+			err = source.Err // which knows its place in the medium; the pass knows the one in the stretch
+		}
 		r.position += res.SizeBytes
 		switch {
 		case r.drained && r.isReadError(err) && r.opts.OnError == record.OnErrorRescue && r.resumable():
