@@ -79,7 +79,7 @@ func (d *disk) guard(dev uint64, opts Options) error {
 		d.notef("the running system lies on the device")
 	}
 	if len(users) > 0 {
-		d.notef("it was in use in %d ways while it was read", len(users))
+		d.notef("it was in use while it was read; mounts and other users: %d", len(users))
 	}
 	for _, u := range users {
 		d.now.Users = append(d.now.Users, u.what)

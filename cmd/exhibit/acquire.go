@@ -174,7 +174,7 @@ func openDestinations(c *custody.Case, exhibit, also string) (*destinations, err
 	}
 	to.all = append(to.all, acquire.Destination{Root: root, Dir: also})
 	to.roots = append(to.roots, root)
-	if err := differ(to.roots[0], root); err != nil {
+	if err := errors.Join(differ(to.roots[0], root), outsideCase(also, filepath.Dir(filepath.Dir(dir)))); err != nil {
 		to.close()
 		return nil, err
 	}
@@ -193,6 +193,24 @@ func differ(first, second *durable.Root) error {
 	}
 	if os.SameFile(a, b) {
 		return misused(fmt.Errorf("second destination %q: it is the exhibit's own folder", second.Name()), "name another folder, best on another disk: --also FOLDER")
+	}
+	return nil
+}
+
+// outsideCase refuses a place among the case's own files, where the copy would be taken for one of them.
+func outsideCase(also, caseDir string) error {
+	var paths [2]string
+	for i, dir := range []string{also, caseDir} {
+		abs, err := filepath.Abs(dir)
+		if err == nil {
+			paths[i], err = filepath.EvalSymlinks(abs)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if rel, err := filepath.Rel(paths[1], paths[0]); err == nil && filepath.IsLocal(rel) {
+		return misused(fmt.Errorf("second destination %q: it lies in the case's folder", also), "name a folder outside the case, best on another disk: --also FOLDER")
 	}
 	return nil
 }
