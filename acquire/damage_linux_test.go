@@ -309,9 +309,10 @@ func TestDamagedCopy(t *testing.T) {
 		bad := []faultdisk.Range{{First: 2048 + 100, Count: 1}, {First: 2048 + 1900, Count: 1}, {First: 4096 + 100, Count: 1}, {First: 4096 + 1900, Count: 1}}
 		disk.Bad(bad...)
 		j := job{Path: disk.Path(), Dirs: []string{memoryDir(t), memoryDir(t)}, Stretch: mib}
-		// The first group is trimmed, and the second is being: then the first is read back to be scraped.
+		// The beginning of the first group and the end of the second are trimmed by then; next the first is read back, to be
+		// scraped.
 		done := false
-		j.progress = &doing{unread: 1800*512 + mib - 8192, do: func() {
+		j.progress = &doing{unread: 2*mib - 240*512, do: func() {
 			done = true
 			change(t, &job{Dirs: j.Dirs[which:]}, "7%2Fa.raw", func(b []byte) []byte {
 				b[mib] ^= 1
@@ -336,11 +337,12 @@ func TestInterruptedAtOnce(t *testing.T) {
 	for phase, bad := range map[string][]faultdisk.Range{acquire.PhaseReading: nil, acquire.PhaseRescuing: middleBad} {
 		l := leave(t, phase, 3*mib, bad)
 		j := l.job(t)
-		for range 3 { // nothing changes any more once the state was replaced
+		for range 3 {
+			// nothing changes any more once image or tree would be written
 			lines := &breaker{fault: errors.New("killed"), forGood: true}
 			j.hooks = map[string]durable.Hook{j.Dirs[0]: func(op durable.Op, name string) error {
-				if op == durable.OpRename && lines.at == 0 {
-					defer func() { lines.at = 1 }()
+				if op == durable.OpWrite && (strings.HasSuffix(name, ".raw") || strings.HasSuffix(name, ".tree")) {
+					lines.at = 1
 				}
 				return lines.hook(op, name)
 			}}

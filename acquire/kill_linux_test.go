@@ -11,12 +11,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
+	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/durable/faulttest"
@@ -190,12 +193,79 @@ func TestKillEverywhere(t *testing.T) {
 	disk.AssertNoWrites(t)
 }
 
-// killer lets nothing change any more from call number at on; 0: everything may.
+// TestKeptIsKept stops a rescue among its tries, before each of their calls, and lets the medium lose all that the map
+// called finished by then in the groups that were read in part: it is still there at the end.
+func TestKeptIsKept(t *testing.T) {
+	testtool.NeedRoot(t)
+	tried := 0
+	for at := 1; at <= 16; at++ {
+		disk := faultdisk.New(t, faultdisk.Options{SizeBytes: 4 * mib})
+		// At each try one in each group is read, so that the groups take turns.
+		for i := range int64(4) {
+			disk.Flaky(faultdisk.Range{First: 2048 + 100 + 500*i, Count: 1}, int(2+i))
+			disk.Flaky(faultdisk.Range{First: 4096 + 100 + 500*i, Count: 1}, int(2+i))
+		}
+		want := truth(t, disk, nil)
+		j := job{Path: disk.Path(), Dirs: []string{memoryDir(t)}, Stretch: mib, Retries: 6}
+		k := &killer{at: at, unarmed: true}
+		j.hooks, j.progress = k.hooks(j.Dirs), k
+		if _, err := j.step(t.Context()); !errors.Is(err, faulttest.ErrKilled) {
+			t.Fatalf("stopped before call %d of the tries: got %v", at, err)
+		}
+		j.hooks, j.progress = nil, nil
+		kept := loseWhatWasRead(t, disk, j.Dirs[0])
+		if _, err := j.step(t.Context()); err != nil {
+			t.Fatalf("stopped before call %d: %v", at, err)
+		}
+		got := readFile(t, partial(j.Dirs[0]), "7%2Fa.raw")
+		for _, r := range kept {
+			tried++
+			if !bytes.Equal(got[r.Offset:r.End()], want[r.Offset:r.End()]) {
+				t.Errorf("stopped before call %d: bytes %d to %d were read and are lost", at, r.Offset, r.End())
+			}
+		}
+	}
+	if tried < 16 {
+		t.Errorf("%d ranges were looked at; the test shows nothing", tried)
+	}
+}
+
+// loseWhatWasRead makes bad what the map calls finished in the groups 1 and 2, and returns that.
+func loseWhatWasRead(t *testing.T, disk *faultdisk.Disk, dir string) (kept []image.Range) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(partial(dir), "7%2Fa.map"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := image.ParseMap(bytes.NewReader(text), image.MapLimits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := range m.All() {
+		if lo, hi := max(r.Offset, mib), min(r.End(), 3*mib); r.Status == image.Finished && lo < hi {
+			kept = append(kept, image.Range{Offset: lo, SizeBytes: hi - lo})
+			disk.Bad(faultdisk.Range{First: lo / 512, Count: (hi - lo) / 512})
+		}
+	}
+	return kept
+}
+
+// killer lets nothing change any more from call number at on; 0: everything may. Unarmed it does not count until bad
+// sectors are tried again.
 type killer struct {
 	at int
 
-	mu    sync.Mutex
-	calls int
+	mu      sync.Mutex
+	unarmed bool
+	calls   int
+}
+
+func (k *killer) Phase(string, int64) {}
+func (k *killer) Done(int64)          {}
+func (k *killer) Doing(what string, _ int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unarmed = k.unarmed && !strings.HasPrefix(what, "retrying")
 }
 
 func (k *killer) hooks(dirs []string) map[string]durable.Hook {
@@ -204,6 +274,9 @@ func (k *killer) hooks(dirs []string) map[string]durable.Hook {
 		hooks[dir] = func(durable.Op, string) error {
 			k.mu.Lock()
 			defer k.mu.Unlock()
+			if k.unarmed {
+				return nil
+			}
 			if k.calls++; k.at > 0 && k.calls >= k.at {
 				return faulttest.ErrKilled
 			}
