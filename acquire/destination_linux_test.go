@@ -114,7 +114,7 @@ func TestSlowDestination(t *testing.T) {
 // durable, is, and the acquisition goes on to an image that is right; nothing that was recorded is gone.
 func TestPowerCut(t *testing.T) {
 	testtool.NeedRoot(t)
-	points := 12
+	points := 8
 	if os.Getenv("EXHIBIT_LONG") == "1" {
 		points = 400
 	}

@@ -91,7 +91,7 @@ func TestMediumLost(t *testing.T) {
 func TestDiesWhileRescuing(t *testing.T) {
 	testtool.NeedRoot(t)
 	bad := []faultdisk.Range{{First: 3000, Count: 4}, {First: 7001, Count: 1}, {First: 12000, Count: 40}}
-	for after := int64(4); after < 160; after += 12 {
+	for after := int64(4); after < 160; after += 20 {
 		t.Run(fmt.Sprint(after), func(t *testing.T) {
 			disk := faultdisk.New(t, faultdisk.Options{SizeBytes: 8 * mib})
 			disk.Bad(bad...)

@@ -161,7 +161,7 @@ func killTillDone(t *testing.T, j *job, random *rand.Rand, calls int64) {
 // it, as a kill does; and what resumes it at another one.
 func TestKillEverywhere(t *testing.T) {
 	testtool.NeedRoot(t)
-	step := 19
+	step := 37
 	if os.Getenv("EXHIBIT_LONG") == "1" {
 		step = 1
 	}
