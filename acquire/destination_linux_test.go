@@ -115,7 +115,7 @@ func TestSlowDestination(t *testing.T) {
 func TestPowerCut(t *testing.T) {
 	testtool.NeedRoot(t)
 	points := 8
-	if os.Getenv("EXHIBIT_LONG") == "1" {
+	if os.Getenv("EXHIBIT_SOAK") == "1" {
 		points = 400
 	}
 	good, failing := faultdisk.New(t, faultdisk.Options{SizeBytes: 5*mib + 512}), faultdisk.New(t, faultdisk.Options{SizeBytes: 5*mib + 512})

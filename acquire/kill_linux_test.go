@@ -80,12 +80,12 @@ func (j *job) process(t *testing.T) (calls int64, killed bool) {
 }
 
 // TestKill9 kills an acquisition at a random call that changes a disk, and what resumes it as well, until one gets
-// through: the image, its digests and the map are what they would have been. EXHIBIT_LONG=1: 200 times 64 MiB;
+// through: the image, its digests and the map are what they would have been. EXHIBIT_SOAK=1: 200 times 64 MiB;
 // EXHIBIT_SEED chooses other places.
 func TestKill9(t *testing.T) {
 	testtool.NeedRoot(t)
 	size, points := int64(8*mib+4096), 12
-	if os.Getenv("EXHIBIT_LONG") == "1" {
+	if os.Getenv("EXHIBIT_SOAK") == "1" {
 		size, points = 64*mib+4096, 200
 	}
 	seed := uint64(1)
@@ -162,7 +162,7 @@ func killTillDone(t *testing.T, j *job, random *rand.Rand, calls int64) {
 func TestKillEverywhere(t *testing.T) {
 	testtool.NeedRoot(t)
 	step := 37
-	if os.Getenv("EXHIBIT_LONG") == "1" {
+	if os.Getenv("EXHIBIT_SOAK") == "1" {
 		step = 1
 	}
 	disk := faultdisk.New(t, faultdisk.Options{SizeBytes: 3*mib + 512})

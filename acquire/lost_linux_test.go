@@ -81,7 +81,7 @@ func TestOneOfTwoLost(t *testing.T) {
 	faults := []error{syscall.EIO, syscall.ENOSPC, &durable.HalfWrite{Err: syscall.ENOSPC}, syscall.EROFS}
 	calls := clean(t, job{Path: disk.Path(), Dirs: []string{"", ""}, Stretch: 1 << 19})
 	step := 7
-	if os.Getenv("EXHIBIT_LONG") == "1" {
+	if os.Getenv("EXHIBIT_SOAK") == "1" {
 		step = 1
 	}
 	var before, after int
