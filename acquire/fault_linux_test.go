@@ -42,7 +42,7 @@ var stops = map[string]func(t *testing.T, d *faultdisk.Disk, j *job) (back func(
 	},
 	"hanging": func(_ *testing.T, d *faultdisk.Disk, j *job) func() error {
 		d.Hang(faultdisk.Range{First: faultSize * 4 / 10 / 512, Count: 1})
-		j.Timeout = 200 * time.Millisecond
+		j.Timeout = 4 * time.Second
 		return func() error {
 			d.Release()
 			return d.Revive()
