@@ -130,7 +130,7 @@ func (r *run) checkOptions() (err error) {
 		Contents: record.Unknown[record.Contents]("it is looked at when all is read"),
 		Format:   record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
 		ID: o.ID, Medium: about, Tool: o.Tool, Host: o.Host, Started: o.Clock(),
-		Options: record.Options{ExtraDigests: o.Extra, MaxBadBytes: o.MaxBadBytes, OnError: o.OnError,
+		Options: record.Options{Compression: record.CompressionNone, ExtraDigests: o.Extra, MaxBadBytes: o.MaxBadBytes, OnError: o.OnError,
 			Reread: o.Reread, Retries: o.Retries, SegmentBytes: o.SegmentBytes},
 		Reread: record.Reread{Kind: record.RereadNone},
 	}
