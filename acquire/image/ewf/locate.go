@@ -9,16 +9,15 @@ import (
 
 // group is a table: so many chunks that follow each other, in one segment.
 type group struct {
-	first     int64 // chunk
-	n         uint32
-	overflow  uint32 // the entries from here on have 32 bits: EnCase 6.7.1
-	segment   int32
-	bad       bool  // neither table nor table2 is sound
-	entries   int64 // where they stand in the segment
-	base      int64 // of their offsets
-	dataStart int64 // where the chunks stand
-	dataEnd   int64
-	pages     int64 // the index of the first page in Reader.pageSums
+	first    int64 // chunk
+	n        uint32
+	good     uint32 // entries; those behind lead backwards or out of the chunks, or there is no sound table
+	overflow uint32 // the entries from here on have 32 bits: EnCase 6.7.1
+	segment  int32
+	entries  int64 // where they stand in the segment
+	base     int64 // of their offsets
+	dataEnd  int64 // where the section with the chunks ends
+	pages    int64 // the index of the first page in Reader.pageSums
 }
 
 // maxGroups bounds their memory to 80 MiB. 2^32 chunks in tables of 16,375 are a quarter of it.
@@ -38,10 +37,13 @@ func (r *Reader) locate(chunk int64) (place, error) {
 	i := sort.Search(len(r.groups), func(i int) bool { return r.groups[i].first+int64(r.groups[i].n) > chunk })
 	g := &r.groups[i] // Open made sure that the groups hold all chunks
 	at := place{segment: int(g.segment), off: g.entries}
-	if g.bad {
-		return place{}, r.damage(at, chunk, "its table has a wrong checksum, and there is no sound copy of it")
-	}
 	n := uint32(chunk - g.first)
+	switch {
+	case g.good == 0:
+		return place{}, r.damage(at, chunk, "its table is damaged, and there is no sound copy of it")
+	case n >= g.good:
+		return place{}, r.damage(at, chunk, "its table leads backwards or out of where the chunks stand")
+	}
 	page, err := r.page(g, int64(n/pageEntries))
 	if err != nil {
 		return place{}, err
@@ -49,26 +51,21 @@ func (r *Reader) locate(chunk int64) (place, error) {
 	if page == nil {
 		return place{}, fmt.Errorf("%w: the table at byte %d of %q", ErrChanged, g.entries, r.files.list[g.segment].name)
 	}
-	at.off, at.compressed = g.offset(n, page[n%pageEntries])
+	at.off, at.compressed = offset(g.base, page[n%pageEntries], n >= g.overflow)
 	end := g.dataEnd
-	if n+1 < g.n {
-		end, _ = g.offset(n+1, page[n%pageEntries+1])
+	if n+1 < g.good {
+		end, _ = offset(g.base, page[n%pageEntries+1], n+1 >= g.overflow)
 	}
 	at.size = end - at.off
-	if at.off < g.dataStart || at.off >= g.dataEnd || at.size <= 0 || end > g.dataEnd {
-		at.size = 0
-		return place{}, r.damage(at, chunk,
-			fmt.Sprintf("its table says that it stands from byte %d to %d, and chunks stand from %d to %d", at.off, end, g.dataStart, g.dataEnd))
-	}
 	return at, nil
 }
 
-// offset is where the chunk of entry n begins in the segment file.
-func (g *group) offset(n uint32, e Entry) (off int64, compressed bool) {
-	if n >= g.overflow {
-		return g.base + int64(e), false
+// offset is where the chunk of an entry begins in the segment file; wide entries have 32 bits of offset.
+func offset(base int64, e Entry, wide bool) (off int64, compressed bool) {
+	if wide {
+		return base + int64(e), false
 	}
-	return g.base + e.Offset(), e.Compressed()
+	return base + e.Offset(), e.Compressed()
 }
 
 // page reads a page of a table, which must be as it was when its checksum was verified; nil if it is not.

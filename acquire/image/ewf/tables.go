@@ -19,7 +19,8 @@ type table struct {
 	start    int64  // of the entries
 	end      int64  // of the entries, and of their checksum if there is one
 	limit    int64  // of the section
-	overflow uint32 // see group
+	good     uint32 // see group
+	overflow uint32
 	sums     []uint64
 }
 
@@ -93,19 +94,31 @@ func (s *scan) addGroup(t *table) error {
 		return s.broken(t.at, "more than %d tables", maxGroups)
 	}
 	g := group{
-		first: s.chunks, n: t.header.Entries, overflow: t.overflow, segment: int32(s.segment), bad: !t.sound,
-		entries: t.start, base: t.header.BaseOffset, dataStart: s.sectors.start, dataEnd: s.sectors.end, pages: int64(len(r.pageSums)),
+		first: s.chunks, n: t.header.Entries, good: t.good, overflow: t.overflow, segment: int32(s.segment),
+		entries: t.start, base: t.header.BaseOffset, dataEnd: s.chunksOf(t).end, pages: int64(len(r.pageSums)),
 	}
-	if s.sectors.end == 0 { // EnCase 1 and SMART: the chunks stand in the table section
-		g.dataStart, g.dataEnd = t.end, t.limit
-	}
-	if t.sound && t.overflow < t.header.Entries {
+	switch {
+	case !t.sound:
+		g.good = 0
+	case t.good < t.header.Entries:
+		s.r.note(s.segment, t.at, true, "from entry %d of %d on the table leads backwards, or out of where the chunks stand",
+			t.good, t.header.Entries)
+	case t.overflow < t.header.Entries:
 		s.r.note(s.segment, t.at, false, "from entry %d on the table's offsets have 32 bits, as EnCase 6.7.1 wrote them", t.overflow)
 	}
 	r.groups = append(r.groups, g)
 	r.pageSums = append(r.pageSums, t.sums...)
 	s.chunks += int64(t.header.Entries)
 	return nil
+}
+
+// chunksOf is where the chunks of a table stand: the sectors section before it, or, in EnCase 1 and SMART, which have
+// none, behind the entries.
+func (s *scan) chunksOf(t *table) span {
+	if s.sectors.end > 0 {
+		return s.sectors
+	}
+	return span{t.end, t.limit}
 }
 
 // readTable verifies the checksums of a table. What is wrong with it stands in the table; an error is one of reading.
@@ -149,8 +162,7 @@ func (s *scan) readTable(off, start, end int64) (*table, error) {
 func (s *scan) readEntries(t *table, footer bool) error {
 	sum := adler32.New()
 	buf := make([]byte, 4*min(pageEntries, int64(t.header.Entries)))
-	t.overflow = t.header.Entries
-	var last Entry
+	order := orderOf(t, s.chunksOf(t))
 	for from := int64(0); from < int64(t.header.Entries); from += pageEntries {
 		b := buf[:4*min(pageEntries, int64(t.header.Entries)-from)]
 		if err := s.r.files.read(s.segment, b, t.start+4*from); err != nil {
@@ -160,15 +172,11 @@ func (s *scan) readEntries(t *table, footer bool) error {
 			return err
 		}
 		t.sums = append(t.sums, maphash.Bytes(pageSeed, b))
-		for i := 0; i < len(b) && int64(t.overflow) == int64(t.header.Entries); i += 4 {
-			e := Entry(binary.LittleEndian.Uint32(b[i:]))
-			// EnCase 6.7.1 went on with 32 bits where the chunks passed 2 GiB. Nothing else makes an offset go back.
-			if e.Compressed() && !last.Compressed() && e.Offset() < last.Offset() {
-				t.overflow = uint32(from) + uint32(i/4)
-			}
-			last = e
+		for i := 0; i < len(b) && !order.broken; i += 4 {
+			order.next(Entry(binary.LittleEndian.Uint32(b[i:])))
 		}
 	}
+	t.good, t.overflow = order.good, order.overflow
 	t.sound = true
 	if !footer {
 		return nil
