@@ -1,0 +1,21 @@
+package ewf
+
+import "github.com/exhibit-forensics/exhibit/internal/durable"
+
+// NewWriterTestOnly is NewWriter with segments smaller than any that NewPlan allows.
+func NewWriterTestOnly(root *durable.Root, opts WriterOptions, segmentBytes int64) (*Writer, error) {
+	w, err := NewWriter(root, opts)
+	if err == nil {
+		w.plan.SegmentBytes = segmentBytes
+	}
+	return w, err
+}
+
+// ResumeWriterTestOnly is ResumeWriter for those.
+func ResumeWriterTestOnly(root *durable.Root, opts WriterOptions, segmentBytes, size int64) (*Writer, error) {
+	w, err := ResumeWriter(root, opts, size)
+	if err == nil {
+		w.plan.SegmentBytes = segmentBytes
+	}
+	return w, err
+}
