@@ -134,7 +134,7 @@ func (c *Compressor) Encode(p []byte) ([]Chunk, error) {
 	c.failed.Store(nil)
 	if c.level == None {
 		for i := range c.chunks {
-			c.chunks[i] = stored(c.part(i))
+			c.chunks[i] = storedChunk(c.part(i))
 		}
 		c.in = nil
 		return c.chunks, nil
@@ -186,7 +186,7 @@ func (c *Compressor) part(i int) (p, room []byte) {
 func (c *Compressor) encode(d *deflater, p, room []byte) (Chunk, error) {
 	most := len(p) - 1 - adlerBytes
 	if most < len(zlibHeader) {
-		return stored(p, room), nil
+		return storedChunk(p, room), nil
 	}
 	d.out = slot{p: room[:most]}
 	d.out.n = copy(room, zlibHeader)
@@ -197,15 +197,15 @@ func (c *Compressor) encode(d *deflater, p, room []byte) (Chunk, error) {
 	}
 	switch {
 	case errors.Is(err, errSlotFull):
-		return stored(p, room), nil
+		return storedChunk(p, room), nil
 	case err != nil:
 		return Chunk{}, fmt.Errorf("compress a chunk: %w", err)
 	}
 	return Chunk{binary.BigEndian.AppendUint32(room[:d.out.n], adler(p)), true}, nil
 }
 
-// stored is p as it is.
-func stored(p, room []byte) Chunk {
+// storedChunk is p as it is.
+func storedChunk(p, room []byte) Chunk {
 	n := copy(room, p)
 	return Chunk{binary.LittleEndian.AppendUint32(room[:n], adler(p)), false}
 }

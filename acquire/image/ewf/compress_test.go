@@ -41,8 +41,8 @@ func randomBytes(seed byte, n int) []byte {
 	return p
 }
 
-// files are bytes as they stand on disks: programs and sources, each from a new cluster.
-func files(t testing.TB, size int) []byte {
+// realFiles are bytes as they stand on disks: programs and sources, each from a new cluster.
+func realFiles(t testing.TB, size int) []byte {
 	t.Helper()
 	var out []byte
 	root := filepath.Join(runtime.GOROOT(), "src")
@@ -74,7 +74,7 @@ func files(t testing.TB, size int) []byte {
 
 func TestCompressor(t *testing.T) {
 	const chunk = 32768
-	mixed := bytes.Join([][]byte{make([]byte, 2*chunk), randomBytes(1, 2*chunk), files(t, 20*chunk), make([]byte, chunk+512)}, nil)
+	mixed := bytes.Join([][]byte{make([]byte, 2*chunk), randomBytes(1, 2*chunk), realFiles(t, 20*chunk), make([]byte, chunk+512)}, nil)
 	for _, level := range []Level{None, Fast, Best} {
 		var first []Chunk
 		for _, workers := range []int{1, 2, 7} {
@@ -162,7 +162,7 @@ func TestNewCompressorRefuses(t *testing.T) {
 }
 
 func TestEncodeAllocatesNothing(t *testing.T) {
-	p := files(t, 1<<20)
+	p := realFiles(t, 1<<20)
 	for _, level := range []Level{None, Fast, Best} {
 		c, err := NewCompressor(level, 32768, 2)
 		if err != nil {
@@ -206,7 +206,7 @@ func BenchmarkEncode(b *testing.B) {
 	for _, data := range []struct {
 		name string
 		p    []byte
-	}{{"files", files(b, 16<<20)}, {"zeros", make([]byte, 16<<20)}, {"random", randomBytes(2, 16<<20)}} {
+	}{{"files", realFiles(b, 16<<20)}, {"zeros", make([]byte, 16<<20)}, {"random", randomBytes(2, 16<<20)}} {
 		for _, level := range []Level{None, Fast, Best} {
 			for _, workers := range []int{1, 2} {
 				b.Run(fmt.Sprintf("%s/level%d/workers%d", data.name, level, workers), func(b *testing.B) {
