@@ -123,7 +123,7 @@ func slowWalk(segments [][]byte) (chunks []func(p []byte) bool) {
 func slowTable(file, body []byte, footer bool) (chunks []func([]byte) bool, sound bool) {
 	u32 := binary.LittleEndian.Uint32
 	n, base := int64(u32(body)), binary.LittleEndian.Uint64(body[8:])
-	if adler32.Checksum(body[:20]) != u32(body[20:]) || 24+4*n > int64(len(body)) {
+	if adler32.Checksum(body[:20]) != u32(body[20:]) || 24+4*n > int64(len(body)) || base > uint64(len(file)) {
 		return nil, false
 	}
 	sound = !footer || 28+4*n <= int64(len(body)) && adler32.Checksum(body[24:24+4*n]) == u32(body[24+4*n:])

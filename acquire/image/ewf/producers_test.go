@@ -82,8 +82,8 @@ func TestProducers(t *testing.T) {
 
 // TestEnCase1 reads chunks that stand in the table section, behind the checksum of the entries.
 func TestEnCase1(t *testing.T) {
-	f := &forged{data: medium(8*3 + 1)}
-	v := Volume{MediaType: MediaRemovable, Chunks: 4, SectorsPerChunk: 8, BytesPerSector: 512, Sectors: 25, Flags: FlagImage}
+	f := &forged{data: forgedMedium(8*3 + 1)}
+	v := Volume{MediaType: MediaRemovable, Chunks: 4, SectorsPerChunk: 8, BytesPerSector: forgedSector, Sectors: 25, Flags: FlagImage}
 	s := newSegment(1)
 	s.add(TypeHeader, must(Header{Case: "17"}.Header1()))
 	s.add(TypeVolume, v.Append(nil))
@@ -108,8 +108,8 @@ func TestEnCase1(t *testing.T) {
 
 // TestEnCase671 reads a table that goes on with 32 bits of offset behind 2 GiB, out of a sparse file.
 func TestEnCase671(t *testing.T) {
-	data := medium(8 * 4)
-	v := Volume{MediaType: MediaFixed, Chunks: 4, SectorsPerChunk: 8, BytesPerSector: 512, Sectors: 32, Flags: FlagImage}
+	data := forgedMedium(8 * 4)
+	v := Volume{MediaType: MediaFixed, Chunks: 4, SectorsPerChunk: 8, BytesPerSector: forgedSector, Sectors: 32, Flags: FlagImage}
 	head := newSegment(1)
 	head.add(TypeVolume, v.Append(nil))
 	sectors := int64(len(head.b))
@@ -223,7 +223,7 @@ func TestChanged(t *testing.T) {
 	}
 	p := make([]byte, forgedChunk)
 	for _, chunk := range []int64{0, 11, 20} {
-		n, err := r.ReadAt(p[:512], chunk*forgedChunk)
+		n, err := r.ReadAt(p[:forgedSector], chunk*forgedChunk)
 		if n != 0 || !errors.Is(err, ErrChanged) || !bytes.Equal(p, make([]byte, len(p))) {
 			t.Errorf("chunk %d: %d, %v", chunk, n, err)
 		}
@@ -245,7 +245,8 @@ func TestReadAtEdges(t *testing.T) {
 		err    error
 	}{
 		{size, 1, 0, io.EOF}, {size + 1, 1, 0, io.EOF}, {size - 1, 2, 1, io.EOF}, {size - 1, 1, 1, nil}, {0, 0, 0, nil},
-		{20 * forgedChunk, 3 * 512, 3 * 512, nil}, {20*forgedChunk - 1, 3*512 + 1, 3*512 + 1, nil}, {20 * forgedChunk, 511, 511, nil},
+		{20 * forgedChunk, 3 * forgedSector, 3 * forgedSector, nil}, {20*forgedChunk - 1, 3*forgedSector + 1, 3*forgedSector + 1, nil},
+		{20 * forgedChunk, 31, 31, nil},
 	} {
 		p := make([]byte, tt.n)
 		n, err := r.ReadAt(p, tt.off)
