@@ -3,7 +3,9 @@ package ewf
 import (
 	"bytes"
 	"compress/zlib"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	std "hash/adler32"
 	"io"
@@ -147,6 +149,45 @@ func TestCompressedOnlyIfSmaller(t *testing.T) {
 	}
 	if seen[true] < 400 || seen[false] < 5 {
 		t.Errorf("%d compressed, %d not", seen[true], seen[false])
+	}
+}
+
+// Bytes that repeat nothing, and yet are not random, become smaller by the fast level too; and so do random bytes that
+// are repeated.
+func TestSkewedIsCompressed(t *testing.T) {
+	const size = 32768
+	r := randomBytes(4, size)
+	digits := []byte(hex.EncodeToString(r[:size/2]))
+	mail := []byte(base64.StdEncoding.EncodeToString(r))[:size]
+	numbers, again, slight := bytes.Clone(r), bytes.Clone(r), bytes.Clone(r)
+	for i := range numbers {
+		if i%4 == 3 {
+			numbers[i] = 0x3f
+		}
+		if i%16 == 0 {
+			slight[i] = 0
+		}
+	}
+	copy(again[size/2:], again[:size/10])
+	c, err := NewCompressor(Fast, size, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []struct {
+		name  string
+		p     []byte
+		ratio float64
+	}{{"hex", digits, 0.52}, {"base64", mail, 0.77}, {"numbers", numbers, 0.88}, {"again", again, 0.92}, {"slight", slight, 0.99}, {"random", r, 1.001}} {
+		chunks, err := c.Encode(in.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(decode(t, chunks[0]), in.p) {
+			t.Errorf("%s: other bytes came back", in.name)
+		}
+		if got := float64(len(chunks[0].Data)) / size; got > in.ratio {
+			t.Errorf("%s: %v of the size, want at most %v", in.name, got, in.ratio)
+		}
 	}
 }
 

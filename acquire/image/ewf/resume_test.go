@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
@@ -19,7 +20,7 @@ import (
 const smallSegment = 130_000
 
 // resumable is an image in three segments, flushed six times, with an odd last chunk.
-func resumable(t *testing.T) job {
+func resumable(t testing.TB) job {
 	t.Helper()
 	j := newJob(mixed(23*chunkBytes + 3*512))
 	j.flush = 4 * chunkBytes
@@ -520,4 +521,63 @@ func TestResumeFaults(t *testing.T) {
 			}.Each(t)
 		})
 	}
+}
+
+// FuzzResumeWriter changes the files of an interrupted run. Either that is seen, and nothing else is changed, or the
+// image becomes one in whose structure our reader sees nothing wrong.
+func FuzzResumeWriter(f *testing.F) {
+	j := resumable(f)
+	root, dir := scratch(f)
+	w, err := j.start(root)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := j.complete(nil, w); err != nil {
+		f.Fatal(err)
+	}
+	want := map[string][]byte{}
+	for _, s := range w.Written() {
+		if want[s.Name], err = os.ReadFile(filepath.Join(dir, s.Name)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Add(uint32(13), []byte("header"), uint32(0), uint8(3))
+	f.Add(uint32(1700), []byte{1, 2, 3}, uint32(90_000), uint8(1))
+	f.Add(uint32(130_000), []byte{0xff}, uint32(0), uint8(0))
+	f.Fuzz(func(t *testing.T, at uint32, change []byte, cut uint32, flushes uint8) {
+		size := min(int64(flushes)*j.flush, j.opts.SizeBytes)
+		files := maps.Clone(want)
+		name := fmt.Sprintf("x.E%02d", 1+at%2)
+		p := bytes.Clone(files[name])
+		copy(p[int(at)%len(p):], change)
+		files[name] = p[:max(0, len(p)-int(cut))]
+		root, dir := scratch(t)
+		place(t, dir, files)
+		w, err := j.resume(root, size)
+		if err != nil {
+			if !errors.Is(err, ewf.ErrPartial) || w != nil {
+				t.Errorf("%v, %v; want ErrPartial", w, err)
+			}
+			if !same(contents(t, dir), files) {
+				t.Error("it was refused, and files were changed")
+			}
+			return
+		}
+		if w.Size() != size {
+			t.Errorf("resumed at %d, want %d", w.Size(), size)
+		}
+		if _, err := j.complete(nil, w); err != nil {
+			t.Fatal(err)
+		}
+		r, err := ewf.Open(os.DirFS(dir), slices.Sorted(maps.Keys(want)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for _, n := range r.Notes() {
+			if n.Damage && !strings.Contains(n.Text, "header") { // those texts were not looked at
+				t.Errorf("our reader notes %+v", n)
+			}
+		}
+	})
 }
