@@ -102,8 +102,11 @@ func (r *run) plan() ([]image.Segment, error) {
 	var plan ewf.Plan
 	for _, d := range r.dests {
 		p, err := r.checkE01(d.space.fileBytes)
+		if errors.Is(err, ErrFileTooLarge) {
+			err = d.wrap(err)
+		}
 		if err != nil {
-			return nil, d.wrap(err)
+			return nil, err
 		}
 		plan = p
 	}

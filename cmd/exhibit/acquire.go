@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -36,7 +37,8 @@ type acquireDocument struct {
 
 type acquireOptions struct {
 	caseDir, key, exhibit, examiner, description string
-	format, split, hash, resume, also            string
+	format, compression, split, hash, size       string
+	resume, also                                 string
 	onError, maxBad, live, blocker, despite      string
 	retries                                      int64
 	noReread, keepWritable                       bool
@@ -52,10 +54,12 @@ func newAcquireCommand(u *ui) *cobra.Command {
 			"enter it in the case's log. MEDIUM is a block device, a file, serial:NUMBER, wwn:NUMBER, or - for standard input. The\n" +
 			"keys are unlocked and tried before the first byte is read.\n\n" +
 			"Where MEDIUM cannot be read, the rest is read first and the bad places last, sector by sector; what stays unread is\n" +
-			"zeros in the image and listed in a map that ddrescue understands (exit 3).\n\n" +
+			"zeros in the image and listed in a map that ddrescue understands (exit 3). An e01 is written in order, so there bad\n" +
+			"places are tried as they come: acquire a drive that fails badly as raw.\n\n" +
 			"A run that was stopped leaves a folder that ends in .partial. Whatever is missing, reading, reading back or signing, is\n" +
 			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.",
 		example: "  exhibit acquire /dev/sdb --exhibit 7 --case case-2026-001\n" +
+			"  exhibit acquire /dev/sdb --exhibit 7 --format e01 --split 2000M\n" +
 			"  exhibit acquire serial:ZA1B2C3D --exhibit 8 --also /mnt/copy --retries 3\n" +
 			"  exhibit acquire /dev/sdc --resume case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d.partial",
 		args: cobra.MaximumNArgs(1), codes: []int{codeUnread, codeMismatch, codeMissing, codeResumable, codeInterrupted},
@@ -78,14 +82,16 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.key, "key", "", "`NAME` of the key that signs the record (default: the station's key that the case admits)")
 	f.StringVar(&o.examiner, "examiner", "", "`NAME` of the examiner; kept as a commitment (default: who opened the case)")
 	f.StringVar(&o.description, "description", "", "the medium as you see it, in `WORDS`: label, damage")
-	f.StringVar(&o.format, "format", record.FormatRaw, "`FORMAT` of the image; this version knows raw")
-	f.StringVar(&o.split, "split", "", "cut the image into segments of this `SIZE`: 2000M, 4G, or bytes; at least 1M, at most 999 segments")
-	f.StringVar(&o.hash, "hash", "", "digests beside BLAKE3 and SHA-256: a `LIST` of md5, sha1, sha512")
+	f.StringVar(&o.format, "format", record.FormatRaw, "`FORMAT` of the image: raw or e01")
+	f.StringVar(&o.compression, "compression", "", "of an e01, how hard it is compressed, in a `WORD`: none, fast (the default), best")
+	f.StringVar(&o.split, "split", "", "cut the image into segments of this `SIZE`: 2000M, 4G, or bytes; at least 1M; of raw at most 999 of them")
+	f.StringVar(&o.hash, "hash", "", "digests beside BLAKE3 and SHA-256: a `LIST` of md5, sha1, sha512, or none (default: none; of an e01 md5)")
+	f.StringVar(&o.size, "size", "", "the `SIZE` of what standard input gives, which an e01 must know: 2000M, 4G, or bytes")
 	f.BoolVar(&o.noReread, "no-reread", false, "do not read the image back; the record will say so, and a read error stops")
 	f.StringVar(&o.also, "also", "", "write a second, equal image into this `FOLDER`; if one place fails, the other goes on")
-	f.StringVar(&o.onError, "on-error", "", "at the first place that cannot be read, what `WORD` says: rescue what can be read (the default), or stop")
-	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more, at the end")
-	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable")
+	f.StringVar(&o.onError, "on-error", "", "at a place that cannot be read, what `WORD` says: rescue what can be read (the default of raw), inplace (that of e01), or stop")
+	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more; in a rescue at the end")
+	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable (default: no bound; inplace 1M)")
 	f.DurationVar(&o.readTimeout, "read-timeout", 10*time.Minute, "give the medium up, to be resumed, when one read takes longer than this `TIME`")
 	f.DurationVar(&o.deviceTimeout, "device-timeout", 0, "let the kernel wait this `TIME` for a command; put back at the end (default: as it is)")
 	f.Lookup("device-timeout").DefValue = ""
@@ -125,6 +131,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	if err := o.circumstances(c, path, &opts); err != nil {
 		return err
 	}
+	opts.Labels = o.labels(c, &opts)
 	p := newProgress(u)
 	opts.Progress, opts.Attest = p, keys.signer.Sign
 	res, err := acquire.Acquire(ctx, m, to.all, opts)
@@ -236,7 +243,7 @@ func (t *destinations) explain(path, id string, err error) error {
 			left = append(left, d.Dir)
 		}
 	}
-	if len(left) == 0 && path == "-" {
+	if len(left) == 0 && path == "-" && !errors.Is(err, acquire.ErrOptions) {
 		return withHints(err, append(hintsFor(err), "a stream cannot be gone on from: give all of it again, to a new acquisition")...)
 	}
 	if len(left) == 0 {
@@ -305,16 +312,20 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	if err := checkNumber(o.exhibit); err != nil {
 		return fail(err)
 	}
-	if o.format != record.FormatRaw {
-		return fail(fmt.Errorf("format %q is not known in this version", o.format), "this version writes: raw")
+	if err := o.checkFormat(); err != nil {
+		return fail(err)
 	}
 	segment, err := parseSize(o.split)
 	if err != nil {
 		return fail(err, "write a size as 2000M, 4G, or bytes")
 	}
-	extra, err := parseAlgorithms(o.hash)
+	streamSize, err := parseSize(o.size)
 	if err != nil {
-		return fail(err, "the list may hold: md5, sha1, sha512")
+		return fail(err, "write a size as 2000M, 4G, or bytes")
+	}
+	extra, err := o.parseAlgorithms()
+	if err != nil {
+		return fail(err, "the list may hold: md5, sha1, sha512; or say none")
 	}
 	id, err := layout.NewAcquisitionID(time.Now(), rand.Reader)
 	if err != nil {
@@ -331,21 +342,44 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return acquire.Options{Exhibit: o.exhibit, ID: id, SegmentBytes: segment, Extra: extra, Reread: !o.noReread,
+	return acquire.Options{Exhibit: o.exhibit, ID: id, Format: o.format, Compression: o.compression, SizeBytes: streamSize, SegmentBytes: segment, Extra: extra, Reread: !o.noReread,
 		OnError: onError, Retries: o.retries, MaxBadBytes: maxBad, Tool: thisTool(), Host: thisHost(), Clock: now}, nil
 }
 
-// chooseOnError is rescue where nothing else is said; without a re-read, which a rescue needs, it is stop.
+// checkFormat refuses flags that do not fit the format.
+func (o *acquireOptions) checkFormat() error {
+	switch {
+	case o.format != record.FormatRaw && o.format != record.FormatE01:
+		return withHints(fmt.Errorf("format %q is not known in this version", o.format), "this version writes: raw, e01")
+	case o.format == record.FormatRaw && (o.compression != "" || o.size != ""):
+		return withHints(errors.New("--compression and --size belong to an e01"), "add --format e01, or leave them out")
+	case !slices.Contains([]string{"", record.CompressionNone, record.CompressionFast, record.CompressionBest}, o.compression):
+		return withHints(fmt.Errorf("compression %q is not known", o.compression), "it may be: none, fast, best")
+	}
+	return nil
+}
+
+// chooseOnError is inplace for an E01, and else rescue where nothing else is said; without a re-read, which a rescue
+// needs, it is stop.
 func (o *acquireOptions) chooseOnError() (string, error) {
 	switch {
+	case o.onError == "" && o.format == record.FormatE01:
+		return record.OnErrorInPlace, nil
 	case o.onError == "" && o.noReread:
 		return record.OnErrorStop, nil
 	case o.onError == "":
 		return record.OnErrorRescue, nil
-	case o.onError != record.OnErrorRescue && o.onError != record.OnErrorStop:
-		return "", withHints(fmt.Errorf("--on-error %q is not known", o.onError), "it may be: rescue, stop")
+	case !slices.Contains([]string{record.OnErrorRescue, record.OnErrorInPlace, record.OnErrorStop}, o.onError):
+		return "", withHints(fmt.Errorf("--on-error %q is not known", o.onError), "it may be: rescue, inplace, stop")
 	}
 	return o.onError, nil
+}
+
+// labels are what the header of an E01 says in the clear, for other programs.
+func (o *acquireOptions) labels(c *custody.Case, opts *acquire.Options) ewf.Header {
+	h := ewf.Header{Case: c.Genesis().Case, Description: o.description}
+	h.Examiner, _ = opts.Openings.Value("/circumstances/examiner")
+	return h
 }
 
 func parseSize(text string) (int64, error) {
@@ -362,8 +396,13 @@ func parseSize(text string) (int64, error) {
 	return n << s, nil
 }
 
-func parseAlgorithms(list string) ([]record.Algorithm, error) {
-	if list == "" {
+// parseAlgorithms adds MD5 to an E01 for which nothing else is said: who reads such images expects one.
+func (o *acquireOptions) parseAlgorithms() ([]record.Algorithm, error) {
+	list := o.hash
+	switch {
+	case list == "" && o.format == record.FormatE01:
+		return []record.Algorithm{record.MD5}, nil
+	case list == "" || list == "none":
 		return nil, nil
 	}
 	var out []record.Algorithm

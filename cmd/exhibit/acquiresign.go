@@ -59,7 +59,7 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		}
 		u.linef("Read back: %s", rereadText(a.Reread))
 		u.linef("Record:    entry %d of log %s, signed by key %q", doc.Index, c.Genesis().Origin, keys.info.Name)
-		if a.Mode == record.ModeRescue {
+		if a.HasMap() {
 			u.linef("Unread:    %s", unreadText(a.Unread))
 		}
 		for _, f := range doc.Folders {
