@@ -94,6 +94,8 @@ type Options struct {
 	// StretchBytes is for tests: how much is read between two places that a killed run goes on from. 0: as much as a
 	// second reads, at least 32 MiB.
 	StretchBytes int64
+	// TakeOver is an image that another program has begun, to be completed. It needs OnErrorRescue. Nil: none.
+	TakeOver *TakeOver
 	// Attest signs the finished record as it is written, with the key that will sign the statement; see Unsigned.Attested.
 	// Nil: it is not attested, and must not be signed by anyone but this process.
 	Attest func(message []byte) (signature []byte, err error)
@@ -101,7 +103,7 @@ type Options struct {
 
 // Progress is told how far the work is. Its methods are called from one goroutine, which waits for them.
 type Progress interface {
-	// Phase begins "reading", "rescuing", "re-reading" or "finishing", of totalBytes; -1 if that is not known.
+	// Phase begins "reading", "taking over", "rescuing", "re-reading" or "finishing", of totalBytes; -1 if that is not known.
 	Phase(name string, totalBytes int64)
 	// Doing says in words what a rescue does now, and how much of the medium is not read yet.
 	Doing(what string, unreadBytes int64)
@@ -111,10 +113,11 @@ type Progress interface {
 
 // The phases, in the journal and for Progress.
 const (
-	PhaseReading   = "reading"
-	PhaseRescuing  = "rescuing"
-	PhaseRereading = "re-reading"
-	PhaseFinishing = "finishing"
+	PhaseReading    = "reading"
+	PhaseTakingOver = "taking over"
+	PhaseRescuing   = "rescuing"
+	PhaseRereading  = "re-reading"
+	PhaseFinishing  = "finishing"
 )
 
 // Result is an acquisition that is ready to be signed at the destinations that are not Lost.
@@ -128,7 +131,7 @@ type Result struct {
 //
 // Before the first byte it refuses, and leaves nothing: options that do not fit (ErrOptions, ErrSegments), a folder that
 // exists (ErrExists), a destination on the medium (ErrSameDevice), too little space (ErrSpace), a file larger than the
-// file system can hold (ErrFileTooLarge).
+// file system can hold (ErrFileTooLarge), an image that cannot be taken over (ErrTakeOver).
 //
 // Later errors leave the .partial folder and name it: a *ReadError of the medium where OnError is not rescue,
 // medium.ErrLost, ErrMediumChanged, no destination left that can be written (*DestinationError; also ErrSpace,
@@ -139,7 +142,7 @@ func Acquire(ctx context.Context, m *medium.Medium, destinations []Destination, 
 	if err != nil {
 		return Result{}, err
 	}
-	return r.run(ctx, r.begin, r.read, r.reread, r.finish)
+	return r.run(ctx, r.sampleTaken, r.begin, r.listTaken, r.read, r.reread, r.finish)
 }
 
 // run does the steps and closes everything.

@@ -44,6 +44,8 @@ type job struct {
 	KillAt  int64         // the call of package durable before which the process dies; 0: it lives
 	Timeout time.Duration `json:"-"`
 	Stop    bool          // at the first read error
+	Image   string        // and its Map are taken over; "": none
+	Map     string
 	Despite bool
 
 	hooks    map[string]durable.Hook // of the directories
@@ -104,7 +106,26 @@ func (j *job) begin(ctx context.Context, dests []acquire.Destination) (acquire.R
 	if j.Stop {
 		opts.OnError = record.OnErrorStop
 	}
+	done, err := j.takeOver(&opts.TakeOver)
+	if err != nil {
+		return acquire.Result{}, err
+	}
+	defer done()
 	return acquire.Acquire(ctx, m, dests, opts)
+}
+
+// takeOver opens what is to be taken over.
+func (j *job) takeOver(to **acquire.TakeOver) (done func(), err error) {
+	if j.Image == "" {
+		return func() {}, nil
+	}
+	m, err := medium.Open(context.Background(), j.Image, nil)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(j.Map)
+	*to = &acquire.TakeOver{Image: m, Map: text}
+	return func() { m.Close() }, err
 }
 
 func (j *job) resume(ctx context.Context, dests []acquire.Destination, s acquire.State) (acquire.Result, error) {
@@ -112,7 +133,7 @@ func (j *job) resume(ctx context.Context, dests []acquire.Destination, s acquire
 	again := acquire.ResumeOptions{State: s, Openings: s.Openings, Clock: opts.Clock, StretchBytes: j.Stretch, MaxBadBytes: j.MaxBad,
 		Retries: j.Retries, Progress: j.progress, Despite: j.Despite, OnError: record.OnErrorRescue,
 		Resumption: record.Resumption{CommandLine: opts.Circumstances.CommandLine, MediumPath: opts.Circumstances.MediumPath,
-			Despite: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
+			Despite: record.Unknown[record.Personal]("not given"), Live: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
 	var m *medium.Medium
 	if s.Phase != acquire.PhaseRereading {
 		var err error
@@ -121,6 +142,11 @@ func (j *job) resume(ctx context.Context, dests []acquire.Destination, s acquire
 		}
 		defer m.Close()
 	}
+	done, err := j.takeOver(&again.TakeOver)
+	if err != nil {
+		return acquire.Result{}, err
+	}
+	defer done()
 	return acquire.Resume(ctx, m, dests, again)
 }
 

@@ -44,6 +44,7 @@ const (
 	EventRecovered = "recovered"        // bytes that were read only when they were tried again
 	EventResumed   = "resumed"          // SizeBytes is what was safe
 	EventLost      = "destination-lost" // one of two
+	EventTakenOver = "taken-over"       // SizeBytes were copied from another image
 )
 
 // writeJournal appends a line to the journal of every destination, the same bytes, because one record binds them all. A

@@ -37,6 +37,7 @@ type run struct {
 	position int64       // up to which the medium was read in order
 	drained  bool        // every consumer is at position
 	rescue   *rescuing   // nil before the first read error
+	taking   *taking     // nil: nothing is taken over from another image
 	pending  *background // the checkpoint on its way
 	lines    journalLines
 	saved    *State // the last one kept
@@ -63,6 +64,9 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 		return nil, fmt.Errorf("%w: %d destinations", ErrOptions, len(destinations))
 	}
 	if err := r.checkOptions(); err != nil {
+		return nil, err
+	}
+	if err := r.planTakeOver(); err != nil {
 		return nil, err
 	}
 	segments, err := image.Plan(r.name, max(r.size, 0), opts.SegmentBytes)
@@ -201,6 +205,14 @@ func (r *run) rehearse(segments []image.Segment) error {
 	a := r.acq
 	a.Medium.SizeBytes = max(r.size, 0)
 	a.Ended = a.Started
+	a.Digests, a.Files = nil, nil // of a run that goes on
+	if r.taking != nil {
+		a.Mode = record.ModeRescue
+	}
+	linear := record.ComputedWhileReading
+	if a.Mode == record.ModeRescue {
+		linear = record.ComputedFromImage
+	}
 	zero := make([]byte, 64)
 	for _, alg := range append([]record.Algorithm{record.BLAKE3, record.SHA256}, r.opts.Extra...) {
 		size := 32
@@ -211,7 +223,11 @@ func (r *run) rehearse(segments []image.Segment) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrOptions, err)
 		}
-		a.Digests = append(a.Digests, record.MediaDigest{Computed: record.ComputedWhileReading, Digest: d})
+		computed := linear
+		if alg == record.BLAKE3 {
+			computed = record.ComputedWhileReading
+		}
+		a.Digests = append(a.Digests, record.MediaDigest{Computed: computed, Digest: d})
 	}
 	sortDigests(a.Digests)
 	file := func(name, role string, size int64) {
@@ -222,6 +238,12 @@ func (r *run) rehearse(segments []image.Segment) error {
 		file(s.Name, record.RoleImage, s.SizeBytes)
 	}
 	file(layout.TreeName(r.name), record.RoleTree, 0)
+	if a.Mode == record.ModeRescue {
+		file(layout.MapName(r.name), record.RoleMap, 0)
+	}
+	if r.taking != nil {
+		file(layout.TakenName(r.name), record.RoleTakenOver, 0)
+	}
 	file(layout.SHA256Sums, record.RoleSums, 0)
 	file(layout.B3Sums, record.RoleSums, 0)
 	file(layout.Journal, record.RoleJournal, 0)

@@ -67,7 +67,15 @@ func (r *run) read(ctx context.Context) error {
 }
 
 func (r *run) readInOrder(ctx context.Context) error {
+	if r.taking != nil && r.rescue == nil {
+		if err := r.startTakingOver(); err != nil {
+			return err
+		}
+	}
 	if r.rescue != nil {
+		if err := r.takeOver(ctx); err != nil {
+			return err
+		}
 		return r.runRescue(ctx)
 	}
 	if err := r.phase(PhaseReading, r.size); err != nil {

@@ -55,15 +55,29 @@ func (r *run) startRescuing(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
+	if err := r.beginRescue(q); err != nil {
+		return err
+	}
+	return r.runRescue(ctx)
+}
+
+// beginRescue makes room for all of the medium and saves the first map.
+func (r *run) beginRescue(q *rescuing) error {
 	if err := r.each(func(d *dest) error { return d.image.Extend(r.size) }); err != nil {
 		return err
 	}
 	r.rescue, r.acq.Mode = q, record.ModeRescue
 	q.groups = &groups{r: r, number: -1}
-	if err := r.saveRescue(record.CauseUnknown); err != nil {
-		return err
+	return r.saveRescue(record.CauseUnknown)
+}
+
+// enough says that it is time to save: as much was read as a second, or ten seconds, give. A test sets stretchBytes.
+func (q *rescuing) enough(testBytes int64) bool {
+	if testBytes > 0 {
+		return q.unsaved >= testBytes
 	}
-	return r.runRescue(ctx)
+	since := time.Since(q.saved)
+	return q.unsaved >= stretchBytes && since >= stretchTime || since >= rescueTime
 }
 
 // runRescue reads what the map does not call finished.
@@ -112,11 +126,10 @@ func (r *run) rescueEvent(e rescue.Event) error {
 		r.opts.Progress.Done(t.Finished.SizeBytes)
 	}
 	q.note(e)
-	since := time.Since(q.saved)
-	enough := q.unsaved >= stretchBytes && since >= stretchTime || since >= rescueTime
-	if r.opts.StretchBytes > 0 {
-		enough = q.unsaved >= r.opts.StretchBytes
+	if e.Err == nil && r.taking != nil {
+		r.taking.gave(e.Offset)
 	}
+	enough := q.enough(r.opts.StretchBytes)
 	if len(q.failed) > 0 && (enough || len(q.failed) >= maxFailed) {
 		if err := r.stillReads(); err != nil {
 			return err

@@ -143,7 +143,7 @@ func resume(t *testing.T, ctx context.Context, path string, dirs []string, chang
 	}
 	again := acquire.ResumeOptions{State: s, Openings: s.Openings, Clock: opts.Clock, StretchBytes: mib,
 		Resumption: record.Resumption{CommandLine: opts.Circumstances.CommandLine, MediumPath: opts.Circumstances.MediumPath,
-			Despite: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
+			Despite: record.Unknown[record.Personal]("not given"), Live: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
 	if change != nil {
 		change(&again)
 	}

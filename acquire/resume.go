@@ -22,6 +22,8 @@ type ResumeOptions struct {
 	State      State
 	Resumption record.Resumption
 	Openings   record.Openings // those of State, and of the commitments in Resumption
+	// TakeOver is the image that is being taken over, until all of it is copied. Its Despite means nothing here.
+	TakeOver *TakeOver
 	// Despite lets it go on although sampled groups of the medium read differently, as they may on an SSD.
 	Despite bool
 	OnError string // another choice than the one it was begun with; "": none. It changes nothing in a rescue
@@ -40,9 +42,12 @@ type ResumeOptions struct {
 // checked State.Attested. Nothing that is safe is read again, but for a few samples, to know the medium. m may be nil in
 // the phase PhaseRereading.
 //
-// Errors: ErrOtherMedium, ErrNotResumable, image.ErrPartial, and those of Acquire.
+// Errors: ErrOtherMedium, ErrNotResumable, ErrTakeOver, image.ErrPartial, and those of Acquire.
 func Resume(ctx context.Context, m *medium.Medium, destinations []Destination, opts ResumeOptions) (Result, error) {
 	if err := opts.validate(len(destinations)); err != nil {
+		return Result{}, err
+	}
+	if err := opts.State.sameTakeOver(opts.TakeOver); err != nil {
 		return Result{}, err
 	}
 	r, err := prepareResume(m, destinations, opts)
@@ -133,7 +138,7 @@ func (r *run) reopen(opts ResumeOptions) error {
 	}
 	if s.Phase == PhaseRescuing || s.Acquisition.Mode == record.ModeRescue {
 		r.rescue = &rescuing{first: s.SafeBytes, midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
-		if err := r.readMap(&s); err != nil {
+		if err := errors.Join(r.readMap(&s), r.resumeTaking(&s, opts.TakeOver)); err != nil {
 			return err
 		}
 	}

@@ -74,6 +74,9 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
+		if r.taking != nil {
+			r.taking.gave(p.Offset)
+		}
 		if sampled++; !same {
 			differing++
 		}
@@ -96,9 +99,14 @@ func (r *run) samples() []image.Range {
 	if r.rescue == nil {
 		return spread(func(take func(p image.Range)) { r.pieces(0, r.position, true, take) })
 	}
+	return r.placesOf(r.rescue.m)
+}
+
+// placesOf spreads places over what a map calls finished.
+func (r *run) placesOf(m *image.Map) []image.Range {
 	finished := func(whole bool) func(take func(p image.Range)) {
 		return func(take func(p image.Range)) {
-			for p := range r.rescue.m.All() {
+			for p := range m.All() {
 				if p.Status == image.Finished {
 					r.pieces(p.Offset, p.End(), whole, take)
 				}

@@ -35,6 +35,7 @@ type State struct {
 	Phase     string          `json:"phase"`
 	SafeBytes int64           `json:"safeBytes"` // of the medium, from its start; in phase "rescuing" up to the first read error
 	Saved     record.Time     `json:"saved"`
+	Taken     []record.Digest `json:"taken"` // of the file that lists what is taken over from another image; none or one
 	Type      string          `json:"type"`
 
 	file, signature []byte // as they were read
@@ -131,6 +132,14 @@ func (s *State) validate() error {
 	if s.Journal.SizeBytes < 1 || s.Journal.SizeBytes > layout.MaxJournal || s.Journal.Digest.Algorithm() != record.SHA256 {
 		return fmt.Errorf("%w: a journal of %d bytes", record.ErrMalformed, s.Journal.SizeBytes)
 	}
+	if taken := len(a.TakenOver); taken > 1 || taken != len(s.Taken) || taken > 0 && !rescued {
+		return fmt.Errorf("%w: %d lists of %d images taken over in mode %q", record.ErrMalformed, len(s.Taken), taken, a.Mode)
+	}
+	for _, d := range s.Taken {
+		if d.Algorithm() != record.BLAKE3 {
+			return fmt.Errorf("%w: a list of digest %s", record.ErrMalformed, d)
+		}
+	}
 	for _, m := range s.Maps {
 		if m.Digest.Algorithm() != record.BLAKE3 || m.RecoveredBytes < 0 || m.RecoveredBytes > size {
 			return fmt.Errorf("%w: a map of digest %s with %d bytes", record.ErrMalformed, m.Digest, m.RecoveredBytes)
@@ -204,6 +213,9 @@ func (r *run) state(phase string) (*State, error) {
 	s := &State{Acquisition: r.acq, Cause: record.CauseUnknown, Circumstances: r.opts.Circumstances, Exhibit: r.opts.Exhibit,
 		Openings: r.opts.Openings, Phase: phase, SafeBytes: r.position, Saved: r.opts.Clock(), Journal: r.lines.saved()}
 	s.Acquisition.Ended = s.Saved
+	if r.taking != nil {
+		s.Taken = []record.Digest{r.taking.digest}
+	}
 	if r.rescue != nil {
 		s.SafeBytes, s.Midstates, s.Maps = r.rescue.first, r.rescue.midstates, r.rescue.maps
 		return s, nil

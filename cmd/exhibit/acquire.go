@@ -38,6 +38,7 @@ type acquireOptions struct {
 	caseDir, key, exhibit, examiner, description string
 	format, split, hash, resume, also            string
 	onError, maxBad, live, blocker, despite      string
+	takeOver, mapFile                            string
 	retries                                      int64
 	noReread, keepWritable                       bool
 	readTimeout, deviceTimeout                   time.Duration
@@ -54,7 +55,9 @@ func newAcquireCommand(u *ui) *cobra.Command {
 			"Where MEDIUM cannot be read, the rest is read first and the bad places last, sector by sector; what stays unread is\n" +
 			"zeros in the image and listed in a map that ddrescue understands (exit 3).\n\n" +
 			"A run that was stopped leaves a folder that ends in .partial. Whatever is missing, reading, reading back or signing, is\n" +
-			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.",
+			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.\n\n" +
+			"What ddrescue has read already need not be read again: --take-over IMAGE --map MAPFILE copies what the map calls\n" +
+			"finished, and reads the rest. The record says which bytes were not read from MEDIUM.",
 		example: "  exhibit acquire /dev/sdb --exhibit 7 --case case-2026-001\n" +
 			"  exhibit acquire serial:ZA1B2C3D --exhibit 8 --also /mnt/copy --retries 3\n" +
 			"  exhibit acquire /dev/sdc --resume case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d.partial",
@@ -93,7 +96,9 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.live, "live", "", "read a medium that is in use, because of `REASON`")
 	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")
 	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a run that was stopped")
-	f.StringVar(&o.despite, "despite", "", "with --resume: go on although the medium reads differently than before, because of `REASON`")
+	f.StringVar(&o.despite, "despite", "", "with --resume or --take-over: go on although the medium reads differently, or gives nothing to compare, because of `REASON`")
+	f.StringVar(&o.takeOver, "take-over", "", "copy from this `IMAGE` of ddrescue what --map calls finished, and read the rest")
+	f.StringVar(&o.mapFile, "map", "", "the `MAPFILE` of ddrescue that belongs to --take-over")
 	o.pass.register(f, true)
 }
 
@@ -116,6 +121,12 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 		return err
 	}
 	defer m.Close() //nolint:errcheck // opened for reading only
+	take, takeDone, err := o.openTakeOver(ctx)
+	if err != nil {
+		return err
+	}
+	defer takeDone()
+	opts.TakeOver = take
 	warnUnseized(u, c, opts.Exhibit)
 	to, err := openDestinations(c, opts.Exhibit, o.also)
 	if err != nil {
@@ -130,7 +141,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	res, err := acquire.Acquire(ctx, m, to.all, opts)
 	p.end()
 	if err != nil {
-		return to.explain(path, opts.ID, err)
+		return o.explainTake(to.explain(path, opts.ID, err))
 	}
 	return signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost)
 }
@@ -223,7 +234,7 @@ func (t *destinations) close() {
 
 // explain says how to go on after an error, where that is possible: exit 6.
 func (t *destinations) explain(path, id string, err error) error {
-	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) {
+	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) || errors.Is(err, acquire.ErrOptions) {
 		return err
 	}
 	var left []string
@@ -324,8 +335,8 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	if err != nil {
 		return fail(err, "write a size as 2000M, 4G, or bytes")
 	}
-	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" {
-		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume"), "see: exhibit acquire -h")
+	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" && o.takeOver == "" {
+		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume or --take-over"), "see: exhibit acquire -h")
 	}
 	onError, err := o.chooseOnError()
 	if err != nil {
@@ -399,7 +410,7 @@ func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acqui
 		field               *record.Fact[record.Personal]
 		name, value, reason string
 	}{
-		{&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
+		{&k.Despite, "despite", o.despite, "not given"}, {&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
 		{&k.Host, "host", hostName(), "the system did not say"},
 		{&k.Live, "live", o.live, "not given"}, {&k.WriteBlocker, "writeBlocker", o.blocker, "not given"},
 	} {

@@ -23,7 +23,7 @@ import (
 
 // resumeFlags are what --resume does not take from the folder.
 var resumeFlags = []string{"resume", "also", "key", "passphrase-file", "passphrase-fd", "log-passphrase-file", "on-error", "retries", "max-bad", "despite",
-	"read-timeout", "device-timeout", "keep-writable", "live", "examiner", "json", "help"}
+	"take-over", "map", "read-timeout", "device-timeout", "keep-writable", "live", "examiner", "json", "help"}
 
 // runResume does whatever is missing of an acquisition that was stopped: reading, reading back, signing, sealing.
 func runResume(cmd *cobra.Command, u *ui, args []string, o *acquireOptions) error {
@@ -145,6 +145,12 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 		return acquire.Result{}, err
 	}
 	opts.Attest = keys.signer.Sign
+	take, takeDone, err := o.openTakeOver(cmd.Context())
+	if err != nil {
+		return acquire.Result{}, err
+	}
+	defer takeDone()
+	opts.TakeOver = take
 	var m *medium.Medium
 	path := ""
 	if state.Phase != acquire.PhaseRereading {
@@ -167,7 +173,7 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 		return acquire.Result{}, withHints(err, "attach the medium that was read before; if it is that one, as an SSD may change by itself, add: --despite REASON")
 	}
 	if err != nil {
-		return acquire.Result{}, to.explain(path, state.Acquisition.ID, err)
+		return acquire.Result{}, o.explainTake(to.explain(path, state.Acquisition.ID, err))
 	}
 	return res, nil
 }
@@ -258,6 +264,9 @@ func (o *acquireOptions) resumption(c *custody.Case, path string, state *acquire
 		operator = openedBy(c)
 	}
 	if k.Operator, err = opts.Openings.CommitFact(rand.Reader, at+"operator", operator, "not given"); err != nil {
+		return err
+	}
+	if k.Live, err = opts.Openings.CommitFact(rand.Reader, at+"live", o.live, "not given"); err != nil {
 		return err
 	}
 	k.Despite, err = opts.Openings.CommitFact(rand.Reader, at+"despite", o.despite, "not given")

@@ -62,6 +62,9 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		if a.Mode == record.ModeRescue {
 			u.linef("Unread:    %s", unreadText(a.Unread))
 		}
+		for _, t := range a.TakenOver {
+			u.linef("Taken over: %s", takenText(t))
+		}
 		for _, f := range doc.Folders {
 			u.linef("Folder:    %s", clean(f))
 		}

@@ -112,7 +112,7 @@ func hintsFor(err error) []string {
 	}
 	// A library error may carry a hint where the cause is known.
 	var known interface{ Hint() string }
-	if errors.As(err, &known) && known.Hint() != "" {
+	if errors.As(err, &known) && known.Hint() != "" && !slices.Contains(out, known.Hint()) {
 		out = append(out, known.Hint())
 	}
 	if len(out) > 0 {

@@ -19,6 +19,7 @@ type Acquired struct {
 type Circumstances struct {
 	CommandLine Personal       `json:"commandLine"`
 	Description Fact[Personal] `json:"description"` // of the medium, as the examiner sees it
+	Despite     Fact[Personal] `json:"despite"`     // why an image was taken over although the medium reads differently
 	Examiner    Fact[Personal] `json:"examiner"`
 	Host        Fact[Personal] `json:"host"` // the station's name
 	Live        Fact[Personal] `json:"live"` // why a medium in use was read
@@ -32,6 +33,7 @@ type Circumstances struct {
 type Resumption struct {
 	CommandLine Personal       `json:"commandLine"`
 	Despite     Fact[Personal] `json:"despite"` // why to go on although the medium reads differently
+	Live        Fact[Personal] `json:"live"`    // why a medium in use was read
 	MediumPath  Personal       `json:"mediumPath"`
 	Operator    Fact[Personal] `json:"operator"`
 }
@@ -54,6 +56,7 @@ type Acquisition struct {
 	Options       Options        `json:"options"`
 	Reread        Reread         `json:"reread"`
 	Started       Time           `json:"started"`
+	TakenOver     []TakenOver    `json:"takenOver"` // none, or one
 	Tool          Tool           `json:"tool"`
 	Unread        Unread         `json:"unread"`
 }
@@ -70,11 +73,13 @@ const (
 	MediumFile   = "file"
 	MediumStream = "stream"
 
-	RoleImage   = "image"
-	RoleTree    = "tree"
-	RoleMap     = "map" // only in mode rescue
-	RoleSums    = "sums"
-	RoleJournal = "journal"
+	RoleImage = "image"
+	RoleTree  = "tree"
+	RoleMap   = "map" // only in mode rescue
+	// RoleTakenOver is a map of the bytes that were not read from the medium; only where there are any.
+	RoleTakenOver = "taken-over"
+	RoleSums      = "sums"
+	RoleJournal   = "journal"
 
 	ComputedWhileReading = "while-reading" // from the bytes as the medium gave them
 	// ComputedFromImage is the second reading, each group of which had the BLAKE3 value of what the medium gave.
@@ -111,11 +116,11 @@ type File struct {
 }
 
 // Sums returns the text of SHA256SUMS or B3SUMS, by alg: what `sha256sum` or `b3sum` writes of the files of image, tree
-// and map.
+// and maps.
 func Sums(files []File, alg Algorithm) []byte {
 	var b []byte
 	for _, f := range files {
-		if f.Role != RoleImage && f.Role != RoleTree && f.Role != RoleMap {
+		if f.Role == RoleSums || f.Role == RoleJournal {
 			continue
 		}
 		for _, d := range f.Digests {
@@ -309,6 +314,9 @@ func (a *Acquisition) checkRescue() error {
 	case a.Mode == ModeRescue && (!a.Options.Reread || a.Options.OnError != OnErrorRescue):
 		return fmt.Errorf("%w: mode %q without its options", ErrMalformed, a.Mode)
 	}
+	if err := a.checkTakenOver(); err != nil {
+		return err
+	}
 	return a.checkInterruptions()
 }
 
@@ -327,7 +335,7 @@ func (a *Acquisition) checkInterruptions() error {
 		if err := checkLine("phase", i.Phase); err != nil {
 			return err
 		}
-		if i.SafeBytes < 0 || i.SafeBytes > a.Medium.SizeBytes || i.Sampled < 0 || i.Differing < 0 || i.Differing > i.Sampled || i.Sampled > 1<<20 {
+		if i.SafeBytes < 0 || i.SafeBytes > a.Medium.SizeBytes || i.Sampled < 0 || i.Differing < 0 || i.Differing > i.Sampled || i.Sampled > maxSampled {
 			return fmt.Errorf("%w: an interruption at %d of %d bytes, %d of %d samples differ", ErrMalformed, i.SafeBytes, a.Medium.SizeBytes, i.Differing, i.Sampled)
 		}
 		if err := i.Resumed.Validate(); err != nil {
@@ -375,7 +383,8 @@ func (a *Acquisition) checkDigests() error {
 // MaxFiles bounds the files of one acquisition: 999 segments and those beside them.
 const MaxFiles = 1100
 
-// checkFiles requires image segments first, then exactly one tree, in mode rescue one map, SHA256SUMS, B3SUMS and journal.
+// checkFiles requires image segments first, then exactly one tree, in mode rescue one map, the list of what was taken over
+// where something was, SHA256SUMS, B3SUMS and journal.
 func (a *Acquisition) checkFiles() error {
 	if len(a.Files) > MaxFiles {
 		return fmt.Errorf("%w: %d files", ErrMalformed, len(a.Files))
@@ -401,12 +410,8 @@ func (a *Acquisition) checkFiles() error {
 		}
 		image += f.SizeBytes
 	}
-	want := []string{RoleTree, RoleSums, RoleSums, RoleJournal}
-	if a.Mode == ModeRescue {
-		want = []string{RoleTree, RoleMap, RoleSums, RoleSums, RoleJournal}
-	}
-	if !slices.Equal(after, want) || len(after) == len(a.Files) {
-		return fmt.Errorf("%w: the files are not image, tree, map in mode %q, two sums and journal", ErrMalformed, ModeRescue)
+	if !slices.Equal(after, a.filesAfterImage()) || len(after) == len(a.Files) {
+		return fmt.Errorf("%w: the files are not image, tree, map in mode %q, a list of what was taken over, two sums and journal", ErrMalformed, ModeRescue)
 	}
 	if image != a.Medium.SizeBytes {
 		return fmt.Errorf("%w: image files of %d bytes for a medium of %d", ErrMalformed, image, a.Medium.SizeBytes)
