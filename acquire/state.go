@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io/fs"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -69,11 +70,15 @@ func (s *State) Attested() (message, signature []byte) {
 	return append([]byte(stateDomain), s.file...), s.signature
 }
 
-// ReadState reads from which place the acquisition in a .partial folder can be resumed. ErrNotResumable if it cannot.
+// ReadState reads from which place the acquisition in a .partial folder can be resumed. ErrNotResumable if it cannot;
+// record.ErrMalformed or image.ErrPartial for what no run has left there.
 func ReadState(root *durable.Root) (State, error) {
 	b, err := root.ReadFile(layout.Resume, record.MaxJSON)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, fmt.Errorf("%w: %w", ErrNotResumable, err)
+	}
+	if err != nil {
+		return State{}, damaged(err)
 	}
 	s, err := decodeState(b)
 	if err != nil {

@@ -107,12 +107,15 @@ func resumable(root *durable.Root, exhibit, id string) (*acquire.State, error) {
 		return nil, fmt.Errorf("acquisition %s is sealed already: there is nothing to resume", id)
 	}
 	partial, err := root.Sub(id + layout.PartialSuffix)
+	if errors.Is(err, durable.ErrNotFolder) {
+		err = withCode(codeMismatch, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer partial.Close() //nolint:errcheck // opened for reading only
 	if _, err = partial.Lstat(layout.Statement); !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, errors.Join(err, notBeforeTheEnd(partial))
 	}
 	_, err = readUnsigned(partial, exhibit, id)
 	if !errors.Is(err, acquire.ErrUnfinished) {
@@ -129,6 +132,23 @@ func resumable(root *durable.Root, exhibit, id string) (*acquire.State, error) {
 		return nil, misused(fmt.Errorf("what this folder holds is acquisition %s of exhibit %q", state.Acquisition.ID, state.Exhibit), "put the folder back where it was")
 	}
 	return &state, nil
+}
+
+// notBeforeTheEnd refuses a statement in a folder whose record is not finished: sealing removes what a run goes on from before
+// it removes the record.
+func notBeforeTheEnd(partial *durable.Root) error {
+	_, unsigned := partial.Lstat(layout.Unsigned)
+	_, state := partial.Lstat(layout.Resume)
+	if errors.Is(unsigned, fs.ErrNotExist) && state == nil {
+		return foreignStatement(partial)
+	}
+	return nil
+}
+
+// foreignStatement is the error of a statement that nobody has logged: only sealing puts it there, after the log has it.
+func foreignStatement(partial *durable.Root) error {
+	return withHints(withCode(codeMismatch, fmt.Errorf("%q in %q was put there by somebody else: the log does not have it", layout.Statement, partial.Name())),
+		"keep a copy of that file, remove it from the folder, and go on; if the log was put back from an older copy, bring the newer one")
 }
 
 // goOn reads what is missing.

@@ -155,6 +155,9 @@ func logUnsigned(ctx context.Context, c *custody.Case, root *durable.Root, exhib
 		return err
 	}
 	un, err := readUnsigned(partial, exhibit, id)
+	if _, serr := partial.Lstat(layout.Statement); serr == nil {
+		err = foreignStatement(partial)
+	}
 	if err := errors.Join(err, partial.Close()); err != nil {
 		return err
 	}
