@@ -85,7 +85,22 @@ func (j *job) step(ctx context.Context) (acquire.Result, error) {
 	if err != nil {
 		return acquire.Result{}, err
 	}
+	if len(dests) > 1 {
+		if other, err := j.state(dests[1]); err == nil && s.Behind(&other) > 0 {
+			s = other
+			dests[0], dests[1] = dests[1], dests[0]
+		}
+	}
 	return j.resume(ctx, dests, s)
+}
+
+func (j *job) state(d acquire.Destination) (acquire.State, error) {
+	folder, err := d.Root.Sub(testID + ".partial")
+	if err != nil {
+		return acquire.State{}, err
+	}
+	defer folder.Close()
+	return acquire.ReadState(folder)
 }
 
 // begin acquires anew; what lies there is of a run that had not made anything durable yet.

@@ -40,7 +40,8 @@ type run struct {
 	taking   *taking     // nil: nothing is taken over from another image
 	pending  *background // the checkpoint on its way
 	lines    journalLines
-	saved    *State // the last one kept
+	saved    *State          // the last one kept
+	previous []record.Digest // of it, or of the one that this run goes on from
 
 	mu sync.Mutex // guards dest.lost
 }

@@ -38,8 +38,8 @@ type ResumeOptions struct {
 }
 
 // Resume goes on with an interrupted acquisition at the destinations that have its folder. State is that of the first of
-// them; of two, that is the one whose State was saved earlier, so that all it says is durable at both. The caller has
-// checked State.Attested. Nothing that is safe is read again, but for a few samples, to know the medium. m may be nil in
+// them; of two, that is the one with the newer State (Behind): a second one that lags by more than one State was lost
+// before, and is lost again. The caller has checked State.Attested. Nothing that is safe is read again, but for a few samples, to know the medium. m may be nil in
 // the phase PhaseRereading.
 //
 // Errors: ErrOtherMedium, ErrNotResumable, ErrTakeOver, image.ErrPartial, and those of Acquire.
@@ -82,7 +82,7 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 	s := opts.State
 	a := s.Acquisition
 	s.Circumstances.Resumptions = append(s.Circumstances.Resumptions, opts.Resumption)
-	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, opts: Options{
+	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, previous: []record.Digest{s.digest()}, opts: Options{
 		Exhibit: s.Exhibit, ID: a.ID, SegmentBytes: a.Options.SegmentBytes, Extra: a.Options.ExtraDigests,
 		Tool: a.Tool, Host: a.Host, Circumstances: s.Circumstances, Openings: opts.Openings, Clock: opts.Clock, Progress: opts.Progress,
 		Attest: opts.Attest, StretchBytes: opts.StretchBytes,

@@ -2,6 +2,8 @@ package acquire
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"encoding"
 	"encoding/base64"
 	"encoding/hex"
@@ -9,6 +11,8 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -34,6 +38,9 @@ type State struct {
 	Midstates []Midstate      `json:"midstates"` // of SHA-256 and the extra digests, after SafeBytes
 	Openings  record.Openings `json:"openings"`
 	Phase     string          `json:"phase"`
+	// Previous is SHA-256 of the first line of the state that was kept before this one; of the first state there is none. All
+	// destinations hold what a state says before any of them gets it, so one that has the state before it is as good.
+	Previous  []record.Digest `json:"previous"`
 	SafeBytes int64           `json:"safeBytes"` // of the medium, from its start; in phase "rescuing" up to the first read error
 	Saved     record.Time     `json:"saved"`
 	Taken     []record.Digest `json:"taken"` // of the file that lists what is taken over from another image; none or one
@@ -140,6 +147,9 @@ func (s *State) validate() error {
 	if taken := len(a.TakenOver); taken > 1 || taken != len(s.Taken) || taken > 0 && !rescued {
 		return fmt.Errorf("%w: %d lists of %d images taken over in mode %q", record.ErrMalformed, len(s.Taken), taken, a.Mode)
 	}
+	if len(s.Previous) > 1 || len(s.Previous) == 1 && s.Previous[0].Algorithm() != record.SHA256 {
+		return fmt.Errorf("%w: digest %v of the state before", record.ErrMalformed, s.Previous)
+	}
 	for _, d := range s.Taken {
 		if d.Algorithm() != record.BLAKE3 {
 			return fmt.Errorf("%w: a list of digest %s", record.ErrMalformed, d)
@@ -169,7 +179,33 @@ func (s *State) encode(attest func([]byte) ([]byte, error)) ([]byte, error) {
 			return nil, fmt.Errorf("attest %q: %w", layout.Resume, err)
 		}
 	}
-	return fmt.Appendf(b, "\n%s\n", base64.StdEncoding.EncodeToString(signature)), nil
+	s.file, s.signature = b, signature
+	return s.bytes(), nil
+}
+
+// bytes is the file of a state that was read or encoded.
+func (s *State) bytes() []byte {
+	return fmt.Appendf(slices.Clone(s.file), "\n%s\n", base64.StdEncoding.EncodeToString(s.signature))
+}
+
+func (s *State) digest() record.Digest { return record.SHA256Digest(sha256.Sum256(s.file)) }
+
+// Behind compares the states at two destinations of one acquisition. 0: they are the same. 1: s is the one that newer took the
+// place of, so all that newer says is durable where s lies, too. 2: s lies at a destination that was lost before. Negative: the
+// same with the two exchanged. Both were read by ReadState.
+func (s *State) Behind(newer *State) int {
+	switch order := cmp.Or(cmp.Compare(s.Journal.SizeBytes, newer.Journal.SizeBytes), cmp.Compare(s.SafeBytes, newer.SafeBytes),
+		strings.Compare(s.Saved.UTC, newer.Saved.UTC)); {
+	case bytes.Equal(s.file, newer.file):
+		return 0
+	case slices.Contains(newer.Previous, s.digest()):
+		return 1
+	case slices.Contains(s.Previous, newer.digest()):
+		return -1
+	case order > 0:
+		return -2
+	}
+	return 2
 }
 
 // algorithms are those of r.linear.
@@ -235,10 +271,11 @@ func (r *run) state(phase string) (*State, error) {
 
 // keep writes a state to every destination, when all it says is durable there.
 func (r *run) keep(s *State) error {
+	s.Previous = r.previous
 	b, err := s.encode(r.opts.Attest)
 	if err != nil {
 		return err
 	}
-	r.saved = s
+	r.saved, r.previous = s, []record.Digest{s.digest()}
 	return r.each(func(d *dest) error { return d.root.Replace(layout.Resume, b) })
 }

@@ -237,16 +237,7 @@ func (t *destinations) explain(path, id string, err error) error {
 	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) || errors.Is(err, acquire.ErrOptions) {
 		return err
 	}
-	var left []string
-	for _, d := range t.all {
-		root, rerr := d.Root.Sub(id + layout.PartialSuffix)
-		if rerr != nil {
-			continue
-		}
-		if _, rerr = acquire.ReadState(root); errors.Join(rerr, root.Close()) == nil {
-			left = append(left, d.Dir)
-		}
-	}
+	left := t.left(id)
 	if len(left) == 0 && path == "-" {
 		return withHints(err, append(hintsFor(err), "a stream cannot be gone on from: give all of it again, to a new acquisition")...)
 	}
@@ -258,6 +249,29 @@ func (t *destinations) explain(path, id string, err error) error {
 		code = c
 	}
 	return withHints(withCode(code, err), append(hintsFor(err), t.goOnHint(path, id, left))...)
+}
+
+// left are the folders that can be gone on from. One that was lost before the other is offered only where it is that of the
+// case: the way to the case goes by its name, though the reading goes on from the other.
+func (t *destinations) left(id string) (dirs []string) {
+	states := map[string]acquire.State{}
+	for _, d := range t.all {
+		root, err := d.Root.Sub(id + layout.PartialSuffix)
+		if err != nil {
+			continue
+		}
+		if s, err := acquire.ReadState(root); errors.Join(err, root.Close()) == nil {
+			states[d.Dir] = s
+			dirs = append(dirs, d.Dir)
+		}
+	}
+	if len(dirs) == 2 {
+		a, b := states[dirs[0]], states[dirs[1]]
+		if b.Behind(&a) > 1 {
+			return dirs[:1]
+		}
+	}
+	return dirs
 }
 
 // goOnHint is the command that goes on at the folders that are left.

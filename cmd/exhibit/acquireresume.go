@@ -156,7 +156,7 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 	if err := attested(state, keys); err != nil {
 		return acquire.Result{}, err
 	}
-	state, from, err := earlier(state, to, keys)
+	state, from, err := newer(state, to, keys)
 	if err != nil {
 		return acquire.Result{}, err
 	}
@@ -226,8 +226,9 @@ func attested(state *acquire.State, keys *unlocked) error {
 	return nil
 }
 
-// earlier compares the states at two destinations and takes the one that was saved first: all it says is durable at both.
-func earlier(state *acquire.State, to *destinations, keys *unlocked) (*acquire.State, []acquire.Destination, error) {
+// newer compares the states at two destinations and takes the newer: nothing that is safe anywhere is read again. The other
+// destination is brought in line, or is lost if it was lost before.
+func newer(state *acquire.State, to *destinations, keys *unlocked) (*acquire.State, []acquire.Destination, error) {
 	if len(to.all) < 2 {
 		return state, to.all, nil
 	}
@@ -249,7 +250,7 @@ func earlier(state *acquire.State, to *destinations, keys *unlocked) (*acquire.S
 	if err != nil {
 		return nil, nil, withHints(err, "leave out --also to go on at the first destination alone")
 	}
-	if other.Saved.UTC < state.Saved.UTC {
+	if state.Behind(&other) > 0 {
 		return &other, []acquire.Destination{to.all[1], to.all[0]}, nil
 	}
 	return state, to.all, nil
