@@ -109,6 +109,8 @@ type Progress interface {
 	Doing(what string, unreadBytes int64)
 	// Done says how many bytes of the phase are done.
 	Done(bytes int64)
+	// Temperature says how warm the drive was when it was last asked, about every minute while it is read.
+	Temperature(celsius int64)
 }
 
 // The phases, in the journal and for Progress.

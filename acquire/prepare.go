@@ -33,12 +33,13 @@ type run struct {
 	acq   record.Acquisition
 
 	tree     *hashtree.Writer
-	linear   []hash.Hash // SHA-256, then Options.Extra
-	position int64       // up to which the medium was read in order
-	drained  bool        // every consumer is at position
-	rescue   *rescuing   // nil before the first read error
-	taking   *taking     // nil: nothing is taken over from another image
-	pending  *background // the checkpoint on its way
+	linear   []hash.Hash  // SHA-256, then Options.Extra
+	position int64        // up to which the medium was read in order
+	drained  bool         // every consumer is at position
+	rescue   *rescuing    // nil before the first read error
+	warm     *thermometer // nil where nobody wants to know
+	taking   *taking      // nil: nothing is taken over from another image
+	pending  *background  // the checkpoint on its way
 	lines    journalLines
 	saved    *State          // the last one kept
 	previous []record.Digest // of it, or of the one that this run goes on from

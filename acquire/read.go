@@ -81,6 +81,7 @@ func (r *run) readInOrder(ctx context.Context) error {
 	if err := r.phase(PhaseReading, r.size); err != nil {
 		return err
 	}
+	r.watchTemperature()
 	if _, known := r.m.Size(); known {
 		if err := r.m.StartAt(r.position); err != nil {
 			return err
@@ -122,7 +123,10 @@ func (r *run) passOptions() pass.Options {
 	before := r.position
 	return pass.Options{
 		Tree: r.tree, FirstGroup: before / pass.BlockSize, Part: r.size > pass.BlockSize,
-		Linear: r.linear, Sinks: sinks, Progress: func(n int64) { r.done(before + n) },
+		Linear: r.linear, Sinks: sinks, Progress: func(n int64) {
+			r.done(before + n)
+			r.readCameBack()
+		},
 	}
 }
 

@@ -85,6 +85,7 @@ func (r *run) runRescue(ctx context.Context) error {
 	if err := r.phase(PhaseRescuing, r.size); err != nil {
 		return err
 	}
+	r.watchTemperature()
 	q := r.rescue
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -125,6 +126,7 @@ func (r *run) rescueEvent(e rescue.Event) error {
 		r.opts.Progress.Doing(e.Name(), t.NonTried.SizeBytes+t.NonTrimmed.SizeBytes+t.NonScraped.SizeBytes+t.Bad.SizeBytes)
 		r.opts.Progress.Done(t.Finished.SizeBytes)
 	}
+	r.readCameBack()
 	q.note(e)
 	if e.Err == nil && r.taking != nil {
 		r.taking.gave(e.Offset)

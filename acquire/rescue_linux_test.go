@@ -163,7 +163,9 @@ type stopAt struct {
 }
 
 func (s *stopAt) Phase(name string, _ int64) { s.now = name }
-func (s *stopAt) Doing(string, int64)        {}
+func (*stopAt) Temperature(int64)            {}
+
+func (s *stopAt) Doing(string, int64) {}
 func (s *stopAt) Done(n int64) {
 	if s.now == s.phase && n >= s.bytes {
 		s.stop()
