@@ -21,8 +21,12 @@ func (d *dest) claim() error {
 	}
 	dir, ok := f.(*os.File)
 	if !ok || !lockFolder(dir) {
+		pid := 0
+		if ok {
+			pid = lockHolder(dir)
+		}
 		f.Close() //nolint:errcheck // opened for reading only
-		return &durable.LockedError{Name: d.partial()}
+		return &durable.LockedError{Name: d.partial(), PID: pid}
 	}
 	d.claimed = dir
 	return nil
