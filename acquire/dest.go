@@ -23,6 +23,7 @@ type dest struct {
 	id       string
 	about    record.Destination // for the record
 	space    space
+	have     int64               // bytes of the file system that image and tree of an earlier run take already
 	root     *durable.Root       // of the .partial folder; nil until it is made
 	claimed  *os.File            // the same folder, locked; nil until then
 	journal  *durable.AppendFile // takes no more once finish has sealed it; nil if a run before this one did

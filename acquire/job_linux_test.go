@@ -152,7 +152,7 @@ func (j *job) resume(ctx context.Context, dests []acquire.Destination, s acquire
 	var m *medium.Medium
 	if s.Phase != acquire.PhaseRereading {
 		var err error
-		if m, err = medium.OpenWith(ctx, j.Path, medium.Options{ReadTimeout: j.Timeout}); err != nil {
+		if m, err = medium.OpenWith(ctx, j.Path, medium.Options{ReadTimeout: j.Timeout, WasWritable: s.WritableBefore}); err != nil {
 			return acquire.Result{}, err
 		}
 		defer m.Close()

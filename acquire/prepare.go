@@ -38,6 +38,7 @@ type run struct {
 	drained  bool         // every consumer is at position
 	rescue   *rescuing    // nil before the first read error
 	warm     *thermometer // nil where nobody wants to know
+	writable bool         // State.WritableBefore
 	taking   *taking      // nil: nothing is taken over from another image
 	pending  *background  // the checkpoint on its way
 	lines    journalLines
@@ -86,7 +87,7 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 	if err := r.checkSpace(segments[0].SizeBytes); err != nil {
 		return nil, err
 	}
-	if err := r.rehearse(segments); err != nil {
+	if err := r.rehearse(segments, r.taking != nil); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -132,6 +133,8 @@ func (r *run) checkOptions() (err error) {
 	}
 	about := r.m.Describe()
 	about.Hardware = r.m.Ask()
+	readOnly, known := about.Access.ReadOnlyBefore.Get()
+	r.writable = known && !readOnly
 	r.acq = record.Acquisition{
 		Contents: record.Unknown[record.Contents]("it is looked at when all is read"),
 		Format:   record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
@@ -170,8 +173,8 @@ func (d *dest) check(m *medium.Medium) (err error) {
 	return nil
 }
 
-// checkSpace asks for room for image and tree, twice where both destinations share a file system. Of a stream only the
-// reserve is known to be needed.
+// checkSpace asks for room for image and tree, as far as no earlier run has written them; twice where both destinations share
+// a file system. Of a stream only the reserve is known to be needed.
 func (r *run) checkSpace(largestFile int64) error {
 	need := int64(reserveBytes)
 	if r.size >= 0 {
@@ -182,7 +185,7 @@ func (r *run) checkSpace(largestFile int64) error {
 	}
 	wanted := map[uint64]int64{}
 	for _, d := range r.dests {
-		wanted[d.space.device] += need
+		wanted[d.space.device] += max(need-d.have, reserveBytes)
 		if wanted[d.space.device] > d.space.freeBytes {
 			return fmt.Errorf("%w: %q has %d bytes free and the acquisition needs %d", ErrSpace, d.Dir,
 				d.space.freeBytes, wanted[d.space.device])
@@ -203,13 +206,16 @@ func (d *dest) tooLarge(err error) error {
 
 // rehearse makes a record like the one at the end, so that a fact that was forgotten, or openings that do not fit, are
 // found now and not after nine hours.
-func (r *run) rehearse(segments []image.Segment) error {
+func (r *run) rehearse(segments []image.Segment, taking bool) error {
 	a := r.acq
 	a.Medium.SizeBytes = max(r.size, 0)
 	a.Ended = a.Started
 	a.Digests, a.Files = nil, nil // of a run that goes on
-	if r.taking != nil {
+	if taking {
 		a.Mode = record.ModeRescue
+	}
+	for len(a.Interruptions) < len(r.opts.Circumstances.Resumptions) {
+		a.Interruptions = append(slices.Clone(a.Interruptions), record.Interruption{Cause: record.CauseUnknown, Phase: PhaseReading, Resumed: a.Started, Stopped: record.Known(a.Started)})
 	}
 	linear := record.ComputedWhileReading
 	if a.Mode == record.ModeRescue {
@@ -243,7 +249,7 @@ func (r *run) rehearse(segments []image.Segment) error {
 	if a.Mode == record.ModeRescue {
 		file(layout.MapName(r.name), record.RoleMap, 0)
 	}
-	if r.taking != nil {
+	if taking {
 		file(layout.TakenName(r.name), record.RoleTakenOver, 0)
 	}
 	file(layout.SHA256Sums, record.RoleSums, 0)

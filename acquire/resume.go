@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
@@ -56,10 +57,13 @@ func Resume(ctx context.Context, m *medium.Medium, destinations []Destination, o
 	}
 	again := func(context.Context) error { return r.reopen(opts) }
 	read := func(ctx context.Context) error {
-		if r.position == r.size && len(r.acq.Digests) > 0 { // all is read, and image and tree are finished
-			return nil
+		if r.position != r.size || len(r.acq.Digests) == 0 {
+			return r.read(ctx)
 		}
-		return r.read(ctx)
+		if opts.State.Phase != PhaseRereading { // all is read, and image and tree are finished; the drive was not asked again yet
+			r.acq.Medium = r.m.After(r.acq.Medium)
+		}
+		return nil
 	}
 	return r.run(ctx, again, read, r.reread, r.finish)
 }
@@ -82,7 +86,7 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 	s := opts.State
 	a := s.Acquisition
 	s.Circumstances.Resumptions = append(s.Circumstances.Resumptions, opts.Resumption)
-	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, previous: []record.Digest{s.digest()}, opts: Options{
+	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, previous: []record.Digest{s.digest()}, writable: s.WritableBefore, opts: Options{
 		Exhibit: s.Exhibit, ID: a.ID, SegmentBytes: a.Options.SegmentBytes, Extra: a.Options.ExtraDigests,
 		Tool: a.Tool, Host: a.Host, Circumstances: s.Circumstances, Openings: opts.Openings, Clock: opts.Clock, Progress: opts.Progress,
 		Attest: opts.Attest, StretchBytes: opts.StretchBytes,
@@ -121,7 +125,30 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 			return nil, err
 		}
 	}
-	return r, nil
+	return r, r.checkAgain(len(s.Taken) > 0)
+}
+
+// checkAgain makes before the first byte the checks that Acquire makes: room for what is missing, and that a record of it can
+// be encoded.
+func (r *run) checkAgain(taking bool) error {
+	segments, err := image.Plan(r.name, r.size, r.opts.SegmentBytes)
+	if err != nil {
+		return err
+	}
+	for _, d := range r.dests {
+		for _, s := range segments {
+			d.have += allocated(filepath.Join(d.partial(), s.Name))
+		}
+		d.have += allocated(filepath.Join(d.partial(), layout.TreeName(r.name)))
+	}
+	err = r.checkSpace(segments[0].SizeBytes)
+	if errors.Is(err, ErrSpace) && len(r.dests) > 1 {
+		err = &medium.HintError{Err: err, Text: "make room, or go on at the other destination alone"}
+	}
+	if err != nil {
+		return err
+	}
+	return r.rehearse(segments, taking)
 }
 
 // reopen opens what the interrupted run left, and writes into the record that it was interrupted.

@@ -20,6 +20,9 @@ func (r *run) sameMedium() error {
 	was, is := r.acq.Medium, r.m.Describe()
 	is.Hardware = r.m.Ask()
 	r.acq.Medium.Access = is.Access
+	if readOnly, known := is.Access.ReadOnlyBefore.Get(); known && !readOnly {
+		r.writable = true
+	}
 	switch {
 	case was.Kind != is.Kind:
 		return fmt.Errorf("%w: it was a %s and is a %s", ErrOtherMedium, was.Kind, is.Kind)

@@ -45,6 +45,9 @@ type State struct {
 	Saved     record.Time     `json:"saved"`
 	Taken     []record.Digest `json:"taken"` // of the file that lists what is taken over from another image; none or one
 	Type      string          `json:"type"`
+	// WritableBefore says that the medium is a device whose read-only flag was not set when the acquisition was begun: a run
+	// that is killed cannot take the flag back, and the next one must (medium.Options.WasWritable).
+	WritableBefore bool `json:"writableBefore"`
 
 	file, signature []byte // as they were read
 }
@@ -253,7 +256,7 @@ func (r *run) restore(s *State) error {
 func (r *run) state(phase string) (*State, error) {
 	s := &State{Acquisition: r.acq, Cause: record.CauseUnknown, Circumstances: r.opts.Circumstances, Exhibit: r.opts.Exhibit,
 		Openings: r.opts.Openings, Phase: phase, SafeBytes: r.position, Saved: r.opts.Clock(), Journal: r.lines.saved()}
-	s.Acquisition.Ended = s.Saved
+	s.Acquisition.Ended, s.WritableBefore = s.Saved, r.writable
 	if r.taking != nil {
 		s.Taken = []record.Digest{r.taking.digest}
 	}

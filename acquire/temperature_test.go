@@ -12,7 +12,8 @@ func TestThermometer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, release := 0, make(chan struct{})
 		var hang bool
-		w := &thermometer{asked: time.Now(), ask: func() (int64, bool) {
+		now := time.Now()
+		w := &thermometer{asked: now, ask: func() (int64, bool) {
 			asked++
 			if hang {
 				<-release
@@ -20,8 +21,8 @@ func TestThermometer(t *testing.T) {
 			return int64(30 + asked), asked != 2
 		}}
 		read := func(after time.Duration) (int64, bool) {
-			time.Sleep(after)
-			c, ok := w.look(time.Now())
+			now = now.Add(after)
+			c, ok := w.look(now)
 			synctest.Wait()
 			return c, ok
 		}

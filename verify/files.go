@@ -26,7 +26,7 @@ type files struct {
 	progress func(bytes int64)
 
 	line     line
-	compared int64 // digests of the record that were compared, whatever came out
+	compared int64      // digests of the record that were compared, whatever came out
 	given    *image.Map // what the medium gave, by a map that holds; nil: none
 	tree     *hashtree.File
 	treeBad  string // why the tree cannot locate damage; empty when it can

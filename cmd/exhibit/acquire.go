@@ -40,7 +40,7 @@ type acquireOptions struct {
 	onError, maxBad, live, blocker, despite      string
 	takeOver, mapFile                            string
 	retries                                      int64
-	noReread, keepWritable                       bool
+	noReread, keepWritable, wasWritable          bool
 	readTimeout, deviceTimeout                   time.Duration
 	pass                                         passphraseFlags
 }
@@ -88,7 +88,7 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.also, "also", "", "write a second, equal image into this `FOLDER`; if one place fails, the other goes on")
 	f.StringVar(&o.onError, "on-error", "", "at the first place that cannot be read, what `WORD` says: rescue what can be read (the default), or stop")
 	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more, at the end")
-	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable")
+	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable: bad sectors, and what more than 32 failed reads in a row asked for")
 	f.DurationVar(&o.readTimeout, "read-timeout", 10*time.Minute, "give the medium up, to be resumed, when one read takes longer than this `TIME`")
 	f.DurationVar(&o.deviceTimeout, "device-timeout", 0, "let the kernel wait this `TIME` for a command; put back at the end (default: as it is)")
 	f.Lookup("device-timeout").DefValue = ""
@@ -149,7 +149,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 // openMedium opens a device, a file or standard input, and says what was noticed about it.
 func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*medium.Medium, error) {
 	m, err := medium.OpenWith(ctx, path, medium.Options{Stdin: u.stdin, ReadTimeout: o.readTimeout, DeviceTimeout: o.deviceTimeout,
-		Live: o.live != "", KeepWritable: o.keepWritable})
+		Live: o.live != "", KeepWritable: o.keepWritable, WasWritable: o.wasWritable})
 	if err != nil {
 		return nil, err
 	}
