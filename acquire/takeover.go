@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
@@ -56,8 +57,8 @@ func (r *run) planTakeOver() error {
 		return fmt.Errorf("%w: its map is of %d bytes, the medium has %d", ErrTakeOver, theirs.Size(), r.size)
 	}
 	t := &taking{image: o.Image}
-	if t.list, t.start, err = r.splitMap(theirs); err != nil {
-		return err
+	if t.list, t.start, err = splitMap(theirs, r.m.SectorBytes()); err != nil {
+		return fmt.Errorf("%w: its map: %w", ErrTakeOver, err)
 	}
 	if t.digest, err = r.digestOfList(t.list); err != nil {
 		return err
@@ -71,30 +72,31 @@ func (r *run) planTakeOver() error {
 	return nil
 }
 
-// splitMap gives the list of what is taken over, and the map of which nothing of it is read yet.
-func (r *run) splitMap(theirs *image.Map) (list, start *image.Map, err error) {
-	if list, err = image.NewMap(r.size, image.MapLimits{}); err != nil {
+// splitMap gives the list of what is taken over, and the map of which nothing of it is read yet. Both have their borders between
+// sectors, and the end.
+func splitMap(theirs *image.Map, sector int64) (list, start *image.Map, err error) {
+	size := theirs.Size()
+	if list, err = image.NewMap(size, image.MapLimits{}); err != nil {
 		return nil, nil, err
 	}
-	if start, err = image.NewMap(r.size, image.MapLimits{}); err != nil {
+	if start, err = image.NewMap(size, image.MapLimits{}); err != nil {
 		return nil, nil, err
 	}
-	sector := r.m.SectorBytes()
 	for part := range theirs.Unread() {
 		status := part.Status
 		if status == image.Bad {
 			status = image.NonScraped
 		}
 		from := part.Offset / sector * sector
-		end := min((part.End()+sector-1)/sector*sector, r.size)
+		end := min(roundUp(part.End(), sector), size)
 		if err := start.Set(from, end-from, status); err != nil {
 			return nil, nil, err
 		}
 	}
 	for part := range theirs.All() {
-		from, end := (part.Offset+sector-1)/sector*sector, part.End()/sector*sector
-		if part.End() == r.size {
-			end = r.size
+		from, end := roundUp(part.Offset, sector), part.End()/sector*sector
+		if part.End() == size {
+			end = size
 		}
 		if part.Status != image.Finished || from >= end {
 			continue
@@ -104,6 +106,16 @@ func (r *run) splitMap(theirs *image.Map) (list, start *image.Map, err error) {
 		}
 	}
 	return list, start, nil
+}
+
+// roundUp rounds to whole sectors, of what may be as large as an int64.
+func roundUp(n, sector int64) int64 {
+	if rest := n % sector; rest > 0 && n <= math.MaxInt64-sector {
+		return n - rest + sector
+	} else if rest > 0 {
+		return math.MaxInt64
+	}
+	return n
 }
 
 // checkImage requires the image to have what is taken over. Programs leave an image shorter than the medium where they
