@@ -7,8 +7,9 @@
 // off the folder's name.
 //
 // A medium is read in order until a read fails. Then, unless the caller chose to stop, package rescue reads what can
-// still be read in the order that spares the medium; what stays unread is zeros in the image. A run that ended too early,
-// for whatever reason, leaves a file from which [ReadState] and [Resume] go on.
+// still be read in the order that spares the medium; what stays unread is zeros in the image. What another program has read
+// can be copied from its image before (TakeOver). A run that ended too early, for whatever reason, leaves a file from which
+// [ReadState] and [Resume] go on.
 //
 // The promise: a folder that can be sealed holds every byte the medium gave, synced to the disk and, unless the caller
 // chose otherwise, read again from there and compared; and its record and map say which bytes the medium did not give.
@@ -16,7 +17,8 @@
 // folder that is called .partial and cannot be sealed. Of two destinations one that fails is given up, and the other goes
 // on. BLAKE3 is computed from the bytes as the medium gave them, and so is every other digest, unless there was a read
 // error: those run in order, and come from the image, each group of which was compared with its BLAKE3 value. Nothing
-// that exists is overwritten, and nothing is written to the medium. Memory does not grow with the medium; after a read
+// that exists is overwritten, and nothing is written to the medium. Bytes that were taken over from another image are as that
+// image gave them: record and list say which these are, and nothing else is not the medium's. Memory does not grow with the medium; after a read
 // error it grows with the number of ranges in the map, which is bounded.
 //
 // The shapes are normative in docs/format.md. Acquisition works on Linux only.
