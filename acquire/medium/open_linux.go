@@ -39,7 +39,9 @@ func openDisk(name string, opts Options) (source, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	d.timeout, d.now.Live = opts.ReadTimeout, opts.Live
+	if d.timeout, d.now.Live = opts.ReadTimeout, opts.Live; d.timeout > 0 {
+		d.helper = newHelper()
+	}
 	return d, path, nil
 }
 

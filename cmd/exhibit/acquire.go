@@ -40,8 +40,9 @@ type acquireOptions struct {
 	format, compression, split, hash, size       string
 	resume, also                                 string
 	onError, maxBad, live, blocker, despite      string
+	takeOver, mapFile                            string
 	retries                                      int64
-	noReread, keepWritable                       bool
+	noReread, keepWritable, wasWritable          bool
 	readTimeout, deviceTimeout                   time.Duration
 	pass                                         passphraseFlags
 }
@@ -57,7 +58,9 @@ func newAcquireCommand(u *ui) *cobra.Command {
 			"zeros in the image and listed in a map that ddrescue understands (exit 3). An e01 is written in order, so there bad\n" +
 			"places are tried as they come: acquire a drive that fails badly as raw.\n\n" +
 			"A run that was stopped leaves a folder that ends in .partial. Whatever is missing, reading, reading back or signing, is\n" +
-			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.",
+			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.\n\n" +
+			"What ddrescue has read already need not be read again: --take-over IMAGE --map MAPFILE copies what the map calls\n" +
+			"finished, and reads the rest. The record says which bytes were not read from MEDIUM.",
 		example: "  exhibit acquire /dev/sdb --exhibit 7 --case case-2026-001\n" +
 			"  exhibit acquire /dev/sdb --exhibit 7 --format e01 --split 2000M\n" +
 			"  exhibit acquire serial:ZA1B2C3D --exhibit 8 --also /mnt/copy --retries 3\n" +
@@ -91,7 +94,7 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.also, "also", "", "write a second, equal image into this `FOLDER`; if one place fails, the other goes on")
 	f.StringVar(&o.onError, "on-error", "", "at a place that cannot be read, what `WORD` says: rescue what can be read (the default of raw), inplace (that of e01), or stop")
 	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more; in a rescue at the end")
-	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable (default: no bound; inplace 1M)")
+	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable: bad sectors, and what more than 32 failed reads in a row asked for (default: no bound; inplace 1M)")
 	f.DurationVar(&o.readTimeout, "read-timeout", 10*time.Minute, "give the medium up, to be resumed, when one read takes longer than this `TIME`")
 	f.DurationVar(&o.deviceTimeout, "device-timeout", 0, "let the kernel wait this `TIME` for a command; put back at the end (default: as it is)")
 	f.Lookup("device-timeout").DefValue = ""
@@ -99,7 +102,9 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.live, "live", "", "read a medium that is in use, because of `REASON`")
 	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")
 	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a run that was stopped")
-	f.StringVar(&o.despite, "despite", "", "with --resume: go on although the medium reads differently than before, because of `REASON`")
+	f.StringVar(&o.despite, "despite", "", "with --resume or --take-over: go on although the medium reads differently, or gives nothing to compare, because of `REASON`")
+	f.StringVar(&o.takeOver, "take-over", "", "copy from this `IMAGE` of ddrescue what --map calls finished, and read the rest")
+	f.StringVar(&o.mapFile, "map", "", "the `MAPFILE` of ddrescue that belongs to --take-over")
 	o.pass.register(f, true)
 }
 
@@ -122,6 +127,12 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 		return err
 	}
 	defer m.Close() //nolint:errcheck // opened for reading only
+	take, takeDone, err := o.openTakeOver(ctx)
+	if err != nil {
+		return err
+	}
+	defer takeDone()
+	opts.TakeOver = take
 	warnUnseized(u, c, opts.Exhibit)
 	to, err := openDestinations(c, opts.Exhibit, o.also)
 	if err != nil {
@@ -137,7 +148,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	res, err := acquire.Acquire(ctx, m, to.all, opts)
 	p.end()
 	if err != nil {
-		return to.explain(path, opts.ID, err)
+		return o.explainTake(to.explain(path, opts.ID, err))
 	}
 	return signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost)
 }
@@ -145,7 +156,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 // openMedium opens a device, a file or standard input, and says what was noticed about it.
 func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*medium.Medium, error) {
 	m, err := medium.OpenWith(ctx, path, medium.Options{Stdin: u.stdin, ReadTimeout: o.readTimeout, DeviceTimeout: o.deviceTimeout,
-		Live: o.live != "", KeepWritable: o.keepWritable})
+		Live: o.live != "", KeepWritable: o.keepWritable, WasWritable: o.wasWritable})
 	if err != nil {
 		return nil, err
 	}
@@ -230,20 +241,11 @@ func (t *destinations) close() {
 
 // explain says how to go on after an error, where that is possible: exit 6.
 func (t *destinations) explain(path, id string, err error) error {
-	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) {
+	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) || errors.Is(err, acquire.ErrOptions) {
 		return err
 	}
-	var left []string
-	for _, d := range t.all {
-		root, rerr := d.Root.Sub(id + layout.PartialSuffix)
-		if rerr != nil {
-			continue
-		}
-		if _, rerr = acquire.ReadState(root); errors.Join(rerr, root.Close()) == nil {
-			left = append(left, d.Dir)
-		}
-	}
-	if len(left) == 0 && path == "-" && !errors.Is(err, acquire.ErrOptions) {
+	left := t.left(id)
+	if len(left) == 0 && path == "-" {
 		return withHints(err, append(hintsFor(err), "a stream cannot be gone on from: give all of it again, to a new acquisition")...)
 	}
 	if len(left) == 0 {
@@ -254,6 +256,29 @@ func (t *destinations) explain(path, id string, err error) error {
 		code = c
 	}
 	return withHints(withCode(code, err), append(hintsFor(err), t.goOnHint(path, id, left))...)
+}
+
+// left are the folders that can be gone on from. One that was lost before the other is offered only where it is that of the
+// case: the way to the case goes by its name, though the reading goes on from the other.
+func (t *destinations) left(id string) (dirs []string) {
+	states := map[string]acquire.State{}
+	for _, d := range t.all {
+		root, err := d.Root.Sub(id + layout.PartialSuffix)
+		if err != nil {
+			continue
+		}
+		if s, err := acquire.ReadState(root); errors.Join(err, root.Close()) == nil {
+			states[d.Dir] = s
+			dirs = append(dirs, d.Dir)
+		}
+	}
+	if len(dirs) == 2 {
+		a, b := states[dirs[0]], states[dirs[1]]
+		if b.Behind(&a) > 1 {
+			return dirs[:1]
+		}
+	}
+	return dirs
 }
 
 // goOnHint is the command that goes on at the folders that are left.
@@ -335,8 +360,8 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	if err != nil {
 		return fail(err, "write a size as 2000M, 4G, or bytes")
 	}
-	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" {
-		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume"), "see: exhibit acquire -h")
+	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" && o.takeOver == "" {
+		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume or --take-over"), "see: exhibit acquire -h")
 	}
 	onError, err := o.chooseOnError()
 	if err != nil {
@@ -438,7 +463,7 @@ func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acqui
 		field               *record.Fact[record.Personal]
 		name, value, reason string
 	}{
-		{&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
+		{&k.Despite, "despite", o.despite, "not given"}, {&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
 		{&k.Host, "host", hostName(), "the system did not say"},
 		{&k.Live, "live", o.live, "not given"}, {&k.WriteBlocker, "writeBlocker", o.blocker, "not given"},
 	} {

@@ -62,6 +62,9 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		if a.HasMap() {
 			u.linef("Unread:    %s", unreadText(a.Unread))
 		}
+		for _, t := range a.TakenOver {
+			u.linef("Taken over: %s", takenText(t))
+		}
 		for _, f := range doc.Folders {
 			u.linef("Folder:    %s", clean(f))
 		}
@@ -152,6 +155,9 @@ func logUnsigned(ctx context.Context, c *custody.Case, root *durable.Root, exhib
 		return err
 	}
 	un, err := readUnsigned(partial, exhibit, id)
+	if _, serr := partial.Lstat(layout.Statement); serr == nil {
+		err = foreignStatement(partial)
+	}
 	if err := errors.Join(err, partial.Close()); err != nil {
 		return err
 	}
