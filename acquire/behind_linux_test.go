@@ -2,6 +2,7 @@ package acquire_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
@@ -13,9 +14,16 @@ import (
 )
 
 // replaced counts how often the state is replaced at a destination, and from a number on lets nothing change any more.
-type replaced struct{ n, until int }
+type replaced struct {
+	until int
+
+	mu sync.Mutex
+	n  int
+}
 
 func (r *replaced) hook(op durable.Op, name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if op == durable.OpRename && r.n < r.until && isState(name) {
 		r.n++
 	}
@@ -76,11 +84,14 @@ func TestGoesOnFromTheNewer(t *testing.T) {
 
 // between kills everything right after the first destination has got that many more states.
 type between struct {
+	mu   sync.Mutex
 	left int
 	dead bool
 }
 
 func (b *between) first(op durable.Op, name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.dead {
 		return faulttest.ErrKilled
 	}
@@ -92,6 +103,8 @@ func (b *between) first(op durable.Op, name string) error {
 }
 
 func (b *between) second(durable.Op, string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.dead {
 		return faulttest.ErrKilled
 	}

@@ -128,7 +128,7 @@ type File struct {
 func Sums(files []File, alg Algorithm) []byte {
 	var b []byte
 	for _, f := range files {
-		if f.Role == RoleSums || f.Role == RoleJournal {
+		if !slices.Contains([]string{RoleImage, RoleTree, RoleMap, RoleTakenOver}, f.Role) {
 			continue
 		}
 		for _, d := range f.Digests {
