@@ -18,6 +18,7 @@ type Identity struct {
 	Serials   []string // of the drive
 	USBSerial string   // of the nearest USB device above it: the stick, or the bridge
 	WWNs      []string // and EUI-64, NGUID
+	Asked     string   // the serial that the drive itself gave when it was asked; else empty
 }
 
 // Is reports whether "serial:..." or "wwn:..." names the drive, by the rule of Resolve.
