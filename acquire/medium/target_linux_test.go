@@ -101,7 +101,7 @@ func TestTargetRefused(t *testing.T) {
 		if err == nil {
 			t.Cleanup(func() { _ = to.Close() })
 		}
-		if hint, ok := errors.AsType[*HintError](err); want == ErrReadOnly && (!ok || !strings.Contains(hint.Hint(), "blockdev --setrw")) {
+		if hint, ok := errors.AsType[*HintError](err); errors.Is(want, ErrReadOnly) && (!ok || !strings.Contains(hint.Hint(), "blockdev --setrw")) {
 			t.Errorf("%s: no hint at what to type: %v", what, err)
 		}
 	}
