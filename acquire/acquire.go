@@ -7,7 +7,8 @@
 // off the folder's name.
 //
 // A medium is read in order until a read fails. Then, unless the caller chose to stop, package rescue reads what can
-// still be read in the order that spares the medium; what stays unread is zeros in the image. A run that ended too early,
+// still be read in the order that spares the medium; what stays unread is zeros in the image. An E01 can only be written in
+// order, so there each bad place is tried at once, down to the sector, up to a bound. A run that ended too early,
 // for whatever reason, leaves a file from which [ReadState] and [Resume] go on.
 //
 // The promise: a folder that can be sealed holds every byte the medium gave, synced to the disk and, unless the caller
@@ -28,6 +29,7 @@ import (
 	"fmt"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -70,12 +72,21 @@ type Options struct {
 	Exhibit string // the exhibit's number
 	ID      string // of the acquisition: layout.NewAcquisitionID
 
-	// SegmentBytes cuts the image into files of exactly this size. 0: one file.
+	// Format is record.FormatRaw, which "" means too, or record.FormatE01.
+	Format string
+	// Compression of an E01: record.CompressionFast, which "" means too, CompressionNone or CompressionBest.
+	Compression string
+	// Labels go into the header of an E01 in the clear: Case, Description, Examiner and Notes. The rest is filled in.
+	Labels ewf.Header
+	// SizeBytes is how long a stream is. An E01 of it needs to know; a stream of another length is ErrMediumChanged. 0: not known.
+	SizeBytes int64
+	// SegmentBytes cuts a raw image into files of exactly this size, 0 into one; an E01 into files of at most this size, 0
+	// into such as ewf.NewPlan chooses.
 	SegmentBytes int64
 	// Extra are digests of the medium beside BLAKE3 and SHA-256: sha512, sha1, md5, in any order.
 	Extra []record.Algorithm
 	// Reread reads the image again from the disk and compares it. False leaves a bad destination undetected until
-	// somebody verifies, and is refused together with SegmentBytes, because the digests of each segment come from it.
+	// somebody verifies, and is refused of a raw image with SegmentBytes, because the digests of each segment come from it.
 	Reread bool
 
 	Tool          record.Tool
@@ -84,12 +95,14 @@ type Options struct {
 	Openings      record.Openings // of the commitments in Circumstances
 	Clock         record.Clock
 	Progress      Progress // nil: none
-	// OnError says what the first place that cannot be read leads to: record.OnErrorRescue, which needs Reread, or
+	// OnError says what the first place that cannot be read leads to: record.OnErrorRescue, for raw images, which needs
+	// Reread; record.OnErrorInPlace, which goes on in order and tries each bad place at once, down to the sector; or
 	// record.OnErrorStop. "" is OnErrorStop. A stream stops in any case.
 	OnError string
-	// Retries is how often each unreadable sector is tried again at the end: 0 to 1000.
+	// Retries is how often each unreadable sector is tried again, in a rescue at the end: 0 to 1000.
 	Retries int64
-	// MaxBadBytes stops a rescue, to be resumed, when more bytes than this are known to be unreadable. 0: no bound.
+	// MaxBadBytes stops the reading, to be resumed, when more bytes than this are known to be unreadable. 0: no bound in a
+	// rescue, DefaultInPlaceBytes in place.
 	MaxBadBytes int64
 	// StretchBytes is for tests: how much is read between two places that a killed run goes on from. 0: as much as a
 	// second reads, at least 32 MiB.
@@ -146,7 +159,7 @@ func Acquire(ctx context.Context, m *medium.Medium, destinations []Destination, 
 func (r *run) run(ctx context.Context, steps ...func(context.Context) error) (Result, error) {
 	err := r.do(ctx, steps)
 	if err != nil && r.saved != nil && r.saved.Cause == record.CauseUnknown {
-		r.saved.Cause = causeOfRescue(err)
+		r.saved.Cause = causeOf(err)
 		_ = r.keep(r.saved) // without it the cause stays unknown
 	}
 	// After success there is nothing left to give up.

@@ -27,6 +27,12 @@ func (r *run) lookAtContents(ctx context.Context) error {
 	src := io.ReaderAt(img)
 	if r.rescue != nil && r.rescue.m != nil {
 		src = &unreadAt{img, r.rescue.m}
+	} else if r.acq.Mode == record.ModeInPlace {
+		m, err := r.inPlace.asMap()
+		if err != nil {
+			return err
+		}
+		src = &unreadAt{img, m}
 	}
 	sector, _ := r.acq.Medium.LogicalSectorBytes.Get()
 	found := contents.Look(ctx, src, r.size, sector)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
@@ -27,16 +28,21 @@ type dest struct {
 	claimed  *os.File            // the same folder, locked; nil until then
 	journal  *durable.AppendFile // takes no more once finish has sealed it; nil if a run before this one did
 	tree     *durable.File       // nil once it is finished
-	image    *image.Writer
-	segments []image.Segment // once written
-	lost     error           // why it was given up; guarded by run.mu
-	rescued  int64           // if it was lost in a rescue, the bytes of the medium that its image had
+	image    *image.Writer       // of a raw image
+	e01      *ewf.Writer         // of an E01
+	segments []image.Segment     // once written
+	omitted  int                 // unread ranges that the E01 does not list
+	lost     error               // why it was given up; guarded by run.mu
+	rescued  int64               // if it was lost in a rescue, the bytes of the medium that its image had
 }
 
 func (d *dest) partial() string { return filepath.Join(d.Dir, d.id+layout.PartialSuffix) }
 
-// written is how long the image is by now. That is what it has of the medium, until a rescue extends it to its end.
+// written is how much of the medium the image has by now; of one that a rescue extended to its end, how long it is.
 func (d *dest) written() (n int64) {
+	if d.e01 != nil {
+		return d.e01.Size()
+	}
 	segments := d.segments
 	if segments == nil && d.image != nil {
 		segments = d.image.Written()
@@ -50,7 +56,7 @@ func (d *dest) written() (n int64) {
 // kept is how many bytes of the medium are in the image of a destination, or were when it was lost.
 func (r *run) kept(d *dest) int64 {
 	switch {
-	case d.image == nil && d.lost == nil: // of a run that goes on, and did not come as far as opening it
+	case d.image == nil && d.e01 == nil && d.lost == nil: // of a run that goes on, and did not come as far as opening it
 		return r.position
 	case r.rescue == nil || r.rescue.m == nil || d.written() < r.size:
 		return d.written()
@@ -82,7 +88,32 @@ func (d *dest) begin(r *run) (err error) {
 	if d.tree, err = d.root.OpenEx(layout.TreeName(r.name)); err != nil {
 		return err
 	}
-	d.image, err = image.NewWriter(d.root, d.imageOptions(r))
+	if r.e01() {
+		d.e01, err = ewf.NewWriter(d.root, r.e01Options(d.space.fileBytes))
+	} else {
+		d.image, err = image.NewWriter(d.root, d.imageOptions(r))
+	}
+	return err
+}
+
+// flush returns a function that makes durable what the image has until now. It may run while more is written.
+func (d *dest) flush() func() error {
+	if d.e01 == nil {
+		return d.image.Flush()
+	}
+	sync, err := d.e01.Flush()
+	if err != nil {
+		return func() error { return err }
+	}
+	return sync
+}
+
+// finishImage ends the image.
+func (d *dest) finishImage(r *run) (err error) {
+	if d.e01 != nil {
+		return d.finishE01(r)
+	}
+	d.segments, err = d.image.Finish()
 	return err
 }
 
@@ -95,6 +126,9 @@ func (d *dest) close() error {
 	var errs []error
 	if d.image != nil {
 		errs = append(errs, d.image.Abort())
+	}
+	if d.e01 != nil {
+		errs = append(errs, d.e01.Abort())
 	}
 	if d.tree != nil {
 		errs = append(errs, d.tree.Abort())
@@ -119,7 +153,7 @@ func (d *dest) wrap(err error) error {
 		return nil
 	}
 	switch {
-	case errors.Is(err, ErrFileTooLarge):
+	case errors.Is(err, ErrFileTooLarge), errors.Is(err, ewf.ErrFileTooLarge):
 		err = d.tooLarge(err)
 	case errors.Is(err, syscall.EFBIG): // of a limit nobody told us
 		err = d.tooLarge(fmt.Errorf("%w: %w", ErrFileTooLarge, err))

@@ -121,7 +121,7 @@ func (r *run) unsigned(a record.Acquisition) Unsigned {
 func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]record.File, error) {
 	files := slices.Clone(images)
 	beside := []struct{ name, role string }{{layout.TreeName(r.name), record.RoleTree}}
-	if r.acq.Mode == record.ModeRescue {
+	if r.acq.HasMap() {
 		if err := sealLeft(d.root, layout.MapName(r.name)); err != nil {
 			return nil, err
 		}
@@ -129,7 +129,7 @@ func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]reco
 	}
 	for _, b := range beside {
 		f, err := digestFile(ctx, d.root, b.name, b.role)
-		if err == nil && b.role == record.RoleMap && !r.rescue.savedLast(f) {
+		if err == nil && b.role == record.RoleMap && !r.savedLast(f) {
 			err = fmt.Errorf("%q is not the map that was saved", b.name)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -168,8 +168,12 @@ func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]reco
 
 // savedLast is whether a file is the map that was saved last. It lay open to others while the image was read again, and no
 // digest of the medium covers it.
-func (q *rescuing) savedLast(f record.File) bool {
-	return len(q.maps) > 0 && f.Digests[0] == q.maps[len(q.maps)-1].Digest
+func (r *run) savedLast(f record.File) bool {
+	maps := r.mapped
+	if r.rescue != nil {
+		maps = r.rescue.maps
+	}
+	return len(maps) > 0 && f.Digests[0] == maps[len(maps)-1].Digest
 }
 
 // sealLeft makes read-only a file that was replaced until now.

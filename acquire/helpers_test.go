@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"io"
 	mrand "math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"lukechampine.com/blake3"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
+	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -107,7 +109,7 @@ func checkFolder(t *testing.T, dir string, want []byte, a record.Acquisition) {
 			t.Errorf("digest of the medium is %s, want one of %s", d.Digest, wantDigests)
 		}
 	}
-	var image []byte
+	var media []byte
 	names := []string{"unsigned.json"}
 	for _, f := range a.Files {
 		names = append(names, f.Name)
@@ -119,7 +121,7 @@ func checkFolder(t *testing.T, dir string, want []byte, a record.Acquisition) {
 			t.Errorf("%s: record says %d bytes, %v; the file has %d bytes, %v", f.Name, f.SizeBytes, f.Digests, len(b), got)
 		}
 		if f.Role == record.RoleImage {
-			image = append(image, b...)
+			media = append(media, b...)
 		}
 		if f.Role == record.RoleTree {
 			tree, err := hashtree.Open(bytes.NewReader(b), int64(len(b)))
@@ -130,8 +132,11 @@ func checkFolder(t *testing.T, dir string, want []byte, a record.Acquisition) {
 			}
 		}
 	}
-	if !bytes.Equal(image, want) {
-		t.Errorf("the image of %d bytes is not the medium of %d bytes", len(image), len(want))
+	if a.Format == record.FormatE01 {
+		media = decoded(t, dir, a)
+	}
+	if !bytes.Equal(media, want) {
+		t.Errorf("the image of %d bytes is not the medium of %d bytes", len(media), len(want))
 	}
 	if a.Medium.SizeBytes != int64(len(want)) {
 		t.Errorf("record says %d bytes, want %d", a.Medium.SizeBytes, len(want))
@@ -150,6 +155,27 @@ func checkFolder(t *testing.T, dir string, want []byte, a record.Acquisition) {
 	if slices.Sort(names); !slices.Equal(got, names) {
 		t.Errorf("the folder holds %q, want %q", got, names)
 	}
+}
+
+// decoded is what an E01 holds.
+func decoded(t *testing.T, dir string, a record.Acquisition) []byte {
+	t.Helper()
+	var names []string
+	for _, f := range a.Files {
+		if f.Role == record.RoleImage {
+			names = append(names, f.Name)
+		}
+	}
+	r, err := image.OpenE01(os.DirFS(dir), names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // digests are BLAKE3 and SHA-256 as other code computes them.

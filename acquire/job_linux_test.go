@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 type job struct {
 	Path    string // of the medium
 	Dirs    []string
+	Format  string // "" is raw
 	Segment int64
 	Stretch int64
 	Retries int64
@@ -100,17 +101,25 @@ func (j *job) begin(ctx context.Context, dests []acquire.Destination) (acquire.R
 	defer m.Close()
 	opts := options(&testing.T{})
 	opts.SegmentBytes, opts.StretchBytes, opts.Retries, opts.MaxBadBytes = j.Segment, j.Stretch, j.Retries, j.MaxBad
-	opts.OnError, opts.Extra, opts.Progress = record.OnErrorRescue, []record.Algorithm{record.SHA512}, j.progress
+	opts.OnError, opts.Extra, opts.Progress = j.onError(), []record.Algorithm{record.SHA512}, j.progress
+	opts.Format = j.Format
 	if j.Stop {
 		opts.OnError = record.OnErrorStop
 	}
 	return acquire.Acquire(ctx, m, dests, opts)
 }
 
+func (j *job) onError() string {
+	if j.Format == record.FormatE01 {
+		return record.OnErrorInPlace
+	}
+	return record.OnErrorRescue
+}
+
 func (j *job) resume(ctx context.Context, dests []acquire.Destination, s acquire.State) (acquire.Result, error) {
 	opts := options(&testing.T{})
 	again := acquire.ResumeOptions{State: s, Openings: s.Openings, Clock: opts.Clock, StretchBytes: j.Stretch, MaxBadBytes: j.MaxBad,
-		Retries: j.Retries, Progress: j.progress, Despite: j.Despite, OnError: record.OnErrorRescue,
+		Retries: j.Retries, Progress: j.progress, Despite: j.Despite, OnError: j.onError(),
 		Resumption: record.Resumption{CommandLine: opts.Circumstances.CommandLine, MediumPath: opts.Circumstances.MediumPath,
 			Despite: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
 	var m *medium.Medium

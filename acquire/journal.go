@@ -44,6 +44,7 @@ const (
 	EventRecovered = "recovered"        // bytes that were read only when they were tried again
 	EventResumed   = "resumed"          // SizeBytes is what was safe
 	EventLost      = "destination-lost" // one of two
+	EventOmitted   = "omitted"          // SizeBytes is the number of unread ranges that an E01 does not list
 )
 
 // writeJournal appends a line to the journal of every destination, the same bytes, because one record binds them all. A
@@ -102,7 +103,7 @@ func (r *run) event(e JournalEvent) error {
 
 // logError writes why reading ended. The run ends or goes on as it must, whether the line is written or not.
 func (r *run) logError(err error) {
-	e := JournalEvent{Event: EventError, Offset: r.position, Text: causeOfRescue(err)}
+	e := JournalEvent{Event: EventError, Offset: r.position, Text: causeOf(err)}
 	if bad, ok := errors.AsType[*ReadError](err); ok {
 		e.Offset, e.SizeBytes = bad.Offset, bad.SizeBytes
 		if errno, ok := errors.AsType[syscall.Errno](bad.Err); ok {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
@@ -33,11 +34,14 @@ type run struct {
 	acq   record.Acquisition
 
 	tree     *hashtree.Writer
-	linear   []hash.Hash // SHA-256, then Options.Extra
-	position int64       // up to which the medium was read in order
-	drained  bool        // every consumer is at position
-	rescue   *rescuing   // nil before the first read error
-	pending  *background // the checkpoint on its way
+	encoder  *ewf.Compressor // of an E01
+	linear   []hash.Hash     // SHA-256, then Options.Extra
+	position int64           // up to which the medium was read in order
+	drained  bool            // every consumer is at position
+	rescue   *rescuing       // nil before the first read error
+	inPlace  *inPlace        // nil unless OnError is that
+	mapped   []SavedMap      // in mode in-place, the map in the folders, once it is written
+	pending  *background     // the checkpoint on its way
 	lines    journalLines
 	saved    *State // the last one kept
 
@@ -58,15 +62,13 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 	r := &run{m: m, opts: opts, size: -1}
 	if n, known := m.Size(); known {
 		r.size = n
+	} else if opts.SizeBytes > 0 {
+		r.size = opts.SizeBytes
 	}
 	if len(destinations) < 1 || len(destinations) > 2 {
 		return nil, fmt.Errorf("%w: %d destinations", ErrOptions, len(destinations))
 	}
 	if err := r.checkOptions(); err != nil {
-		return nil, err
-	}
-	segments, err := image.Plan(r.name, max(r.size, 0), opts.SegmentBytes)
-	if err != nil {
 		return nil, err
 	}
 	for _, d := range destinations {
@@ -77,13 +79,39 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 		r.dests = append(r.dests, d)
 		r.acq.Destinations = append(r.acq.Destinations, d.about)
 	}
-	if err := r.checkSpace(segments[0].SizeBytes); err != nil {
+	segments, err := r.plan()
+	if err != nil {
 		return nil, err
 	}
 	if err := r.rehearse(segments); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// plan says how the image is cut, and makes sure that every destination has room for it. Of an E01, whose files are as long
+// as the medium can be compressed, one of the files there will be is named.
+func (r *run) plan() ([]image.Segment, error) {
+	if !r.e01() {
+		segments, err := image.Plan(r.name, max(r.size, 0), r.opts.SegmentBytes)
+		if err != nil {
+			return nil, err
+		}
+		return segments, r.checkSpace(max(r.size, 0), segments[0].SizeBytes)
+	}
+	var plan ewf.Plan
+	for _, d := range r.dests {
+		p, err := r.checkE01(d.space.fileBytes)
+		if err != nil {
+			return nil, d.wrap(err)
+		}
+		plan = p
+	}
+	need := int64(0) // what compressing leaves cannot be known; a full disk stops it, to be resumed
+	if r.acq.Options.Compression == record.CompressionNone {
+		need = plan.MaxBytes
+	}
+	return []image.Segment{{Name: r.name + firstE01, SizeBytes: r.size}}, r.checkSpace(need, 0)
 }
 
 func (r *run) checkOptions() (err error) {
@@ -103,6 +131,12 @@ func (r *run) checkOptions() (err error) {
 	if o.OnError == "" {
 		o.OnError = record.OnErrorStop
 	}
+	if o.OnError == record.OnErrorInPlace && o.MaxBadBytes == 0 {
+		o.MaxBadBytes = DefaultInPlaceBytes
+	}
+	if err := o.checkFormat(); err != nil {
+		return err
+	}
 	if o.Retries < 0 || o.Retries > maxRetries || o.MaxBadBytes < 0 {
 		return fmt.Errorf("%w: %d retries, at most %d bad bytes", ErrOptions, o.Retries, o.MaxBadBytes)
 	}
@@ -112,7 +146,7 @@ func (r *run) checkOptions() (err error) {
 			Text: "leave out the switching off of the re-read, or stop at the first read error: --on-error stop",
 		}
 	}
-	if !o.Reread && o.SegmentBytes != 0 {
+	if !o.Reread && o.SegmentBytes != 0 && o.Format == record.FormatRaw {
 		return &medium.HintError{
 			Err:  fmt.Errorf("%w: an image in segments must be read again, for the digests of each segment", ErrOptions),
 			Text: "leave out either the cutting into segments or the switching off of the re-read",
@@ -128,11 +162,39 @@ func (r *run) checkOptions() (err error) {
 	about.Hardware = r.m.Ask()
 	r.acq = record.Acquisition{
 		Contents: record.Unknown[record.Contents]("it is looked at when all is read"),
-		Format:   record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential,
+		Format:   o.Format, Method: record.MethodPhysical, Mode: record.ModeSequential,
 		ID: o.ID, Medium: about, Tool: o.Tool, Host: o.Host, Started: o.Clock(),
-		Options: record.Options{ExtraDigests: o.Extra, MaxBadBytes: o.MaxBadBytes, OnError: o.OnError,
+		Options: record.Options{Compression: o.Compression, ExtraDigests: o.Extra, MaxBadBytes: o.MaxBadBytes, OnError: o.OnError,
 			Reread: o.Reread, Retries: o.Retries, SegmentBytes: o.SegmentBytes},
 		Reread: record.Reread{Kind: record.RereadNone},
+	}
+	return nil
+}
+
+// checkFormat fills in what "" means, and refuses what does not go together.
+func (o *Options) checkFormat() error {
+	if o.Format == "" {
+		o.Format = record.FormatRaw
+	}
+	raw := o.Format == record.FormatRaw
+	switch {
+	case o.Compression != "":
+	case raw:
+		o.Compression = record.CompressionNone
+	default:
+		o.Compression = record.CompressionFast
+	}
+	_, known := e01Levels[o.Compression]
+	switch {
+	case !raw && o.Format != record.FormatE01, !known, raw && o.Compression != record.CompressionNone, o.SizeBytes < 0:
+		return fmt.Errorf("%w: format %.40q with compression %.40q, %d bytes", ErrOptions, o.Format, o.Compression, o.SizeBytes)
+	case !raw && o.OnError == record.OnErrorRescue:
+		return &medium.HintError{
+			Err:  fmt.Errorf("%w: an E01 is written in order, and cannot be filled in as a rescue goes on", ErrOptions),
+			Text: "acquire the failing medium as raw, and convert it then: exhibit image convert FOLDER --format e01",
+		}
+	case o.OnError != record.OnErrorRescue && o.OnError != record.OnErrorInPlace && o.OnError != record.OnErrorStop:
+		return fmt.Errorf("%w: on error %.40q", ErrOptions, o.OnError)
 	}
 	return nil
 }
@@ -166,13 +228,13 @@ func (d *dest) check(m *medium.Medium) (err error) {
 
 // checkSpace asks for room for image and tree, twice where both destinations share a file system. Of a stream only the
 // reserve is known to be needed.
-func (r *run) checkSpace(largestFile int64) error {
+func (r *run) checkSpace(image, largestFile int64) error {
 	need := int64(reserveBytes)
 	if r.size >= 0 {
 		if r.size > hashtree.MaxSize {
 			return fmt.Errorf("%w: a medium of %d bytes", ErrOptions, r.size)
 		}
-		need += r.size + hashtree.FileSize(r.size)
+		need += image + hashtree.FileSize(r.size)
 	}
 	wanted := map[uint64]int64{}
 	for _, d := range r.dests {

@@ -41,7 +41,7 @@ func (r *run) knownGood() []int64 {
 		if r.position < sector {
 			return nil
 		}
-		return []int64{0, r.position / 2 / sector * sector, (r.position - 1) / sector * sector}
+		return r.inPlace.good([]int64{0, r.position / 2 / sector * sector, (r.position - 1) / sector * sector})
 	}
 	m := r.rescue.m
 	var places []int64

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
+	"github.com/exhibit-forensics/exhibit/acquire/rescue"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/pass"
@@ -31,6 +32,7 @@ func (r *run) begin(context.Context) error {
 	}
 	r.acq.Mode = record.ModeSequential
 	r.newHashes()
+	r.startInPlace()
 	return r.writeJournal(Journal{
 		Exhibit: r.opts.Exhibit, ID: r.opts.ID, Medium: r.acq.Medium, Options: r.acq.Options,
 		Time: r.acq.Started, Tool: r.opts.Tool, Type: journalType,
@@ -69,6 +71,9 @@ func (r *run) read(ctx context.Context) error {
 func (r *run) readInOrder(ctx context.Context) error {
 	if r.rescue != nil {
 		return r.runRescue(ctx)
+	}
+	if err := r.newEncoder(); err != nil {
+		return err
 	}
 	if err := r.phase(PhaseReading, r.size); err != nil {
 		return err
@@ -109,7 +114,12 @@ func (r *run) resumable() bool {
 func (r *run) passOptions() pass.Options {
 	var sinks []io.Writer
 	for _, d := range r.dests {
-		sinks = append(sinks, sink{r, d})
+		if !r.e01() {
+			sinks = append(sinks, sink{r, d})
+		}
+	}
+	if r.e01() {
+		sinks = append(sinks, e01Sink{r})
 	}
 	before := r.position
 	return pass.Options{
@@ -121,7 +131,7 @@ func (r *run) passOptions() pass.Options {
 // stretch is a part of the medium after which everything is made durable, and may be gone on from.
 type stretch struct {
 	ctx   context.Context
-	m     *medium.Medium
+	r     *run
 	until time.Time // not before
 	least int64     // nor with fewer bytes; negative: to the end of the medium
 	n     int64
@@ -129,7 +139,7 @@ type stretch struct {
 }
 
 func (r *run) newStretch(ctx context.Context) *stretch {
-	s := &stretch{ctx: ctx, m: r.m, until: time.Now().Add(stretchTime), least: stretchBytes}
+	s := &stretch{ctx: ctx, r: r, until: time.Now().Add(stretchTime), least: stretchBytes}
 	if r.opts.StretchBytes > 0 {
 		s.until, s.least = time.Time{}, r.opts.StretchBytes
 	}
@@ -149,9 +159,15 @@ func (s *stretch) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 	}
-	n, err := s.m.Read(p)
+	n, err := s.r.m.Read(p)
+	if q := s.r.inPlace; q != nil && s.r.isReadError(err) {
+		n, err = q.around(s.ctx, p, s.r.position+s.n)
+	}
 	s.n += int64(n)
 	s.ended = err == io.EOF //nolint:errorlint // an error that wraps io.EOF is not the end
+	if wrong := s.r.checkStreamSize(s.r.position+s.n, s.ended); wrong != nil {
+		return 0, wrong
+	}
 	return n, err
 }
 
@@ -181,7 +197,7 @@ func (r *run) checkpoint(cause string) error {
 	s.Cause = cause
 	flush := map[*dest]func() error{}
 	for _, d := range r.alive() {
-		flush[d] = d.image.Flush()
+		flush[d] = d.flush()
 	}
 	now := &background{done: make(chan struct{})}
 	r.pending = now
@@ -230,13 +246,28 @@ func (r *run) completeInOrder() error {
 	if err := r.complete(); err != nil {
 		return err
 	}
+	if err := r.endInPlace(); err != nil {
+		return err
+	}
 	return r.keepDigests()
+}
+
+// endInPlace says in record, map and journal what could not be read.
+func (r *run) endInPlace() error {
+	if r.inPlace == nil {
+		return nil
+	}
+	r.tellInPlace()
+	if err := r.tellOmitted(); err != nil {
+		return err
+	}
+	return r.leaveMap()
 }
 
 // complete finishes image and tree at every destination.
 func (r *run) complete() error {
 	err := r.each(func(d *dest) (err error) {
-		if d.segments, err = d.image.Finish(); err != nil {
+		if err := d.finishImage(r); err != nil {
 			return err
 		}
 		if n := d.written(); n != r.size {
@@ -299,6 +330,8 @@ func causeOf(err error) string {
 		return record.CauseInterrupted
 	case errors.Is(err, medium.ErrLost):
 		return record.CauseLost
+	case errors.Is(err, rescue.ErrTooManyBad):
+		return record.CauseLimit
 	case destination:
 		return record.CauseDestination
 	}

@@ -38,30 +38,39 @@ func (r *run) readMap(s *State) error {
 	return err
 }
 
-func (d *dest) readMap(r *run, s *State) error {
+// parseMap reads the map in the folder, which must be one of those that the state names, and says which.
+func (d *dest) parseMap(r *run, s *State) (*image.Map, SavedMap, error) {
 	b, err := d.root.ReadFile(layout.MapName(r.name), layout.MaxMap)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", image.ErrPartial, err)
+		return nil, SavedMap{}, fmt.Errorf("%w: %w", image.ErrPartial, err)
 	}
 	if err != nil {
-		return err
+		return nil, SavedMap{}, err
 	}
 	i := slices.IndexFunc(s.Maps, func(m SavedMap) bool { return m.Digest == digestsOf(b)[0] })
 	if i < 0 {
-		return fmt.Errorf("%w: it is not the map that was saved", record.ErrMalformed)
+		return nil, SavedMap{}, fmt.Errorf("%w: it is not the map that was saved", record.ErrMalformed)
 	}
 	m, err := image.ParseMap(bytes.NewReader(b), image.MapLimits{})
 	if err != nil {
-		return fmt.Errorf("%w: %w", record.ErrMalformed, err)
+		return nil, SavedMap{}, fmt.Errorf("%w: %w", record.ErrMalformed, err)
 	}
 	if m.Size() != r.size {
-		return fmt.Errorf("%w: the map is of %d bytes, the medium has %d", record.ErrMalformed, m.Size(), r.size)
+		return nil, SavedMap{}, fmt.Errorf("%w: the map is of %d bytes, the medium has %d", record.ErrMalformed, m.Size(), r.size)
+	}
+	return m, s.Maps[i], nil
+}
+
+func (d *dest) readMap(r *run, s *State) error {
+	m, saved, err := d.parseMap(r, s)
+	if err != nil {
+		return err
 	}
 	q := r.rescue
 	if q.first > 0 && (m.At(0).Status != image.Finished || m.At(0).End() < q.first) {
 		return fmt.Errorf("%w: the map does not begin with the %d bytes that are safe", record.ErrMalformed, q.first)
 	}
-	q.m, q.maps, r.acq.Unread.RecoveredBytes = m, []SavedMap{s.Maps[i]}, s.Maps[i].RecoveredBytes
+	q.m, q.maps, r.acq.Unread.RecoveredBytes = m, []SavedMap{saved}, saved.RecoveredBytes
 	return nil
 }
 

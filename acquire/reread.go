@@ -71,6 +71,10 @@ func (r *run) reread(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !r.opts.Reread && r.e01() {
+		r.acq.Files, err = r.alive()[0].segmentDigests(ctx, func(int64) {})
+		return err
+	}
 	if !r.opts.Reread {
 		one := r.alive()[0].segments[0]
 		r.acq.Files = []record.File{{Name: one.Name, Role: record.RoleImage, SizeBytes: one.SizeBytes,
@@ -78,13 +82,19 @@ func (r *run) reread(ctx context.Context) error {
 		return nil
 	}
 	alive := r.alive()
-	if err := r.phase(PhaseRereading, r.size*int64(len(alive))); err != nil {
+	each := r.size
+	if r.e01() { // their files are read once for what they are, and once for what they decode to
+		for _, s := range alive[0].segments {
+			each += s.SizeBytes
+		}
+	}
+	if err := r.phase(PhaseRereading, each*int64(len(alive))); err != nil {
 		return err
 	}
 	weakest := record.RereadDirect
 	var all []record.File
 	for i, d := range alive {
-		c := &rereading{run: r, dest: d, before: int64(i) * r.size, kind: d.space.reread}
+		c := &rereading{run: r, dest: d, before: int64(i) * each, kind: d.space.reread}
 		files, err := c.do(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -159,9 +169,12 @@ func (c *rereading) do(ctx context.Context) ([]record.File, error) {
 		return nil, c.fail(err)
 	}
 	var files []record.File
-	if c.opts.SegmentBytes == 0 {
+	switch {
+	case c.run.e01():
+		files, err = c.e01(ctx, media)
+	case c.opts.SegmentBytes == 0:
 		files, err = c.whole(ctx, media)
-	} else {
+	default:
 		files, err = c.segments(ctx, media)
 	}
 	if ctx.Err() != nil {

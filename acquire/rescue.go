@@ -91,16 +91,9 @@ func (r *run) runRescue(ctx context.Context) error {
 	}
 	if err != nil {
 		r.logError(err)
-		return errors.Join(err, q.takeBack(r.opts.Retries), r.saveRescue(causeOfRescue(err)))
+		return errors.Join(err, q.takeBack(r.opts.Retries), r.saveRescue(causeOf(err)))
 	}
 	return r.completeRescue()
-}
-
-func causeOfRescue(err error) string {
-	if errors.Is(err, rescue.ErrTooManyBad) {
-		return record.CauseLimit
-	}
-	return causeOf(err)
 }
 
 // rescueEvent is called after each read.
@@ -175,13 +168,12 @@ func (r *run) saveRescue(cause string) error {
 // so that nobody can put another one into its place.
 func (r *run) saveMap(phase, cause string) error {
 	q := r.rescue
-	var text bytes.Buffer
-	comment := fmt.Sprintf("Mapfile. Created by %s %s", r.opts.Tool.Name, r.opts.Tool.Version)
-	if err := q.m.Encode(&text, []string{comment}); err != nil {
+	text, err := r.mapText(q.m)
+	if err != nil {
 		return err
 	}
 	before := q.maps[max(0, len(q.maps)-1):]
-	q.maps = append(slices.Clone(before), SavedMap{digestsOf(text.Bytes())[0], r.acq.Unread.RecoveredBytes})
+	q.maps = append(slices.Clone(before), SavedMap{digestsOf(text)[0], r.acq.Unread.RecoveredBytes})
 	s, err := r.state(phase)
 	if err != nil {
 		return err
@@ -190,9 +182,16 @@ func (r *run) saveMap(phase, cause string) error {
 	if err := r.keep(s); err != nil {
 		return err
 	}
-	err = r.each(func(d *dest) error { return d.root.Replace(layout.MapName(r.name), text.Bytes()) })
+	err = r.each(func(d *dest) error { return d.root.Replace(layout.MapName(r.name), text) })
 	q.maps = q.maps[len(before):]
 	return err
+}
+
+func (r *run) mapText(m *image.Map) ([]byte, error) {
+	var text bytes.Buffer
+	comment := fmt.Sprintf("Mapfile. Created by %s %s", r.opts.Tool.Name, r.opts.Tool.Version)
+	err := m.Encode(&text, []string{comment})
+	return text.Bytes(), err
 }
 
 // tellRecovered puts what was read on retry into journal and record.

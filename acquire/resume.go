@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -67,7 +68,7 @@ func (o *ResumeOptions) validate(destinations int) error {
 		return fmt.Errorf("%w: no clock", ErrOptions)
 	case o.Retries < 0 || o.Retries > maxRetries || o.MaxBadBytes < 0:
 		return fmt.Errorf("%w: %d retries, at most %d bad bytes", ErrOptions, o.Retries, o.MaxBadBytes)
-	case o.OnError != "" && o.OnError != record.OnErrorRescue && o.OnError != record.OnErrorStop:
+	case o.OnError != "" && o.OnError != record.OnErrorRescue && o.OnError != record.OnErrorInPlace && o.OnError != record.OnErrorStop:
 		return fmt.Errorf("%w: on error %.40q", ErrOptions, o.OnError)
 	}
 	return nil
@@ -78,16 +79,22 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 	a := s.Acquisition
 	s.Circumstances.Resumptions = append(s.Circumstances.Resumptions, opts.Resumption)
 	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, opts: Options{
-		Exhibit: s.Exhibit, ID: a.ID, SegmentBytes: a.Options.SegmentBytes, Extra: a.Options.ExtraDigests,
+		Exhibit: s.Exhibit, ID: a.ID, Format: a.Format, Compression: a.Options.Compression, SegmentBytes: a.Options.SegmentBytes, Extra: a.Options.ExtraDigests,
 		Tool: a.Tool, Host: a.Host, Circumstances: s.Circumstances, Openings: opts.Openings, Clock: opts.Clock, Progress: opts.Progress,
 		Attest: opts.Attest, StretchBytes: opts.StretchBytes,
 	}}
 	o := &r.acq.Options
-	if opts.OnError != "" && a.Mode == record.ModeSequential {
+	if opts.OnError != "" && a.Mode != record.ModeRescue {
 		o.OnError = opts.OnError
 		o.Reread = o.Reread || opts.OnError == record.OnErrorRescue // for the digests
 	}
+	if a.Mode == record.ModeInPlace && o.OnError != record.OnErrorInPlace || a.Format != record.FormatRaw && o.OnError == record.OnErrorRescue {
+		return nil, fmt.Errorf("%w: on error %q does not fit format %q in mode %q", ErrOptions, o.OnError, a.Format, a.Mode)
+	}
 	o.Retries, o.MaxBadBytes = max(o.Retries, opts.Retries), opts.MaxBadBytes
+	if o.OnError == record.OnErrorInPlace && o.MaxBadBytes == 0 {
+		o.MaxBadBytes = DefaultInPlaceBytes
+	}
 	r.opts.OnError, r.opts.Reread, r.opts.Retries, r.opts.MaxBadBytes = o.OnError, o.Reread, o.Retries, o.MaxBadBytes
 	var err error
 	if r.name, err = layout.Encode(s.Exhibit); err != nil {
@@ -130,6 +137,9 @@ func (r *run) reopen(opts ResumeOptions) error {
 		if err := r.restore(&s); err != nil {
 			return err
 		}
+	}
+	if err := r.resumeInPlace(&s); err != nil {
+		return err
 	}
 	if s.Phase == PhaseRescuing || s.Acquisition.Mode == record.ModeRescue {
 		r.rescue = &rescuing{first: s.SafeBytes, midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
@@ -206,6 +216,9 @@ func (r *run) finishLeft(s *State) error {
 		return nil
 	}
 	if r.rescue == nil {
+		if err := r.endInPlace(); err != nil {
+			return err
+		}
 		return r.keepDigests()
 	}
 	bad := r.rescue.m.Total(image.Bad)
@@ -215,10 +228,7 @@ func (r *run) finishLeft(s *State) error {
 }
 
 func (d *dest) finishLeft(r *run) (root hashtree.Value, err error) {
-	if d.image, err = image.ResumeExtended(d.root, d.imageOptions(r), r.size); err != nil {
-		return root, err
-	}
-	if d.segments, err = d.image.Finish(); err != nil {
+	if err := d.finishLeftImage(r); err != nil {
 		return root, err
 	}
 	f, err := d.root.Reopen(layout.TreeName(r.name))
@@ -243,6 +253,23 @@ func (d *dest) finishLeft(r *run) (root hashtree.Value, err error) {
 	return root, errors.Join(err, f.Abort())
 }
 
+// finishLeftImage ends the image of a medium that was read to its end.
+func (d *dest) finishLeftImage(r *run) (err error) {
+	switch {
+	case !r.e01():
+		d.image, err = image.ResumeExtended(d.root, d.imageOptions(r), r.size)
+	case r.m == nil: // it was ended, too
+		d.segments, err = findE01(d.root, r.name)
+		return err
+	default:
+		d.e01, err = ewf.ResumeWriter(d.root, r.e01Options(d.space.fileBytes), r.size)
+	}
+	if err != nil {
+		return err
+	}
+	return d.finishImage(r)
+}
+
 func readRoot(root *durable.Root, name string, size int64) (hashtree.Value, error) {
 	f, err := root.Open(name)
 	if err != nil {
@@ -265,9 +292,12 @@ func (d *dest) reopenTree(r *run) (err error) {
 
 // reopenImage cuts an image that is written in order back to what is safe.
 func (d *dest) reopenImage(r *run) (err error) {
-	if r.rescue != nil {
+	switch {
+	case r.e01():
+		d.e01, err = ewf.ResumeWriter(d.root, r.e01Options(d.space.fileBytes), r.position)
+	case r.rescue != nil:
 		d.image, err = image.ResumeExtended(d.root, d.imageOptions(r), r.size)
-	} else {
+	default:
 		d.image, err = image.Resume(d.root, d.imageOptions(r), r.position)
 	}
 	return err

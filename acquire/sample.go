@@ -94,7 +94,13 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 // samples are whole groups, spread over what was read; if a rescue has none yet, parts of groups.
 func (r *run) samples() []image.Range {
 	if r.rescue == nil {
-		return spread(func(take func(p image.Range)) { r.pieces(0, r.position, true, take) })
+		return spread(func(take func(p image.Range)) {
+			r.pieces(0, r.position, true, func(p image.Range) {
+				if r.inPlace == nil || !r.inPlace.overlaps(p.Offset, p.SizeBytes) {
+					take(p)
+				}
+			})
+		})
 	}
 	finished := func(whole bool) func(take func(p image.Range)) {
 		return func(take func(p image.Range)) {

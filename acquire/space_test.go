@@ -33,7 +33,7 @@ func TestCheckSpace(t *testing.T) {
 		for _, s := range c.spaces {
 			r.dests = append(r.dests, &dest{space: s})
 		}
-		err := r.checkSpace(c.file)
+		err := r.checkSpace(max(c.size, 0), c.file)
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}

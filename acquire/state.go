@@ -36,6 +36,8 @@ type State struct {
 	SafeBytes int64           `json:"safeBytes"` // of the medium, from its start; in phase "rescuing" up to the first read error
 	Saved     record.Time     `json:"saved"`
 	Type      string          `json:"type"`
+	// Unread are, in the phase "reading", the ranges before SafeBytes that a reading in place could not read.
+	Unread []Range `json:"unread"`
 
 	file, signature []byte // as they were read
 }
@@ -124,7 +126,10 @@ func (s *State) validate() error {
 	default:
 		return fmt.Errorf("phase %.40q is %w", s.Phase, record.ErrNewer)
 	}
-	rescued := a.Mode == record.ModeRescue
+	if err := s.checkUnread(); err != nil {
+		return err
+	}
+	rescued := a.Mode == record.ModeRescue || a.Mode == record.ModeInPlace && s.Phase == PhaseRereading
 	if rescued != (len(s.Maps) > 0) || len(s.Maps) > 2 || s.Phase == PhaseRescuing && !rescued || s.Phase == PhaseReading && rescued {
 		return fmt.Errorf("%w: %d maps in phase %q of mode %q", record.ErrMalformed, len(s.Maps), s.Phase, a.Mode)
 	}
@@ -140,6 +145,21 @@ func (s *State) validate() error {
 		return fmt.Errorf("%w: size %d, %d interruptions", record.ErrMalformed, size, len(a.Interruptions))
 	}
 	return s.Saved.Validate()
+}
+
+// checkUnread requires ranges in order and apart, of what a reading in place has read.
+func (s *State) checkUnread() error {
+	if len(s.Unread) > 0 && (s.Acquisition.Mode != record.ModeInPlace || s.Phase != PhaseReading) || len(s.Unread) > maxInPlace {
+		return fmt.Errorf("%w: %d unread ranges in phase %q of mode %q", record.ErrMalformed, len(s.Unread), s.Phase, s.Acquisition.Mode)
+	}
+	end := int64(-1)
+	for _, u := range s.Unread {
+		if u.Offset <= end || u.SizeBytes <= 0 || u.SizeBytes > s.SafeBytes-u.Offset {
+			return fmt.Errorf("%w: %d unread bytes at %d, %d are safe", record.ErrMalformed, u.SizeBytes, u.Offset, s.SafeBytes)
+		}
+		end = u.Offset + u.SizeBytes
+	}
+	return nil
 }
 
 // encode signs the state too.
@@ -209,7 +229,12 @@ func (r *run) state(phase string) (*State, error) {
 		return s, nil
 	}
 	if phase == PhaseRereading {
+		s.Maps = r.mapped
 		return s, nil
+	}
+	if r.inPlace != nil {
+		s.Unread = r.inPlace.unread()
+		s.Acquisition.Unread.RecoveredBytes = r.inPlace.recovered
 	}
 	var err error
 	s.Midstates, err = r.midstates()

@@ -7,14 +7,20 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// Find returns the files of the image whose first file a person named, in order, for [Open]. NAME.001 is the first of
+// Find returns the files of the image whose first file a person named, in order, for [Open]. Those of an E01 ewf.Find has. NAME.001 is the first of
 // the segments NAME.001, NAME.002 and so on beside it; any other file is an image by itself. ErrSegments refuses a name
 // that is a later segment, a gap in the numbers, and numbers that go on after .999 or begin with .000, as other tools
 // write them. Without a record nobody can tell whether the last segments are missing.
 func Find(fsys fs.FS, name string) ([]string, error) {
+	if is, err := isE01(fsys, name); err != nil {
+		return nil, fmt.Errorf("open image file %q: %w", name, err)
+	} else if is {
+		return ewf.Find(fsys, name)
+	}
 	dir := path.Dir(name)
 	stem, number, split := cutNumber(path.Base(name))
 	if !split {

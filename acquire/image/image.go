@@ -1,13 +1,14 @@
-// Package image writes and reads raw images: the bytes of a medium in one file, or in segments that follow each other.
+// Package image writes raw images and reads images of any format: the bytes of a medium in one file, in segments that follow
+// each other, or in an E01 (package ewf).
 //
-// Start with [NewWriter] to write one in an acquisition folder, with [Open] to read one whose files are known from a
-// record, and with [Find] where a person named its first file. One file is called NAME.raw; segments are called
-// NAME.001 to NAME.999, all of the same size but the last, and a medium that fits into one segment has one, NAME.001.
-// A [Map] says which bytes of a failing medium were read; [ParseMap] reads the one of ddrescue.
+// Start with [NewWriter] to write a raw one in an acquisition folder, with [Open] to read one whose files are known, and
+// with [Find] where a person named its first file. One file is called NAME.raw; segments are called NAME.001 to NAME.999,
+// all of the same size but the last, and a medium that fits into one segment has one, NAME.001. Those of an E01 are called
+// NAME.E01 and so on. A [Map] says which bytes of a failing medium were read; [ParseMap] reads the one of ddrescue.
 //
 // The promise: a writer never writes past a segment's end or past .999, and what it calls finished is on the disk and
-// read-only; a reader opens regular files only and gives exactly the bytes the files had when it was opened. Find never
-// takes a part of an image for the whole.
+// read-only; a reader opens regular files only and gives exactly the bytes the files had when it was opened, or an error.
+// Find never takes a part of an image for the whole.
 package image
 
 import (

@@ -7,14 +7,34 @@ import (
 	"io/fs"
 	"sort"
 
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 )
 
-// Reader reads an image, in order with Read or anywhere with ReadAt. ReadAt may be called from several goroutines.
+// Reader reads an image of any format, in order with Read or anywhere with ReadAt. ReadAt may be called from several
+// goroutines.
 type Reader struct {
+	content
+	e01 *ewf.Reader // nil if the image is raw
+	pos int64       // of Read
+}
+
+// content is what an image is read through: the files of a raw image, or an E01.
+type content interface {
+	// ReadAt implements io.ReaderAt over the media stream.
+	ReadAt(p []byte, off int64) (int, error)
+	// Size is the length of the media stream in bytes.
+	Size() int64
+	Segments() []Segment
+	// unchanged is nil if every file has the size it had when it was opened.
+	unchanged() error
+	Close() error
+}
+
+// raw is the files of a raw image.
+type raw struct {
 	parts []part
 	size  int64
-	pos   int64 // of Read
 }
 
 // part is an open file of the image.
@@ -26,22 +46,62 @@ type part struct {
 	size  int64
 }
 
-// Open opens the files of an image, in this order. Each must be a regular file, which is looked at before it is opened,
-// and must give io.ReaderAt, as files of the operating system do. The caller closes the Reader.
+// Open opens the files of an image, in this order; what the first one begins with tells an E01 from a raw image. Each must
+// be a regular file, which is looked at before it is opened, and must give io.ReaderAt, as files of the operating system do.
+// The caller closes the Reader. Where a record says which format the image has, use OpenRaw or OpenE01: a raw image may
+// begin with anything.
 func Open(fsys fs.FS, names []string) (*Reader, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: no file", ErrSegments)
 	}
-	r := &Reader{}
+	is, err := isE01(fsys, names[0])
+	if err != nil {
+		return nil, fmt.Errorf("open image file %q: %w", names[0], err)
+	}
+	if is {
+		return OpenE01(fsys, names)
+	}
+	return OpenRaw(fsys, names)
+}
+
+// isE01 looks at how a file begins.
+func isE01(fsys fs.FS, name string) (bool, error) {
+	r, err := OpenRaw(fsys, []string{name})
+	if err != nil {
+		return false, errors.Unwrap(err)
+	}
+	begin := make([]byte, ewf.SignatureBytes)
+	n, err := r.ReadAt(begin, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return ewf.Begins(begin[:n]), errors.Join(err, r.Close())
+}
+
+// OpenE01 is Open for an image that is an E01. Damage of its structure is an error; of its chunks ReadAt tells.
+func OpenE01(fsys fs.FS, names []string) (*Reader, error) {
+	e, err := ewf.Open(fsys, names)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{content: e01{e}, e01: e}, nil
+}
+
+// OpenRaw is Open for an image of which the bytes of the files are those of the medium, whatever they are.
+func OpenRaw(fsys fs.FS, names []string) (*Reader, error) {
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%w: no file", ErrSegments)
+	}
+	r := &raw{}
 	for _, name := range names {
 		if err := r.add(fsys, name); err != nil {
 			return nil, errors.Join(fmt.Errorf("open image file %q: %w", name, err), r.Close())
 		}
 	}
-	return r, nil
+	return &Reader{content: r}, nil
 }
 
-func (r *Reader) add(fsys fs.FS, name string) error {
+func (r *raw) add(fsys fs.FS, name string) error {
 	seen, err := fs.Lstat(fsys, name)
 	if err != nil {
 		return plain(err)
@@ -82,11 +142,14 @@ func plain(err error) error {
 	return err
 }
 
-// Size returns the length of the image in bytes.
-func (r *Reader) Size() int64 { return r.size }
+// E01 is what the image says beside the bytes of the medium, nil if it is raw. The Reader stays its owner.
+func (r *Reader) E01() *ewf.Reader { return r.e01 }
+
+// Size returns the length of the media stream in bytes.
+func (r *raw) Size() int64 { return r.size }
 
 // Segments returns the files, in order.
-func (r *Reader) Segments() []Segment {
+func (r *raw) Segments() []Segment {
 	var s []Segment
 	for _, p := range r.parts {
 		s = append(s, Segment{p.name, p.size})
@@ -105,13 +168,14 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if errors.Is(err, io.EOF) {
-		err = r.checkSizes()
+		if changed := r.unchanged(); changed != nil {
+			return 0, changed
+		}
 	}
 	return n, err
 }
 
-// checkSizes returns io.EOF if every file has the size it had when it was opened.
-func (r *Reader) checkSizes() error {
+func (r *raw) unchanged() error {
 	for _, p := range r.parts {
 		info, err := p.f.Stat()
 		if err != nil {
@@ -121,11 +185,11 @@ func (r *Reader) checkSizes() error {
 			return fmt.Errorf("%w: %q had %d bytes and now has %d", ErrChanged, p.name, p.size, info.Size())
 		}
 	}
-	return io.EOF
+	return nil
 }
 
 // ReadAt implements io.ReaderAt over the whole image.
-func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
+func (r *raw) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("read the image at offset %d", off)
 	}
@@ -160,11 +224,29 @@ func (p *part) read(b []byte, at int64) (int, error) {
 }
 
 // Close closes the files. They were only read, so nothing depends on it.
-func (r *Reader) Close() error {
+func (r *raw) Close() error {
 	var errs []error
 	for _, p := range r.parts {
 		errs = append(errs, p.f.Close())
 	}
 	r.parts, r.size = nil, 0
 	return errors.Join(errs...)
+}
+
+// e01 is an ewf.Reader with the words of this package.
+type e01 struct{ *ewf.Reader }
+
+func (e e01) Segments() []Segment {
+	var out []Segment
+	for _, s := range e.Reader.Segments() {
+		out = append(out, Segment(s))
+	}
+	return out
+}
+
+func (e e01) unchanged() error {
+	if err := e.Unchanged(); err != nil {
+		return fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	return nil
 }

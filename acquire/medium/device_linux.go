@@ -25,6 +25,16 @@ func (d *disk) deviceChanged() error {
 	return d.sysChanged()
 }
 
+// WholeDisk is whether the medium is a block device and no partition of one.
+func (m *Medium) WholeDisk() bool {
+	d, ok := m.src.(*disk)
+	if !ok || !d.device {
+		return false
+	}
+	dir, err := d.host.folder(deviceNumber(d.seen))
+	return err == nil && !isPartition(dir)
+}
+
 // sysChanged looks at what /sys says. A drive that the kernel has given up keeps its size for a while.
 func (d *disk) sysChanged() error {
 	if text := d.sysIdentity(); text != "" && d.identity != "" && text != d.identity {

@@ -27,6 +27,9 @@ func Resolve(string) (string, error) { return "", errOnlyLinux }
 // FromFile works only on Linux.
 func FromFile(*os.File) (*Medium, error) { return nil, errOnlyLinux }
 
+// WholeDisk is false: there is no medium here but a stream.
+func (m *Medium) WholeDisk() bool { return false }
+
 // PastCache is false: there is no medium here but a stream.
 func (m *Medium) PastCache() bool { return false }
 

@@ -79,7 +79,11 @@ func (a *acquiredImage) load() error {
 			names = append(names, f.Name)
 		}
 	}
-	r, err := image.Open(a.root.FS(), names)
+	open := image.OpenRaw // also of a raw image that begins as an E01 does: the record says which it is
+	if acquired.Acquisition.Format == record.FormatE01 {
+		open = image.OpenE01
+	}
+	r, err := open(a.root.FS(), names)
 	if err != nil {
 		return err
 	}

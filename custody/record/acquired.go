@@ -61,10 +61,12 @@ type Acquisition struct {
 // The values that the words of an Acquisition may take in version 1.
 const (
 	FormatRaw = "raw" // the media bytes, in one file or in numbered segments
+	FormatE01 = "e01" // the Expert Witness format as EnCase 6 writes it, in segments .E01, .E02, ...
 
 	MethodPhysical = "physical"   // every byte of the medium from the first to the last
 	ModeSequential = "sequential" // in order, without a read error
 	ModeRescue     = "rescue"     // in order up to the first read error, then the readable places first
+	ModeInPlace    = "in-place"   // in order, and each bad place at once, down to the sector
 
 	MediumDevice = "block-device"
 	MediumFile   = "file"
@@ -72,7 +74,7 @@ const (
 
 	RoleImage   = "image"
 	RoleTree    = "tree"
-	RoleMap     = "map" // only in mode rescue
+	RoleMap     = "map" // in the modes rescue and in-place
 	RoleSums    = "sums"
 	RoleJournal = "journal"
 
@@ -80,8 +82,14 @@ const (
 	// ComputedFromImage is the second reading, each group of which had the BLAKE3 value of what the medium gave.
 	ComputedFromImage = "from-image"
 
-	OnErrorRescue = "rescue"
-	OnErrorStop   = "stop"
+	OnErrorRescue  = "rescue"
+	OnErrorInPlace = "inplace"
+	OnErrorStop    = "stop"
+
+	// How hard an E01 is compressed. An image of another format is CompressionNone.
+	CompressionNone = "none"
+	CompressionFast = "fast"
+	CompressionBest = "best"
 
 	CauseUnknown     = "unknown" // killed, or the power was cut
 	CauseInterrupted = "interrupted"
@@ -129,6 +137,7 @@ func Sums(files []File, alg Algorithm) []byte {
 
 // Options are the choices that shaped the acquisition.
 type Options struct {
+	Compression  string      `json:"compression"`
 	ExtraDigests []Algorithm `json:"extraDigests"` // asked for beside BLAKE3 and SHA-256; sorted
 	MaxBadBytes  int64       `json:"maxBadBytes"`  // unreadable bytes after which it stops, to be resumed; 0: no bound
 	OnError      string      `json:"onError"`
@@ -272,10 +281,11 @@ func (a *Acquisition) checkWords() error {
 		field, got string
 		known      []string
 	}{
-		{"format", a.Format, []string{FormatRaw}},
+		{"format", a.Format, []string{FormatRaw, FormatE01}},
 		{"method", a.Method, []string{MethodPhysical}},
-		{"mode", a.Mode, []string{ModeSequential, ModeRescue}},
-		{"onError", a.Options.OnError, []string{OnErrorRescue, OnErrorStop}},
+		{"mode", a.Mode, []string{ModeSequential, ModeRescue, ModeInPlace}},
+		{"onError", a.Options.OnError, []string{OnErrorRescue, OnErrorInPlace, OnErrorStop}},
+		{"compression", a.Options.Compression, []string{CompressionNone, CompressionFast, CompressionBest}},
 		{"medium kind", a.Medium.Kind, []string{MediumDevice, MediumFile, MediumStream}},
 		{"reread kind", a.Reread.Kind, []string{RereadDirect, RereadCacheDropped, RereadCached, RereadNone}},
 	} {
@@ -306,8 +316,11 @@ func (a *Acquisition) checkRescue() error {
 		return fmt.Errorf("%w: unread or recovered bytes in mode %q", ErrMalformed, a.Mode)
 	case (u.Bytes == 0) != (u.Ranges == 0), u.Ranges > u.Bytes, u.Bytes > a.Medium.SizeBytes, u.RecoveredBytes > a.Medium.SizeBytes-u.Bytes:
 		return fmt.Errorf("%w: %d unread bytes in %d ranges, %d recovered, of a medium of %d", ErrMalformed, u.Bytes, u.Ranges, u.RecoveredBytes, a.Medium.SizeBytes)
-	case a.Mode == ModeRescue && (!a.Options.Reread || a.Options.OnError != OnErrorRescue):
+	case a.Mode == ModeRescue && (!a.Options.Reread || a.Options.OnError != OnErrorRescue),
+		a.Mode == ModeInPlace && a.Options.OnError != OnErrorInPlace:
 		return fmt.Errorf("%w: mode %q without its options", ErrMalformed, a.Mode)
+	case a.Format == FormatRaw && a.Options.Compression != CompressionNone, a.Format != FormatRaw && a.Mode == ModeRescue:
+		return fmt.Errorf("%w: format %q with compression %q in mode %q", ErrMalformed, a.Format, a.Options.Compression, a.Mode)
 	}
 	return a.checkInterruptions()
 }
@@ -372,10 +385,14 @@ func (a *Acquisition) checkDigests() error {
 	return nil
 }
 
-// MaxFiles bounds the files of one acquisition: 999 segments and those beside them.
-const MaxFiles = 1100
+// HasMap reports whether a map of what the medium gave belongs to the acquisition.
+func (a *Acquisition) HasMap() bool { return a.Mode == ModeRescue || a.Mode == ModeInPlace }
 
-// checkFiles requires image segments first, then exactly one tree, in mode rescue one map, SHA256SUMS, B3SUMS and journal.
+// MaxFiles bounds the files of one acquisition, so that the record of all of them stays within MaxJSON.
+const MaxFiles = 10_000
+
+// checkFiles requires image segments first, then exactly one tree, in the modes that have one a map, SHA256SUMS, B3SUMS and
+// journal. The segments of a raw image are the medium.
 func (a *Acquisition) checkFiles() error {
 	if len(a.Files) > MaxFiles {
 		return fmt.Errorf("%w: %d files", ErrMalformed, len(a.Files))
@@ -402,13 +419,13 @@ func (a *Acquisition) checkFiles() error {
 		image += f.SizeBytes
 	}
 	want := []string{RoleTree, RoleSums, RoleSums, RoleJournal}
-	if a.Mode == ModeRescue {
+	if a.HasMap() {
 		want = []string{RoleTree, RoleMap, RoleSums, RoleSums, RoleJournal}
 	}
 	if !slices.Equal(after, want) || len(after) == len(a.Files) {
-		return fmt.Errorf("%w: the files are not image, tree, map in mode %q, two sums and journal", ErrMalformed, ModeRescue)
+		return fmt.Errorf("%w: the files of mode %q are not image, tree, map if it has one, two sums and journal", ErrMalformed, a.Mode)
 	}
-	if image != a.Medium.SizeBytes {
+	if a.Format == FormatRaw && image != a.Medium.SizeBytes {
 		return fmt.Errorf("%w: image files of %d bytes for a medium of %d", ErrMalformed, image, a.Medium.SizeBytes)
 	}
 	return nil

@@ -81,7 +81,7 @@ func exampleAcquired() *Acquired {
 				file("B3SUMS", RoleSums, 9), file("journal", RoleJournal, 9)},
 			Host: Host{"amd64", Known("6.18"), "linux", 2}, Method: MethodPhysical, Mode: ModeSequential,
 			Medium:  Medium{UnknownAccess("a file"), Unknown[Hardware]("a file"), Unknown[Health]("a file"), MediumFile, Unknown[int64]("a file"), Unknown[string]("a file"), Unknown[int64]("a file"), Known(false), 5},
-			Options: Options{[]Algorithm{MD5}, 0, OnErrorRescue, true, 1, 0}, Reread: Reread{RereadDirect, true},
+			Options: Options{CompressionNone, []Algorithm{MD5}, 0, OnErrorRescue, true, 1, 0}, Reread: Reread{RereadDirect, true},
 			Interruptions: []Interruption{{CauseUnknown, "reading", exampleTime(), 4, 2, 1, Unknown[Time]("killed")}},
 			Tool:          Tool{Unknown[Digest]("no"), "exhibit", "1"},
 		},
@@ -90,7 +90,7 @@ func exampleAcquired() *Acquired {
 
 func TestEncodeDecodeRoundTrip(t *testing.T) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace()} {
 		first, err := Encode(p)
 		if err != nil {
 			t.Fatalf("Encode(%s): %v", p.Type(), err)
@@ -131,6 +131,10 @@ var badAcquired = map[string]struct {
 	"recovered, sequential": {`"recoveredBytes":0`, `"recoveredBytes":1`, ErrMalformed},
 	"rescue without map":    {`"mode":"sequential"`, `"mode":"rescue"`, ErrMalformed},
 	"unknown mode":          {`"mode":"sequential"`, `"mode":"guess"`, ErrNewer},
+	"unknown compression":   {`"compression":"none"`, `"compression":"hard"`, ErrNewer},
+	"compressed raw":        {`"compression":"none"`, `"compression":"fast"`, ErrMalformed},
+	"in place without map":  {`"mode":"sequential"`, `"mode":"in-place"`, ErrMalformed},
+	"rescued e01":           {`"format":"raw"`, `"format":"e01","mode":"rescue"`, ErrMalformed},
 	"unknown on error":      {`"onError":"rescue"`, `"onError":"hope"`, ErrNewer},
 	"unknown cause":         {`"cause":"unknown"`, `"cause":"ghost"`, ErrNewer},
 	"safe past the end":     {`"safeBytes":4`, `"safeBytes":6`, ErrMalformed},
@@ -223,6 +227,36 @@ func TestValidateRescued(t *testing.T) {
 	a.Acquisition.Files = slices.Insert(a.Acquisition.Files, 2, File{a.Acquisition.Files[0].Digests, "7.map", RoleMap, 77})
 	if err := a.Validate(); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a map in mode sequential: Validate = %v, want ErrMalformed", err)
+	}
+}
+
+func exampleInPlace() *Acquired {
+	a := exampleAcquired()
+	r := &a.Acquisition
+	r.Format, r.Mode, r.Unread = FormatE01, ModeInPlace, Unread{Bytes: 3, Ranges: 2}
+	r.Options.Compression, r.Options.OnError = CompressionFast, OnErrorInPlace
+	r.Files[0].Name, r.Files[0].SizeBytes = "7.E01", 1999 // an E01 is as long as it is
+	r.Files = slices.Insert(r.Files, 1, File{r.Files[0].Digests, "7.E02", RoleImage, 1000})
+	r.Files = slices.Insert(r.Files, 3, File{r.Files[0].Digests, "7.map", RoleMap, 77})
+	return a
+}
+
+func TestValidateInPlace(t *testing.T) {
+	if err := exampleInPlace().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Acquisition){
+		"no map":            func(a *Acquisition) { a.Files = slices.Delete(a.Files, 3, 4) },
+		"digest from image": func(a *Acquisition) { a.Digests[2].Computed = ComputedFromImage },
+		"asked to rescue":   func(a *Acquisition) { a.Options.OnError = OnErrorRescue },
+		"no image":          func(a *Acquisition) { a.Files = slices.Delete(a.Files, 0, 2) },
+		"rescued into e01":  func(a *Acquisition) { a.Mode, a.Options.OnError = ModeRescue, OnErrorRescue },
+	} {
+		a := exampleInPlace()
+		spoil(&a.Acquisition)
+		if err := a.Acquisition.Validate(); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: Validate = %v, want ErrMalformed", name, err)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ const (
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
 	MaxProof      = 64 << 10
-	MaxSums       = 1 << 20
+	MaxSums       = 2 << 20
 	MaxJournal    = 64 << 20
 	MaxMap        = 128 << 20
 	MaxTrust      = 4 << 20

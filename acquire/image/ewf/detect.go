@@ -1,0 +1,13 @@
+package ewf
+
+import "bytes"
+
+// SignatureBytes is how much of a file Begins wants to see.
+const SignatureBytes = len(signature)
+
+// Begins reports whether a file that begins with b calls itself a segment of an E01 image.
+func Begins(b []byte) bool { return bytes.HasPrefix(b, []byte(signature)) }
+
+// Unchanged returns nil if every file has the size and the time of change that it had when it was opened. Who has read
+// to the end asks it, to know that all of it was one image.
+func (r *Reader) Unchanged() error { return r.files.unchanged() }
