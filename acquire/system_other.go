@@ -5,7 +5,6 @@ package acquire
 import (
 	"errors"
 	"fmt"
-	"os"
 )
 
 func lookAtSpace(string) (space, error) {
@@ -13,7 +12,5 @@ func lookAtSpace(string) (space, error) {
 }
 
 func allocated(string) (int64, bool) { return 0, false }
-
-func evict(*os.File) {}
 
 func noSpace(error) bool { return false }
