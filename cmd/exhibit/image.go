@@ -132,6 +132,6 @@ func printImage(u *ui, doc imageDocument) {
 		u.linef("  %s", clean(s))
 	}
 	if doc.E01 != nil {
-		doc.E01.print(u)
+		doc.E01.show(u)
 	}
 }

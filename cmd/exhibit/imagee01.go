@@ -75,7 +75,7 @@ func storedDigests(r *ewf.Reader) []record.Digest {
 	return out
 }
 
-func (d *e01Document) print(u *ui) {
+func (d *e01Document) show(u *ui) {
 	u.linef("Sectors:  of %d bytes, %d to a chunk; set %s", d.SectorBytes, d.ChunkBytes/d.SectorBytes, d.SetID)
 	for _, f := range []struct{ name, value string }{
 		{"Case:", d.Case}, {"Evidence:", d.Evidence}, {"What:", d.Description}, {"Examiner:", d.Examiner}, {"Notes:", d.Notes}, {"Model:", d.Model},
