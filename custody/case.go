@@ -15,7 +15,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -285,6 +284,9 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	}
 	logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(h ledger.Head) ([]ledger.Item, error) {
 		b := builder{c, h, signer, clock, map[string]last{}, map[[2]string]bool{}}
+		if err := b.unlikeOthers(events); err != nil {
+			return nil, err
+		}
 		var items []ledger.Item
 		for _, e := range events {
 			item, err := b.item(e)
@@ -327,10 +329,8 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	if !ok {
 		before.number, before.leaf = b.head.Previous(header.Exhibit)
 	}
-	if e.Event.Type() == record.TypeSeized {
-		if err := b.begin(header.Exhibit, before.number); err != nil {
-			return ledger.Item{}, err
-		}
+	if e.Event.Type() == record.TypeSeized && before.number > 0 {
+		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)
 	}
 	if a, ok := e.Event.(*record.Acquired); ok {
 		if err := b.once(a, before.number > 0); err != nil {
@@ -360,20 +360,34 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	return ledger.Item{Envelope: envelope, Openings: e.Openings}, nil
 }
 
-// begin requires that a chain begins once, and under a number that nobody takes for another's. Of an acquisition without a
-// seizure ExhibitFolder required the same before the image was made; its record is not refused any more.
-func (b *builder) begin(exhibit string, number int64) error {
-	if number > 0 {
-		return fmt.Errorf("exhibit %q: %w, with %d events", exhibit, ErrSeized, number)
+// unlikeOthers requires that the chains that begin here begin under numbers that nobody takes for another's. Of an
+// acquisition without a seizure ExhibitFolder required the same before the image was made; its record is not refused any
+// more. The exhibits of the case are gone through once, however many events there are.
+func (b *builder) unlikeOthers(events []Unlogged) error {
+	begun := map[string]string{}
+	for _, e := range events {
+		if e.Event.Type() == record.TypeSeized {
+			begun[fold(e.Event.Header().Exhibit)] = e.Event.Header().Exhibit
+		}
+	}
+	if len(begun) == 0 {
+		return nil
 	}
 	folders, err := b.c.exhibitFolders()
 	if err != nil {
 		return err
 	}
-	for _, others := range []iter.Seq[string]{b.head.Exhibits, maps.Keys(b.last), slices.Values(folders)} {
+	here := func(yield func(string) bool) {
+		for _, e := range events {
+			if !yield(e.Event.Header().Exhibit) {
+				return
+			}
+		}
+	}
+	for _, others := range []iter.Seq[string]{b.head.Exhibits, here, slices.Values(folders)} {
 		for other := range others {
-			if alike(exhibit, other) {
-				return errAlike(exhibit, other)
+			if number, ok := begun[fold(other)]; ok && number != other {
+				return errAlike(number, other)
 			}
 		}
 	}

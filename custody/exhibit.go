@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -69,8 +70,17 @@ func (c *Case) removeEmpty() error {
 
 // alike reports whether two numbers differ only by the case of letters or by spaces around them: people take one for the
 // other, and many file systems could not hold both folders.
-func alike(a, b string) bool {
-	return a != b && strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+func alike(a, b string) bool { return a != b && fold(a) == fold(b) }
+
+// fold gives alike numbers the same text, as strings.EqualFold compares.
+func fold(number string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, strings.TrimSpace(number))
 }
 
 func errAlike(number, other string) error {

@@ -92,7 +92,7 @@ func exitCode(err error) int {
 	case errors.As(err, &coded):
 		return coded.code
 	case errors.Is(err, acquire.ErrReread), errors.Is(err, image.ErrPartial), errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening),
-		errors.Is(err, sign.ErrSignature):
+		errors.Is(err, sign.ErrSignature), errors.Is(err, durable.ErrDiffers), errors.Is(err, durable.ErrNotRegular), errors.Is(err, durable.ErrTooLarge):
 		return codeMismatch
 	case errors.Is(err, context.Canceled):
 		return codeInterrupted
