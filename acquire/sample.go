@@ -3,6 +3,7 @@ package acquire
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -19,7 +20,7 @@ func (r *run) sameMedium() error {
 	}
 	was, is := r.acq.Medium, r.m.Describe()
 	is.Hardware = r.m.Ask()
-	r.acq.Medium.Access = is.Access
+	r.acq.Medium.Access = bothAccesses(was.Access, is.Access)
 	if readOnly, known := is.Access.ReadOnlyBefore.Get(); known && !readOnly {
 		r.writable = true
 	}
@@ -35,6 +36,20 @@ func (r *run) sameMedium() error {
 		}
 	}
 	return sameDrive(was.Hardware, is.Hardware)
+}
+
+// bothAccesses is how the medium was opened by two runs: what the first one said of it stays true of the bytes it read.
+func bothAccesses(was, is record.Access) record.Access {
+	is.Live = is.Live || was.Live
+	is.Exclusive = is.Exclusive && was.Exclusive
+	is.ReadOnlyBefore, is.TimeoutBeforeSeconds = was.ReadOnlyBefore, was.TimeoutBeforeSeconds
+	for _, n := range was.Notes {
+		if !slices.Contains(is.Notes, n) {
+			is.Notes = append(is.Notes, n)
+		}
+	}
+	is.Notes = is.Notes[:min(len(is.Notes), record.MaxNotes)]
+	return is
 }
 
 // sameDrive compares what a drive is known by for life. Where one of the two does not tell, the samples must do.

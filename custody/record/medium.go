@@ -26,10 +26,11 @@ type Access struct {
 	TimeoutSeconds       Fact[int64] `json:"timeoutSeconds"`       // while it was read
 }
 
-const (
-	maxNotes     = 100
-	maxNoteBytes = 500
-)
+// MaxNotes bounds Access.Notes.
+const MaxNotes = 100
+
+// maxNoteBytes bounds each of them.
+const maxNoteBytes = 500
 
 // UnknownAccess has only unknown facts, for that reason.
 func UnknownAccess(reason string) Access {
@@ -75,7 +76,7 @@ func (m *Medium) Validate() error {
 }
 
 func (a *Access) validate() error {
-	if len(a.Notes) > maxNotes {
+	if len(a.Notes) > MaxNotes {
 		return fmt.Errorf("%w: %d notes on the medium", ErrMalformed, len(a.Notes))
 	}
 	for _, n := range a.Notes {
