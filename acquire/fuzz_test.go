@@ -77,7 +77,7 @@ func TestDecodeUnsigned(t *testing.T) {
 	}
 	for _, c := range [][2]string{
 		{`unsigned/v1`, `unsigned/v2`}, {`"exhibit":"7/a"`, `"exhibit":""`}, {`"openings":[`, `"openings":[{},`},
-		{`"value":"exhibit acquire"`, `"value":"exhibit acquirE"`}, {`"format":"raw"`, `"format":"e01"`}, {`"unread"`, `"Unread"`},
+		{`"value":"exhibit acquire"`, `"value":"exhibit acquirE"`}, {`"format":"raw"`, `"format":"ex01"`}, {`"unread"`, `"Unread"`},
 	} {
 		changed := bytes.Replace(sample, []byte(c[0]), []byte(c[1]), 1)
 		if bytes.Equal(changed, sample) {
