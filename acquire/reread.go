@@ -157,7 +157,7 @@ func (c *rereading) do(ctx context.Context) ([]record.File, error) {
 		return nil, c.fail(err)
 	}
 	defer f.Close() //nolint:errcheck // opened for reading only
-	evict(f)
+	medium.Evict(f)
 	if c.tree, err = hashtree.Open(f, hashtree.FileSize(c.size)); err != nil {
 		return nil, c.fail(err)
 	}
@@ -318,7 +318,7 @@ func openUncached(root *durable.Root, name string) (*medium.Medium, error) {
 	if err != nil {
 		return nil, err
 	}
-	evict(f)
+	medium.Evict(f)
 	m, err := medium.FromFile(f)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

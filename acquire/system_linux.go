@@ -68,11 +68,6 @@ func freeBytes(st *unix.Statfs_t) int64 {
 	return int64(st.Bavail * unit)
 }
 
-// evict asks the system to forget what it keeps of a synced file. It is a request only; direct I/O does not need it.
-func evict(f *os.File) {
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-}
-
 // noSpace recognises a full disk or quota.
 func noSpace(err error) bool {
 	return !errors.Is(err, ErrSpace) && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT))

@@ -28,6 +28,9 @@ type part struct {
 // checkImage looks at all image files first. When all are there with their recorded sizes, one reading of the whole
 // stream gives every digest; otherwise each file is read by itself, so that the report says what of it is sound.
 func (c *files) checkImage(ctx context.Context) error {
+	if c.a.Format == record.FormatE01 {
+		return c.checkE01(ctx)
+	}
 	parts, whole := c.lookAtImage()
 	if whole {
 		return c.readWhole(ctx, parts)
@@ -80,13 +83,8 @@ func (c *files) readWhole(ctx context.Context, parts []part) error {
 	} else {
 		opts.Sinks = []io.Writer{own}
 	}
-	var linear []record.Digest
-	for _, d := range c.a.Digests {
-		if alg := d.Digest.Algorithm(); alg != record.BLAKE3 {
-			linear = append(linear, d.Digest)
-			opts.Linear = append(opts.Linear, newHash[alg]())
-		}
-	}
+	linear, hashes := c.linearDigests()
+	opts.Linear = hashes
 	shas, b3s := newSplitter(parts, newFileSHA256), newSplitter(parts, newFileBLAKE3)
 	if len(parts) > 1 {
 		opts.Sinks = append(opts.Sinks, shas, b3s)
@@ -192,7 +190,7 @@ func (c *files) run(ctx context.Context, parts []part, opts pass.Options) (size 
 		names = append(names, within(c.dir, p.Name))
 		limit += min(p.size, p.SizeBytes)
 	}
-	r, err := image.Open(c.fsys, names)
+	r, err := image.OpenRaw(c.fsys, names)
 	if err != nil {
 		c.line.add(fromError(names[0], err))
 		return -1, nil
@@ -222,7 +220,7 @@ func (c *files) readPart(ctx context.Context, p part, parts []part) error {
 	sha, b3 := sha256.New(), new(hashtree.Hasher)
 	opts := pass.Options{Linear: []hash.Hash{sha}, Sinks: []io.Writer{b3}, Workers: c.workers, Progress: c.progress}
 	var cmp *comparator
-	if c.tree != nil && p.start%hashtree.GroupSize == 0 {
+	if c.tree != nil && p.start%hashtree.GroupSize == 0 && c.a.Format == record.FormatRaw {
 		cmp = newComparator(c.tree, parts, p.start, length)
 		opts.Tree, opts.FirstGroup = cmp, p.start/hashtree.GroupSize
 	}
@@ -257,8 +255,11 @@ func (c *files) reportDamage(cmp *comparator) bool {
 			c.line.add(Finding{Severity: Mismatch, File: c.dir, Text: fmt.Sprintf("and %d more damaged ranges", len(ranges)-maxRanges)})
 			break
 		}
-		in := cmp.inFiles(c.dir, r)
-		c.line.add(Finding{Severity: Mismatch, File: in[0].File, Field: "acquisition.digests", Range: &r, InFiles: in,
+		file, in := c.dir, cmp.inFiles(c.dir, r)
+		if len(in) > 0 {
+			file = in[0].File
+		}
+		c.line.add(Finding{Severity: Mismatch, File: file, Field: "acquisition.digests", Range: &r, InFiles: in,
 			Text:   fmt.Sprintf("damaged: bytes %d to %d of the medium are not those that were acquired", r.Offset, r.Offset+r.Length-1),
 			Advice: "take these bytes from another copy of the image, or leave them out of the examination and say so"})
 	}
@@ -328,7 +329,7 @@ func (c *comparator) ranges() []Range {
 	return out
 }
 
-// inFiles says where in the image's files a range of the medium lies.
+// inFiles says where in the image's files a range of the medium lies; of an E01, which has no parts, nothing.
 func (c *comparator) inFiles(dir string, r Range) []FileRange {
 	out := []FileRange{}
 	for _, p := range c.parts {
@@ -337,7 +338,7 @@ func (c *comparator) inFiles(dir string, r Range) []FileRange {
 			out = append(out, FileRange{within(dir, p.Name), from - p.start, to - from})
 		}
 	}
-	if len(out) == 0 { // the empty medium
+	if len(out) == 0 && len(c.parts) > 0 { // the empty medium
 		out = append(out, FileRange{File: within(dir, c.parts[0].Name)})
 	}
 	return out

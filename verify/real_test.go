@@ -74,6 +74,12 @@ func (c *realCase) acquire(exhibit, id string, data []byte, segment int64) strin
 }
 
 func (c *realCase) acquirePath(exhibit, id, path string, segment int64) string {
+	c.t.Helper()
+	return c.acquireWith(exhibit, id, path, segment, nil)
+}
+
+// acquireWith is acquirePath with options that set changes.
+func (c *realCase) acquireWith(exhibit, id, path string, segment int64, set func(*acquire.Options)) string {
 	t := c.t
 	t.Helper()
 	m := must(medium.Open(t.Context(), path, nil))
@@ -92,6 +98,9 @@ func (c *realCase) acquirePath(exhibit, id, path string, segment int64) string {
 			CommandLine: must(o.Commit(rand.Reader, "/circumstances/commandLine", "exhibit acquire")),
 			MediumPath:  must(o.Commit(rand.Reader, "/circumstances/mediumPath", path))}}
 	opts.Openings = o
+	if set != nil {
+		set(&opts)
+	}
 	if _, err := acquire.Acquire(t.Context(), m, []acquire.Destination{{Root: root, Dir: dir}}, opts); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@
 // Start with [Open]; then read a [Medium] to io.EOF. Before that, ask [Medium.CheckDestination] whether the folder one
 // is about to write to lies on the medium itself.
 //
-// The promise: a medium is opened for reading only, and io.EOF means that exactly the bytes were read that the medium
+// The promise: a medium is opened for reading only (writing is for [OpenTarget] alone, which opens what is to be overwritten), and io.EOF means that exactly the bytes were read that the medium
 // had when it was opened: the size is fixed then, and after every error the medium is asked whether it is still the
 // same. So an error about the medium is one of three: a [ReadError], a place that it did not give; [ErrLost], it is gone
 // or does not answer; [ErrMediumChanged], it is not what was opened. Nothing is skipped or filled in, and a medium that

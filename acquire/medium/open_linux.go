@@ -162,7 +162,7 @@ func openDevice(path, name string, dev uint64, opts Options) (*disk, error) {
 	if err == nil && deviceNumber(d.seen) != dev {
 		err = fmt.Errorf("it was exchanged while it was opened: %w", ErrMediumChanged)
 	}
-	if err == nil && isNamed(name) && !d.host.identifiers(d.host.disk(deviceNumber(d.seen))).match(name) {
+	if err == nil && isNamed(name) && !d.host.identity(d.host.disk(deviceNumber(d.seen))).Is(name) {
 		err = fmt.Errorf("%q is another device by now: %w", path, ErrMediumChanged)
 	}
 	if err == nil {

@@ -31,7 +31,7 @@ const (
 var codeMeanings = map[int]string{
 	codeDone:        "done",
 	codeFailed:      "failed or misused; what exists is named as partial",
-	codeUnread:      "acquired, but not all of the medium: unread ranges, or a hidden area",
+	codeUnread:      "not all: of the medium (unread ranges, or a hidden area), or of the image (--truncate)",
 	codeMismatch:    "evidence, record or log does not match: changed or damaged",
 	codeMissing:     "nothing contradicts, but something required is missing, unknown or not trusted",
 	codeResumable:   "stopped and resumable",

@@ -26,7 +26,7 @@ type imageDocument struct {
 }
 
 func newImageCommand(u *ui) *cobra.Command {
-	return group("image", "Look at an image", newImageInfoCommand(u), newImageHashCommand(u))
+	return group("image", "Look at an image, or write it back", newImageInfoCommand(u), newImageCatCommand(u), newImageHashCommand(u), newImageRestoreCommand(u))
 }
 
 func newImageInfoCommand(u *ui) *cobra.Command {

@@ -29,6 +29,7 @@ var documents = map[string]struct {
 	"eventDocument":   {"events", []reflect.Type{reflect.TypeFor[eventDocument]()}},
 	"chainDocument":   {"events", []reflect.Type{reflect.TypeFor[chainDocument]()}},
 	"imageDocument":   {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
+	"restoreDocument": {"restore", []reflect.Type{reflect.TypeFor[restoreDocument]()}},
 	"errorDocument":   {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
 	"keyDocument":     {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},
 	"keysDocument":    {"key", []reflect.Type{reflect.TypeFor[keysDocument]()}},
@@ -42,6 +43,9 @@ var documents = map[string]struct {
 	"deviceDocument":    {"devices", []reflect.Type{reflect.TypeFor[deviceDocument]()}},
 	"partitionDocument": {"devices", []reflect.Type{reflect.TypeFor[partitionDocument]()}},
 	"useDocument":       {"devices", []reflect.Type{reflect.TypeFor[useDocument]()}},
+
+	"restoreTargetDocument": {"restore", []reflect.Type{reflect.TypeFor[restoreTargetDocument]()}},
+	"unreadDocument":        {"restore", []reflect.Type{reflect.TypeFor[unreadDocument]()}},
 
 	"verify's document": {"verify", []reflect.Type{reflect.TypeFor[verify.Line](), reflect.TypeFor[verify.CaseFacts](),
 		reflect.TypeFor[verify.AcquisitionFacts](), reflect.TypeFor[verify.ExhibitFacts](), reflect.TypeFor[verify.Finding]()}},

@@ -63,8 +63,10 @@ type Compressor struct {
 
 // deflater is what one goroutine compresses with.
 type deflater struct {
-	out  slot
-	into *flate.Writer
+	out   slot
+	into  *flate.Writer
+	codes *flate.Writer // by the frequency of bytes alone
+	spare []byte        // as long as a chunk
 }
 
 // slot takes a stream up to its length, and refuses what goes beyond: then compressing was in vain.
@@ -106,9 +108,11 @@ func NewCompressor(level Level, chunkBytes, workers int) (*Compressor, error) {
 		return nil, fmt.Errorf("%w: a compression level %d", ErrValue, level)
 	}
 	for i := range workers {
-		d := &deflater{}
-		var err error
-		if d.into, err = flate.NewWriter(&d.out, deflate); err != nil {
+		d := &deflater{spare: make([]byte, chunkBytes)}
+		var err, err2 error
+		d.into, err = flate.NewWriter(&d.out, deflate)
+		d.codes, err2 = flate.NewWriter(&d.out, flate.HuffmanOnly)
+		if err := errors.Join(err, err2); err != nil {
 			return nil, fmt.Errorf("start to compress: %w", err)
 		}
 		c.deflaters = append(c.deflaters, d)
@@ -134,7 +138,7 @@ func (c *Compressor) Encode(p []byte) ([]Chunk, error) {
 	c.failed.Store(nil)
 	if c.level == None {
 		for i := range c.chunks {
-			c.chunks[i] = stored(c.part(i))
+			c.chunks[i] = storedChunk(c.part(i))
 		}
 		c.in = nil
 		return c.chunks, nil
@@ -184,28 +188,75 @@ func (c *Compressor) part(i int) (p, room []byte) {
 // encode compresses p into room if that makes it smaller than p itself, without the Adler-32 that it would be stored
 // with: EnCase takes a compressed chunk for damaged that is not.
 func (c *Compressor) encode(d *deflater, p, room []byte) (Chunk, error) {
-	most := len(p) - 1 - adlerBytes
+	n, err := d.deflate(d.into, p, room[:max(0, len(p)-1)])
+	if err != nil {
+		return Chunk{}, err
+	}
+	// Deflate's fast levels store what repeats nothing, also where half of each byte is known: hex digits, base64.
+	if (n == 0 || n > len(p)-len(p)/16) && skewed(p) {
+		least := len(p)
+		if n > 0 {
+			least = n
+		}
+		m, err := d.deflate(d.codes, p, d.spare[:least-1])
+		if err != nil {
+			return Chunk{}, err
+		}
+		if m > 0 {
+			n = copy(room, d.spare[:m])
+		}
+	}
+	if n == 0 {
+		return storedChunk(p, room), nil
+	}
+	return Chunk{room[:n], true}, nil
+}
+
+// deflate makes a zlib stream of p in room, and returns its length; 0 if it has no room.
+func (d *deflater) deflate(with *flate.Writer, p, room []byte) (int, error) {
+	most := len(room) - adlerBytes
 	if most < len(zlibHeader) {
-		return stored(p, room), nil
+		return 0, nil
 	}
 	d.out = slot{p: room[:most]}
 	d.out.n = copy(room, zlibHeader)
-	d.into.Reset(&d.out)
-	_, err := d.into.Write(p)
+	with.Reset(&d.out)
+	_, err := with.Write(p)
 	if err == nil {
-		err = d.into.Close()
+		err = with.Close()
 	}
-	switch {
-	case errors.Is(err, errSlotFull):
-		return stored(p, room), nil
-	case err != nil:
-		return Chunk{}, fmt.Errorf("compress a chunk: %w", err)
+	if errors.Is(err, errSlotFull) {
+		return 0, nil
 	}
-	return Chunk{binary.BigEndian.AppendUint32(room[:d.out.n], adler(p)), true}, nil
+	if err != nil {
+		return 0, fmt.Errorf("compress a chunk: %w", err)
+	}
+	return len(binary.BigEndian.AppendUint32(room[:d.out.n], adler(p))), nil
 }
 
-// stored is p as it is.
-func stored(p, room []byte) Chunk {
+// skewed says whether some bytes are so frequent in p that codes by frequency save some hundredths at least. It looks
+// at a part of p, in runs, so that it sees all bytes of numbers.
+func skewed(p []byte) bool {
+	const runs, run = 16, 256
+	if len(p) < runs*run {
+		return true
+	}
+	var count [256]uint32
+	for i := range runs {
+		for _, c := range p[i*(len(p)-run)/(runs-1):][:run] {
+			count[c]++
+		}
+	}
+	var squares uint32
+	for _, n := range count {
+		squares += n * n
+	}
+	const n = runs * run
+	return squares > n*n/256*5/4+n // of random bytes it is n*n/256+n
+}
+
+// storedChunk is p as it is.
+func storedChunk(p, room []byte) Chunk {
 	n := copy(room, p)
 	return Chunk{binary.LittleEndian.AppendUint32(room[:n], adler(p)), false}
 }

@@ -3,7 +3,9 @@ package ewf
 import (
 	"bytes"
 	"compress/zlib"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	std "hash/adler32"
 	"io"
@@ -41,8 +43,8 @@ func randomBytes(seed byte, n int) []byte {
 	return p
 }
 
-// files are bytes as they stand on disks: programs and sources, each from a new cluster.
-func files(t testing.TB, size int) []byte {
+// realFiles are bytes as they stand on disks: programs and sources, each from a new cluster.
+func realFiles(t testing.TB, size int) []byte {
 	t.Helper()
 	var out []byte
 	root := filepath.Join(runtime.GOROOT(), "src")
@@ -74,7 +76,7 @@ func files(t testing.TB, size int) []byte {
 
 func TestCompressor(t *testing.T) {
 	const chunk = 32768
-	mixed := bytes.Join([][]byte{make([]byte, 2*chunk), randomBytes(1, 2*chunk), files(t, 20*chunk), make([]byte, chunk+512)}, nil)
+	mixed := bytes.Join([][]byte{make([]byte, 2*chunk), randomBytes(1, 2*chunk), realFiles(t, 20*chunk), make([]byte, chunk+512)}, nil)
 	for _, level := range []Level{None, Fast, Best} {
 		var first []Chunk
 		for _, workers := range []int{1, 2, 7} {
@@ -150,6 +152,45 @@ func TestCompressedOnlyIfSmaller(t *testing.T) {
 	}
 }
 
+// Bytes that repeat nothing, and yet are not random, become smaller by the fast level too; and so do random bytes that
+// are repeated.
+func TestSkewedIsCompressed(t *testing.T) {
+	const size = 32768
+	r := randomBytes(4, size)
+	digits := []byte(hex.EncodeToString(r[:size/2]))
+	mail := []byte(base64.StdEncoding.EncodeToString(r))[:size]
+	numbers, again, slight := bytes.Clone(r), bytes.Clone(r), bytes.Clone(r)
+	for i := range numbers {
+		if i%4 == 3 {
+			numbers[i] = 0x3f
+		}
+		if i%16 == 0 {
+			slight[i] = 0
+		}
+	}
+	copy(again[size/2:], again[:size/10])
+	c, err := NewCompressor(Fast, size, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []struct {
+		name  string
+		p     []byte
+		ratio float64
+	}{{"hex", digits, 0.52}, {"base64", mail, 0.77}, {"numbers", numbers, 0.88}, {"again", again, 0.92}, {"slight", slight, 0.99}, {"random", r, 1.001}} {
+		chunks, err := c.Encode(in.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(decode(t, chunks[0]), in.p) {
+			t.Errorf("%s: other bytes came back", in.name)
+		}
+		if got := float64(len(chunks[0].Data)) / size; got > in.ratio {
+			t.Errorf("%s: %v of the size, want at most %v", in.name, got, in.ratio)
+		}
+	}
+}
+
 func TestNewCompressorRefuses(t *testing.T) {
 	for _, bad := range []struct {
 		level          Level
@@ -162,7 +203,7 @@ func TestNewCompressorRefuses(t *testing.T) {
 }
 
 func TestEncodeAllocatesNothing(t *testing.T) {
-	p := files(t, 1<<20)
+	p := realFiles(t, 1<<20)
 	for _, level := range []Level{None, Fast, Best} {
 		c, err := NewCompressor(level, 32768, 2)
 		if err != nil {
@@ -206,7 +247,7 @@ func BenchmarkEncode(b *testing.B) {
 	for _, data := range []struct {
 		name string
 		p    []byte
-	}{{"files", files(b, 16<<20)}, {"zeros", make([]byte, 16<<20)}, {"random", randomBytes(2, 16<<20)}} {
+	}{{"files", realFiles(b, 16<<20)}, {"zeros", make([]byte, 16<<20)}, {"random", randomBytes(2, 16<<20)}} {
 		for _, level := range []Level{None, Fast, Best} {
 			for _, workers := range []int{1, 2} {
 				b.Run(fmt.Sprintf("%s/level%d/workers%d", data.name, level, workers), func(b *testing.B) {

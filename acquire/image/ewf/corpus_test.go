@@ -60,7 +60,7 @@ func readChunk(t *testing.T, r *Reader, data []byte, chunk int64) (damaged bool)
 		switch {
 		case err == nil && n == len(p) && bytes.Equal(p, want[start:][:len(p)]):
 		case isDamage && n == 0 && bytes.Equal(p, make([]byte, len(p))) && d.Chunk == chunk && d.FirstSector == chunk*8 && d.Reason != "" &&
-			d.Sectors == int64(len(want)/512) && strings.HasPrefix(d.Segment, "a.E0") && d.Offset > 0:
+			d.Sectors == int64(len(want)/forgedSector) && strings.HasPrefix(d.Segment, "a.E0") && d.Offset > 0:
 			damaged = true
 		default:
 			t.Errorf("chunk %d: ReadAt = %d, %v (%+v); right bytes %t", chunk, n, err, d, bytes.Equal(p, want[start:][:len(p)]))
@@ -150,7 +150,7 @@ var faults = []struct {
 	{"media type of L01", func(f *forged) { patchVolumes(f, func(v *Volume) { v.MediaType = MediaLogical }) }, "format"},
 	{"one sector less", func(f *forged) {
 		patchVolumes(f, func(v *Volume) { v.Sectors-- })
-		f.data = f.data[:len(f.data)-512]
+		f.data = f.data[:len(f.data)-forgedSector]
 	}, "sound 20"},
 	{"data's checksum", func(f *forged) { content(f.two, TypeData, 0)[100]++ }, "noted"},
 	{"data's checksum is 0", func(f *forged) { copy(content(f.two, TypeData, 0)[1048:], make([]byte, 4)) }, "sound"},

@@ -19,3 +19,16 @@ func ResumeWriterTestOnly(root *durable.Root, opts WriterOptions, segmentBytes, 
 	}
 	return w, err
 }
+
+// SkipTestOnly makes w take all chunks for appended.
+func SkipTestOnly(w *Writer) { w.size = w.opts.SizeBytes }
+
+// UseUpTestOnly makes w take the file it has for the last that has a name.
+func UseUpTestOnly(w *Writer) {
+	first := w.segments[0]
+	w.segments = make([]*segmentFile, MaxSegments)
+	for i := range w.segments {
+		w.segments[i] = &segmentFile{}
+	}
+	w.segments[MaxSegments-1] = first
+}

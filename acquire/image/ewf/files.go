@@ -125,7 +125,10 @@ func (f *file) reopen(fsys fs.FS) error {
 	if err != nil {
 		return errors.Join(plain(err), opened.Close())
 	}
-	f.f, f.at, f.info, f.size = opened, at, info, info.Size()
+	f.f, f.at = opened, at
+	if f.info == nil { // once: others read them without the lock
+		f.info, f.size = info, info.Size()
+	}
 	return nil
 }
 

@@ -20,11 +20,12 @@ type forged struct {
 
 const (
 	forgedSectors = 8*20 + 3
-	forgedChunk   = 8 * 512
+	forgedSector  = 32 // bytes: small files are better to fuzz
+	forgedChunk   = 8 * forgedSector
 )
 
 var forgedVolume = Volume{
-	MediaType: MediaFixed, Chunks: 21, SectorsPerChunk: 8, BytesPerSector: 512, Sectors: forgedSectors,
+	MediaType: MediaFixed, Chunks: 21, SectorsPerChunk: 8, BytesPerSector: forgedSector, Sectors: forgedSectors,
 	Flags: FlagImage, Level: LevelFast, ErrorGranularity: 1, SetID: [16]byte{0xe0, 1, 2, 3},
 }
 
@@ -83,12 +84,18 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func forge() *forged {
-	f := &forged{data: medium(forgedSectors)}
-	for i := range forgedSectors { // no two are alike
-		binary.LittleEndian.PutUint32(f.data[i*512+4:], uint32(i))
+// forgedMedium makes sectors of which no two are alike.
+func forgedMedium(sectors int) []byte {
+	var b []byte
+	for i := range sectors {
+		b = fmt.Appendf(b, "%-*d", forgedSector, i)
 	}
-	copy(f.data[100*512:], make([]byte, 2*512)) // unread, see error2
+	return b
+}
+
+func forge() *forged {
+	f := &forged{data: forgedMedium(forgedSectors)}
+	clear(f.data[100*forgedSector:][:2*forgedSector]) // unread, see error2
 	h := aHeaderForged
 	one := newSegment(1)
 	one.add(TypeHeader2, must(h.Header2()))

@@ -86,7 +86,7 @@ var errForeign = fmt.Errorf("%w: it is of another medium or set of segments", Er
 
 // inspection walks through one segment of an interrupted run.
 type inspection struct {
-	s      *segment
+	s      *segmentFile
 	number int
 	volume Volume
 	in     io.ReaderAt
@@ -99,7 +99,7 @@ func (w *Writer) inspect(number int) (*inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{Segment: Segment{Name: w.opts.Name + ext}}
+	s := &segmentFile{Segment: Segment{Name: w.opts.Name + ext}}
 	n := &inspection{s: s, number: number, volume: w.volume}
 	if s.file, err = w.root.Reopen(s.Name); err == nil {
 		n.in = s.file
@@ -270,7 +270,7 @@ func (n *inspection) read(size int64) ([]byte, error) {
 	}
 	b := make([]byte, size)
 	if _, err := n.in.ReadAt(b, n.off); err != nil {
-		return nil, fmt.Errorf("read image file %q at byte %d: %w", n.s.Name, n.off, err)
+		return nil, fmt.Errorf("read image file %q at byte %d: %w", n.s.Name, n.off, plain(err))
 	}
 	return b, nil
 }

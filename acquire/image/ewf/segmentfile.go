@@ -19,8 +19,8 @@ const (
 	writebackBytes = 8 << 20
 )
 
-// segment is one file of the image. None is made read-only before Finish: an interrupted run may have to be cut anywhere.
-type segment struct {
+// segmentFile is one file of the image. None is made read-only before Finish: an interrupted run may have to be cut anywhere.
+type segmentFile struct {
 	Segment
 	file    *durable.File           // nil when it is full and closed, being closed, or made read-only by an earlier run
 	done    *os.File                // such a one: what would be written is compared with it
@@ -45,8 +45,8 @@ func (s *syncing) wait() error {
 
 // openSegment makes a file. When an interrupted run may have left it, it is emptied, or if it is read-only and so
 // complete, opened to be compared.
-func openSegment(root *durable.Root, name string, left bool) (*segment, error) {
-	s := &segment{Segment: Segment{Name: name}}
+func openSegment(root *durable.Root, name string, left bool) (*segmentFile, error) {
+	s := &segmentFile{Segment: Segment{Name: name}}
 	var err error
 	if s.file, err = root.OpenEx(name); !left || !errors.Is(err, fs.ErrExist) {
 		return s, err
@@ -64,7 +64,7 @@ func openSegment(root *durable.Root, name string, left bool) (*segment, error) {
 }
 
 // compare opens a file that was made read-only.
-func (s *segment) compare(root *durable.Root) error {
+func (s *segmentFile) compare(root *durable.Root) error {
 	info, err := root.Lstat(s.Name)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *segment) compare(root *durable.Root) error {
 }
 
 // writeAt writes p at off, or compares it with what stands there.
-func (s *segment) writeAt(p []byte, off int64) error {
+func (s *segmentFile) writeAt(p []byte, off int64) error {
 	if s.done == nil {
 		_, err := s.file.WriteAt(p, off)
 		return err
@@ -91,7 +91,7 @@ func (s *segment) writeAt(p []byte, off int64) error {
 }
 
 // hint asks the system to begin with what was written up to off.
-func (s *segment) hint(off int64) {
+func (s *segmentFile) hint(off int64) {
 	if s.done == nil && off-s.asked >= writebackBytes {
 		startWriteback(s.file.Fd(), s.asked, off-s.asked)
 		s.asked = off
@@ -99,7 +99,7 @@ func (s *segment) hint(off int64) {
 }
 
 // ended says whether a file that was compared ends where it should.
-func (s *segment) ended() error {
+func (s *segmentFile) ended() error {
 	if s.done != nil && s.length != s.SizeBytes {
 		return fmt.Errorf("%w: %q is finished with %d bytes, and should have %d", ErrPartial, s.Name, s.length, s.SizeBytes)
 	}
@@ -107,7 +107,7 @@ func (s *segment) ended() error {
 }
 
 // close gives the file up as it is.
-func (s *segment) close() error {
+func (s *segmentFile) close() error {
 	var err error
 	switch {
 	case s.file != nil:
@@ -128,7 +128,7 @@ type gather struct {
 func (g *gather) pos() int64 { return g.off + int64(len(g.p)) }
 
 // write appends p to the file of s.
-func (g *gather) write(s *segment, p []byte) error {
+func (g *gather) write(s *segmentFile, p []byte) error {
 	for len(p) > 0 {
 		n := copy(g.p[len(g.p):cap(g.p)], p)
 		g.p, p = g.p[:len(g.p)+n], p[n:]
@@ -142,7 +142,7 @@ func (g *gather) write(s *segment, p []byte) error {
 	return nil
 }
 
-func (g *gather) flush(s *segment) error {
+func (g *gather) flush(s *segmentFile) error {
 	if len(g.p) == 0 {
 		return nil
 	}
@@ -155,7 +155,7 @@ func (g *gather) flush(s *segment) error {
 }
 
 // patch replaces what was written at off.
-func (g *gather) patch(s *segment, p []byte, off int64) error {
+func (g *gather) patch(s *segmentFile, p []byte, off int64) error {
 	if in := off - g.off; in >= 0 {
 		copy(g.p[in:], p)
 		return nil

@@ -28,7 +28,8 @@ type job struct {
 	medium []byte
 	flush  int64 // after so many bytes of the medium each; a multiple of a chunk; 0: never
 	unread []ewf.Range
-	noHash bool
+
+	encoded []ewf.Chunk // all of the medium, for tests that write it often; nil: it is encoded each time
 }
 
 func newJob(medium []byte) job {
@@ -48,9 +49,6 @@ func (j job) compressor(t testing.TB) *ewf.Compressor {
 }
 
 func (j job) trailer() ewf.Trailer {
-	if j.noHash {
-		return ewf.Trailer{Unread: j.unread}
-	}
 	m, s := md5.Sum(j.medium), sha1.Sum(j.medium)
 	return ewf.Trailer{MD5: m[:], SHA1: s[:], Unread: j.unread}
 }
@@ -62,7 +60,7 @@ func (j job) appendTo(c *ewf.Compressor, w *ewf.Writer, end int64) error {
 		if j.flush > 0 {
 			n = min(n, j.flush-at%j.flush)
 		}
-		chunks, err := c.Encode(j.medium[at : at+n])
+		chunks, err := j.encode(c, at, n)
 		if err != nil {
 			return err
 		}
@@ -76,6 +74,14 @@ func (j job) appendTo(c *ewf.Compressor, w *ewf.Writer, end int64) error {
 		}
 	}
 	return nil
+}
+
+// encode gives the chunks of n bytes of the medium.
+func (j job) encode(c *ewf.Compressor, at, n int64) ([]ewf.Chunk, error) {
+	if j.encoded != nil {
+		return j.encoded[at/chunkBytes : (at+n+chunkBytes-1)/chunkBytes], nil
+	}
+	return c.Encode(j.medium[at : at+n])
 }
 
 func flush(w *ewf.Writer) error {
@@ -173,15 +179,13 @@ func output(t testing.TB, name string, args ...string) string {
 func (j job) judge(t *testing.T, tl tools, dir string, res ewf.Result) (info string) {
 	t.Helper()
 	first := filepath.Join(dir, res.Segments[0].Name)
-	if !j.noHash {
-		verify := output(t, tl.verify, "-q", "-d", "sha1", first)
-		m, s := md5.Sum(j.medium), sha1.Sum(j.medium)
-		for _, want := range []string{
-			fmt.Sprintf("MD5 hash stored in file:\t\t%x\n", m), fmt.Sprintf("SHA1 hash stored in file:\t\t%x\n", s), "ewfverify: SUCCESS",
-		} {
-			if !strings.Contains(verify, want) {
-				t.Errorf("ewfverify says %s, want %q", verify, want)
-			}
+	verify := output(t, tl.verify, "-q", "-d", "sha1", first)
+	m, s := md5.Sum(j.medium), sha1.Sum(j.medium)
+	for _, want := range []string{
+		fmt.Sprintf("MD5 hash stored in file:\t\t%x\n", m), fmt.Sprintf("SHA1 hash stored in file:\t\t%x\n", s), "ewfverify: SUCCESS",
+	} {
+		if !strings.Contains(verify, want) {
+			t.Errorf("ewfverify says %s, want %q", verify, want)
 		}
 	}
 	outDir := t.TempDir()
@@ -207,7 +211,36 @@ func (j job) judge(t *testing.T, tl tools, dir string, res ewf.Result) (info str
 		}
 	}
 	checkFiles(t, dir, res)
+	j.readBack(t, dir, res)
 	return info
+}
+
+// readBack has our own reader look at an image: it finds the files, nothing peculiar, and the medium.
+func (j job) readBack(t *testing.T, dir string, res ewf.Result) {
+	t.Helper()
+	fsys := os.DirFS(dir)
+	names, err := ewf.Find(fsys, res.Segments[0].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ewf.Open(fsys, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got := make([]byte, r.Size())
+	if _, err := r.ReadAt(got, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, j.medium) {
+		t.Errorf("%d bytes read of %d, other ones", len(got), len(j.medium))
+	}
+	if notes := r.Notes(); notes != nil || !slices.Equal(r.Segments(), res.Segments) || r.Header() != j.opts.Header {
+		t.Errorf("notes %v, segments %v, header %v; want none, %v, %v", notes, r.Segments(), r.Header(), res.Segments, j.opts.Header)
+	}
+	if tr, st := j.trailer(), r.Stored(); !bytes.Equal(st.MD5, tr.MD5) || !bytes.Equal(st.SHA1, tr.SHA1) || !slices.Equal(r.Unread(), j.unread) {
+		t.Errorf("stored %x, unread %v; want %x %x, %v", st, r.Unread(), tr.MD5, tr.SHA1, j.unread)
+	}
 }
 
 // checkFiles: the folder has the segments and nothing else, all of the length that was said, and read-only.

@@ -38,11 +38,11 @@ type Writer struct {
 	volume  Volume
 	resumed bool // an earlier run may have left files behind this place
 
-	segments []*segment // those begun, in order
-	out      gather     // what goes to the last one
-	group    int64      // where its open group of chunks begins; 0 if none is open
-	entries  []Entry    // of that group
-	size     int64      // bytes of the medium in all chunks
+	segments []*segmentFile // those begun, in order
+	out      gather         // what goes to the last one
+	group    int64          // where its open group of chunks begins; 0 if none is open
+	entries  []Entry        // of that group
+	size     int64          // bytes of the medium in all chunks
 	scratch  []byte
 	syncing  *syncing // of the segment before the last; nil at first
 	err      error    // the first failure, or that the image is finished
@@ -217,7 +217,7 @@ func (w *Writer) Abort() error {
 	return errors.Join(errs...)
 }
 
-func (w *Writer) last() *segment { return w.segments[len(w.segments)-1] }
+func (w *Writer) last() *segmentFile { return w.segments[len(w.segments)-1] }
 
 // begin makes the next file with what stands before its chunks.
 func (w *Writer) begin() error {
