@@ -128,10 +128,16 @@ func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]reco
 		}
 		beside = append(beside, struct{ name, role string }{layout.MapName(r.name), record.RoleMap})
 	}
+	if r.taking != nil {
+		beside = append(beside, struct{ name, role string }{layout.TakenName(r.name), record.RoleTakenOver})
+	}
 	for _, b := range beside {
 		f, err := digestFile(ctx, d.root, b.name, b.role)
 		if err == nil && b.role == record.RoleMap && !r.savedLast(f) {
 			err = fmt.Errorf("%q is not the map that was saved", b.name)
+		}
+		if err == nil && b.role == record.RoleTakenOver && f.Digests[0] != r.taking.digest {
+			err = fmt.Errorf("%q is not the list that was written", b.name)
 		}
 		if err != nil && ctx.Err() == nil {
 			err = &RereadError{Dir: d.partial(), Err: err}

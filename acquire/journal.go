@@ -46,6 +46,7 @@ const (
 	EventResumed   = "resumed"          // SizeBytes is what was safe
 	EventLost      = "destination-lost" // one of two
 	EventOmitted   = "omitted"          // SizeBytes is the number of unread ranges that an E01 does not list
+	EventTakenOver = "taken-over"       // SizeBytes were copied from another image
 )
 
 // writeJournal appends a line to the journal of every destination, the same bytes, because one record binds them all. A

@@ -262,6 +262,8 @@ type killer struct {
 
 func (k *killer) Phase(string, int64) {}
 func (k *killer) Done(int64)          {}
+func (*killer) Temperature(int64)     {}
+
 func (k *killer) Doing(what string, _ int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

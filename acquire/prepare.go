@@ -41,9 +41,13 @@ type run struct {
 	rescue   *rescuing       // nil before the first read error
 	inPlace  *inPlace        // nil unless OnError is that
 	mapped   []SavedMap      // in mode in-place, the map in the folders, once it is written
+	warm     *thermometer    // nil where nobody wants to know
+	writable bool            // State.WritableBefore
+	taking   *taking         // nil: nothing is taken over from another image
 	pending  *background     // the checkpoint on its way
 	lines    journalLines
-	saved    *State // the last one kept
+	saved    *State          // the last one kept
+	previous []record.Digest // of it, or of the one that this run goes on from
 
 	mu sync.Mutex // guards dest.lost
 }
@@ -71,6 +75,9 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 	if err := r.checkOptions(); err != nil {
 		return nil, err
 	}
+	if err := r.planTakeOver(); err != nil {
+		return nil, err
+	}
 	for _, d := range destinations {
 		d := &dest{Destination: d, id: opts.ID, about: medium.DescribeDestination(d.Dir)}
 		if err := d.check(m); err != nil {
@@ -83,7 +90,7 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.rehearse(segments); err != nil {
+	if err := r.rehearse(segments, r.taking != nil); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -102,8 +109,11 @@ func (r *run) plan() ([]image.Segment, error) {
 	var plan ewf.Plan
 	for _, d := range r.dests {
 		p, err := r.checkE01(d.space.fileBytes)
+		if errors.Is(err, ErrFileTooLarge) {
+			err = d.wrap(err)
+		}
 		if err != nil {
-			return nil, d.wrap(err)
+			return nil, err
 		}
 		plan = p
 	}
@@ -163,6 +173,8 @@ func (r *run) checkOptions() (err error) {
 		}
 	}
 	about.Hardware = r.m.Ask()
+	readOnly, known := about.Access.ReadOnlyBefore.Get()
+	r.writable = known && !readOnly
 	r.acq = record.Acquisition{
 		Contents: record.Unknown[record.Contents]("it is looked at when all is read"),
 		Format:   o.Format, Method: record.MethodPhysical, Mode: record.ModeSequential,
@@ -229,8 +241,8 @@ func (d *dest) check(m *medium.Medium) (err error) {
 	return nil
 }
 
-// checkSpace asks for room for image and tree, twice where both destinations share a file system. Of a stream only the
-// reserve is known to be needed.
+// checkSpace asks for room for image and tree, as far as no earlier run has written them; twice where both destinations share
+// a file system. Of a stream only the reserve is known to be needed.
 func (r *run) checkSpace(image, largestFile int64) error {
 	need := int64(reserveBytes)
 	if r.size >= 0 {
@@ -241,7 +253,7 @@ func (r *run) checkSpace(image, largestFile int64) error {
 	}
 	wanted := map[uint64]int64{}
 	for _, d := range r.dests {
-		wanted[d.space.device] += need
+		wanted[d.space.device] += max(need-d.have, reserveBytes)
 		if wanted[d.space.device] > d.space.freeBytes {
 			return fmt.Errorf("%w: %q has %d bytes free and the acquisition needs %d", ErrSpace, d.Dir,
 				d.space.freeBytes, wanted[d.space.device])
@@ -262,10 +274,21 @@ func (d *dest) tooLarge(err error) error {
 
 // rehearse makes a record like the one at the end, so that a fact that was forgotten, or openings that do not fit, are
 // found now and not after nine hours.
-func (r *run) rehearse(segments []image.Segment) error {
+func (r *run) rehearse(segments []image.Segment, taking bool) error {
 	a := r.acq
 	a.Medium.SizeBytes = max(r.size, 0)
 	a.Ended = a.Started
+	a.Digests, a.Files = nil, nil // of a run that goes on
+	if taking {
+		a.Mode = record.ModeRescue
+	}
+	for len(a.Interruptions) < len(r.opts.Circumstances.Resumptions) {
+		a.Interruptions = append(slices.Clone(a.Interruptions), record.Interruption{Cause: record.CauseUnknown, Phase: PhaseReading, Resumed: a.Started, Stopped: record.Known(a.Started)})
+	}
+	linear := record.ComputedWhileReading
+	if a.Mode == record.ModeRescue {
+		linear = record.ComputedFromImage
+	}
 	zero := make([]byte, 64)
 	for _, alg := range append([]record.Algorithm{record.BLAKE3, record.SHA256}, r.opts.Extra...) {
 		size := 32
@@ -276,7 +299,11 @@ func (r *run) rehearse(segments []image.Segment) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrOptions, err)
 		}
-		a.Digests = append(a.Digests, record.MediaDigest{Computed: record.ComputedWhileReading, Digest: d})
+		computed := linear
+		if alg == record.BLAKE3 {
+			computed = record.ComputedWhileReading
+		}
+		a.Digests = append(a.Digests, record.MediaDigest{Computed: computed, Digest: d})
 	}
 	sortDigests(a.Digests)
 	file := func(name, role string, size int64) {
@@ -287,6 +314,12 @@ func (r *run) rehearse(segments []image.Segment) error {
 		file(s.Name, record.RoleImage, s.SizeBytes)
 	}
 	file(layout.TreeName(r.name), record.RoleTree, 0)
+	if a.HasMap() {
+		file(layout.MapName(r.name), record.RoleMap, 0)
+	}
+	if taking {
+		file(layout.TakenName(r.name), record.RoleTakenOver, 0)
+	}
 	file(layout.SHA256Sums, record.RoleSums, 0)
 	file(layout.B3Sums, record.RoleSums, 0)
 	file(layout.Journal, record.RoleJournal, 0)

@@ -69,7 +69,15 @@ func (r *run) read(ctx context.Context) error {
 }
 
 func (r *run) readInOrder(ctx context.Context) error {
+	if r.taking != nil && r.rescue == nil {
+		if err := r.startTakingOver(); err != nil {
+			return err
+		}
+	}
 	if r.rescue != nil {
+		if err := r.takeOver(ctx); err != nil {
+			return err
+		}
 		return r.runRescue(ctx)
 	}
 	if err := r.newEncoder(); err != nil {
@@ -78,6 +86,7 @@ func (r *run) readInOrder(ctx context.Context) error {
 	if err := r.phase(PhaseReading, r.size); err != nil {
 		return err
 	}
+	r.watchTemperature()
 	if _, known := r.m.Size(); known {
 		if err := r.m.StartAt(r.position); err != nil {
 			return err
@@ -124,7 +133,10 @@ func (r *run) passOptions() pass.Options {
 	before := r.position
 	return pass.Options{
 		Tree: r.tree, FirstGroup: before / pass.BlockSize, Part: r.size > pass.BlockSize,
-		Linear: r.linear, Sinks: sinks, Progress: func(n int64) { r.done(before + n) },
+		Linear: r.linear, Sinks: sinks, Progress: func(n int64) {
+			r.done(before + n)
+			r.readCameBack()
+		},
 	}
 }
 

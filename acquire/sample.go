@@ -20,6 +20,9 @@ func (r *run) sameMedium() error {
 	was, is := r.acq.Medium, r.m.Describe()
 	is.Hardware = r.m.Ask()
 	r.acq.Medium.Access = is.Access
+	if readOnly, known := is.Access.ReadOnlyBefore.Get(); known && !readOnly {
+		r.writable = true
+	}
 	switch {
 	case was.Kind != is.Kind:
 		return fmt.Errorf("%w: it was a %s and is a %s", ErrOtherMedium, was.Kind, is.Kind)
@@ -77,6 +80,9 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
+		if r.taking != nil {
+			r.taking.gave(p.Offset)
+		}
 		if sampled++; !same {
 			differing++
 		}
@@ -105,9 +111,14 @@ func (r *run) samples() []image.Range {
 			})
 		})
 	}
+	return r.placesOf(r.rescue.m)
+}
+
+// placesOf spreads places over what a map calls finished.
+func (r *run) placesOf(m *image.Map) []image.Range {
 	finished := func(whole bool) func(take func(p image.Range)) {
 		return func(take func(p image.Range)) {
-			for p := range r.rescue.m.All() {
+			for p := range m.All() {
 				if p.Status == image.Finished {
 					r.pieces(p.Offset, p.End(), whole, take)
 				}

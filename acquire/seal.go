@@ -35,7 +35,7 @@ func Seal(exhibitDir *durable.Root, id string, files SealFiles) error {
 		return fmt.Errorf("%w: seal %q without statement, proof or genesis", ErrOptions, id)
 	}
 	if err := seal(exhibitDir, id, files); err != nil {
-		return fmt.Errorf("seal acquisition %q in %q: %w", id, exhibitDir.Name(), err)
+		return fmt.Errorf("seal acquisition %q in %q: %w", id, exhibitDir.Name(), damaged(err))
 	}
 	return nil
 }

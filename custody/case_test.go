@@ -114,7 +114,7 @@ func acquired(t *testing.T, exhibit, id string) Unlogged {
 	return Unlogged{&record.Acquired{
 		Event: record.Header{Exhibit: exhibit},
 		Circumstances: record.Circumstances{CommandLine: commit("/circumstances/commandLine"), MediumPath: commit("/circumstances/mediumPath"),
-			Description: none, Examiner: none, Host: none, Live: none, WriteBlocker: none},
+			Description: none, Despite: none, Examiner: none, Host: none, Live: none, WriteBlocker: none},
 		Acquisition: record.Acquisition{
 			Contents: record.Unknown[record.Contents]("a test"),
 			ID:       id, Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential, Started: testClock(), Ended: testClock(),

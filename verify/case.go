@@ -232,6 +232,9 @@ func (c *checker) takeFolder(f *folder) {
 	c.report.Acquisitions = append(c.report.Acquisitions, facts)
 	c.bytes += facts.SizeBytes
 	if f.acquired != nil {
+		for _, t := range f.acquired.Acquisition.TakenOver {
+			c.taken += t.Bytes
+		}
 		c.times = append(c.times, f.acquired.Event.Time)
 	}
 }

@@ -283,7 +283,7 @@ func newImage(name, id string, data []byte, cut int) forgedImage {
 func (f *forge) newAcquired(exhibit string, a record.Acquisition) (*record.Acquired, record.Openings) {
 	var o record.Openings
 	none := record.Unknown[record.Personal]("not given")
-	c := record.Circumstances{Description: none, Host: none, Live: none, WriteBlocker: none,
+	c := record.Circumstances{Description: none, Despite: none, Host: none, Live: none, WriteBlocker: none,
 		CommandLine: must(o.Commit(rand.Reader, "/circumstances/commandLine", "exhibit acquire")),
 		MediumPath:  must(o.Commit(rand.Reader, "/circumstances/mediumPath", "/dev/sdz")),
 		Examiner:    record.Known(must(o.Commit(rand.Reader, "/circumstances/examiner", "B. Beispiel")))}

@@ -10,6 +10,7 @@ import (
 
 	"lukechampine.com/blake3"
 
+	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -25,7 +26,8 @@ type files struct {
 	progress func(bytes int64)
 
 	line     line
-	compared int64 // digests of the record that were compared, whatever came out
+	compared int64      // digests of the record that were compared, whatever came out
+	given    *image.Map // what the medium gave, by a map that holds; nil: none
 	tree     *hashtree.File
 	treeBad  string // why the tree cannot locate damage; empty when it can
 }
@@ -44,6 +46,8 @@ func (c *files) check(ctx context.Context) error {
 			c.checkWhole(f, layout.MaxJournal)
 		case record.RoleMap:
 			c.checkMap(f)
+		case record.RoleTakenOver:
+			c.checkTaken(f)
 		}
 	}
 	c.noteAcquisition()

@@ -15,7 +15,7 @@ var titles = [lineCount + 1]string{1: "image", 2: "signature", 3: "log", 4: "app
 func (c *checker) finish() Report {
 	r := c.report
 	sentences := [lineCount + 1]string{1: c.sentenceImage(), 2: c.sentenceSignature(), 3: c.sentenceLog(), 4: c.sentenceAppend(),
-		5: c.sentenceTime(), 6: c.sentenceCustody(), 7: sentenceNotProven}
+		5: c.sentenceTime(), 6: c.sentenceCustody(), 7: c.sentenceNotProven()}
 	for n := 1; n <= lineCount; n++ {
 		r.Lines = append(r.Lines, c.lines[n].render(n, titles[n], sentences[n]))
 	}
@@ -41,7 +41,7 @@ func (c *checker) sentenceImage() string {
 	n := number(int64(len(c.report.Acquisitions)), "acquisition")
 	switch l.status() {
 	case Verified:
-		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte"))
+		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver()
 	case Failed:
 		return "The bytes are NOT those that were acquired, or a file beside them was changed; what differs is listed."
 	case Unknown:
@@ -204,6 +204,21 @@ func (c *checker) sentenceCustody() string {
 		return "The custody has a gap, or something on the disk that no event explains."
 	}
 	return "The case has no custody event yet."
+}
+
+// takenOver says what of the images was not read from the media.
+func (c *checker) takenOver() string {
+	if c.taken == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Of them %s came from images that other programs had made, and were not read from the medium.", number(c.taken, "byte"))
+}
+
+func (c *checker) sentenceNotProven() string {
+	if c.taken == 0 {
+		return sentenceNotProven
+	}
+	return sentenceNotProven + " Nor that what was taken over from an image of another program is what the medium held."
 }
 
 const sentenceNotProven = "Not proven by any of this: that the medium was the right one and was unchanged before it was read; " +

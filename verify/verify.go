@@ -78,7 +78,8 @@ type checker struct {
 	checkpoints int64
 	entries     int64
 	events      int64
-	bytes       int64
+	bytes       int64 // of all media
+	taken       int64 // of them, not read from the medium
 
 	progress sync.Mutex
 }

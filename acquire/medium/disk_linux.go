@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -35,10 +36,11 @@ type disk struct {
 	align     int    // of memory; 1: through the page cache
 	bounce    []byte // aligned, made when it is first needed
 	timeout   time.Duration
-	helper    *helper // makes the reads if there is a timeout
+	helper    *helper // makes the reads; nil without a timeout
 	now       State
 	settings  []setting // to be taken back
-	closed    bool
+	was       bool      // Options.WasWritable
+	closed    atomic.Bool
 }
 
 func (d *disk) read(p []byte, off int64) (int, error) {
@@ -131,8 +133,16 @@ func (d *disk) checkEnd() error {
 	return nil
 }
 
-// changed compares the medium with what it was when it was opened.
-func (d *disk) changed() error {
+// changed compares the medium with what it was when it was opened. A descriptor that is closed meanwhile may be another
+// file's, so it is kept from that.
+func (d *disk) changed() (err error) {
+	if closed := d.conn.Control(func(uintptr) { err = d.changedNow() }); closed != nil {
+		return fmt.Errorf("look at %q: %w", d.path, os.ErrClosed)
+	}
+	return err
+}
+
+func (d *disk) changedNow() error {
 	if d.device {
 		return d.deviceChanged()
 	}
@@ -232,11 +242,11 @@ func (d *disk) size() int64 { return d.sizeBytes }
 func (d *disk) sectorBytes() int64 { return int64(d.sector) }
 
 func (d *disk) close() error {
-	if d.closed {
+	if d.closed.Load() {
 		return os.ErrClosed
 	}
 	d.state() // the last one, for who asks later
-	d.closed = true
+	d.closed.Store(true)
 	if d.helper != nil {
 		d.helper.end()
 	}

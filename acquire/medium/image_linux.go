@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
@@ -18,14 +20,16 @@ import (
 // e01 is the medium inside an E01 image, as the image was when it was opened. It is read through the page cache: the bytes
 // of a chunk count by its checksum.
 type e01 struct {
-	host    host
-	path    string // of the first file, as it was named
-	r       *ewf.Reader
-	places  []node // of its files
-	about   record.Medium
-	now     State
+	host   host
+	path   string // of the first file, as it was named
+	r      *ewf.Reader
+	places []node // of its files
+	about  record.Medium
+	now    State
+
+	mu      sync.Mutex       // held while the image is read
 	damaged *ewf.DamageError // the chunk that was last found to be damaged, which is not decoded for each of its sectors
-	closed  bool
+	closed  atomic.Bool
 }
 
 // asFileHint is for an image that was named and cannot be opened as one.
@@ -186,6 +190,11 @@ func (s *e01) readAt(p []byte, off int64) (int, error) {
 
 // fill reads until p is full, or up to a chunk that cannot be read.
 func (s *e01) fill(p []byte, off int64) (int, error) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.closed.Load() {
+		return 0, fmt.Errorf("read %q: %w", s.path, os.ErrClosed)
+	}
 	p = p[:min(int64(len(p)), s.r.Size()-off)]
 	if d := s.damaged; d != nil && off/s.r.ChunkBytes() == d.Chunk {
 		return 0, s.badChunk(int64(len(p)), off, d)
@@ -246,11 +255,23 @@ func (s *e01) size() int64 { return s.r.Size() }
 func (s *e01) sectorBytes() int64 { return s.r.SectorBytes() }
 
 func (s *e01) close() error {
-	if s.closed {
+	if !s.closed.CompareAndSwap(false, true) {
 		return os.ErrClosed
 	}
-	s.closed = true
+	if !s.mu.TryLock() {
+		return nil // a read that nobody waits for is under way, and closes it
+	}
+	defer s.mu.Unlock()
 	return s.r.Close()
+}
+
+// unlock closes the image if that was asked for meanwhile.
+func (s *e01) unlock() {
+	s.mu.Unlock()
+	if s.closed.Load() && s.mu.TryLock() {
+		_ = s.r.Close() // the files were only read
+		s.mu.Unlock()
+	}
 }
 
 // isImage looks at the first bytes of a file. One that does not give them is a medium with a bad place there.

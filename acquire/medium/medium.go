@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -50,6 +51,9 @@ type Options struct {
 	Live bool
 	// AsFile reads an image as the file it is.
 	AsFile bool
+	// WasWritable says that an earlier run, which was killed, found the device writable: its flag is taken back from a loop
+	// device by Close although it was set when this one opened it.
+	WasWritable bool
 	// KeepWritable leaves the kernel's read-only flag of a device as it is. False sets it on the device and its
 	// partitions; Close takes it back only from loop devices.
 	KeepWritable bool
@@ -62,13 +66,16 @@ func (o Options) validate() error {
 	return nil
 }
 
-// Medium is an open medium. It is used from one goroutine at a time.
+// Medium is an open medium. It is used from one goroutine at a time, but for Close and Temperature, which may be called
+// while a ReadAt that nobody waits for any more is under way.
 type Medium struct {
 	path string
 	src  source
 	off  int64 // where Read goes on
 	err  error // sticky for Read: io.EOF, or what went wrong
-	gone error // sticky for all: ErrLost or ErrMediumChanged
+
+	mu   sync.Mutex
+	gone error // sticky for all: ErrLost, ErrMediumChanged or that it is closed; guarded by mu
 }
 
 // source is a stream or, on Linux, a disk or an e01.
@@ -116,8 +123,8 @@ func OpenWith(ctx context.Context, path string, opts Options) (*Medium, error) {
 // Read implements io.Reader. A page-aligned p is filled without a copy. After an error every later call returns it,
 // until StartAt.
 func (m *Medium) Read(p []byte) (int, error) {
-	if m.gone != nil {
-		return 0, m.gone
+	if gone := m.isGone(); gone != nil {
+		return 0, gone
 	}
 	if m.err != nil {
 		return 0, m.err
@@ -143,7 +150,7 @@ func (m *Medium) StartAt(off int64) error {
 		return fmt.Errorf("go to byte %d of %q, which has %d: %w", off, m.path, size, ErrAlignment)
 	}
 	m.off, m.err = off, nil
-	return m.gone
+	return m.isGone()
 }
 
 // ReadAt reads exactly the bytes from off to off+len(p) and no others, past the page cache where that can be done. off
@@ -158,10 +165,10 @@ func (m *Medium) StartAt(off int64) error {
 // later call returns the same error.
 func (m *Medium) ReadAt(p []byte, off int64) (int, error) {
 	size, known := m.Size()
-	sector := m.SectorBytes()
+	sector, gone := m.SectorBytes(), m.isGone()
 	switch {
-	case m.gone != nil:
-		return 0, m.gone
+	case gone != nil:
+		return 0, gone
 	case !known:
 		return 0, fmt.Errorf("read at byte %d of %s: %w", off, m.path, errors.ErrUnsupported)
 	case off < 0 || off%sector != 0 || int64(len(p))%sector != 0 && off+int64(len(p)) != size:
@@ -183,8 +190,8 @@ func (m *Medium) ReadAt(p []byte, off int64) (int, error) {
 // its io.EOF. Who uses ReadAt does so when all is read. Errors: ErrLost, ErrMediumChanged; of a file also *ReadError, if
 // the place behind its end cannot be tried. Of a stream it knows nothing.
 func (m *Medium) CheckEnd() error {
-	if m.gone != nil {
-		return m.gone
+	if gone := m.isGone(); gone != nil {
+		return gone
 	}
 	err := m.src.checkEnd()
 	m.note(err)
@@ -194,8 +201,16 @@ func (m *Medium) CheckEnd() error {
 // note keeps an error after which the medium must not be asked again.
 func (m *Medium) note(err error) {
 	if errors.Is(err, ErrLost) || errors.Is(err, ErrMediumChanged) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.gone = err
 	}
+}
+
+func (m *Medium) isGone() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone
 }
 
 // SectorBytes is the logical sector of a device, the smallest piece it reads: 512, 4096 or another power of two. Of
@@ -246,12 +261,14 @@ func (m *Medium) CheckDestination(dir string) error {
 	return nil
 }
 
-// Close gives the medium back. Standard input stays open. After a *HungError the system keeps the device open until
-// that read ends.
+// Close gives the medium back. Standard input stays open. After a *HungError, and while a read that nobody waits for is under
+// way, the system keeps the device open until that read ends; what it would ask the device then is an error.
 func (m *Medium) Close() error {
+	m.mu.Lock()
 	if m.gone == nil {
 		m.gone = fmt.Errorf("medium %q: %w", m.path, os.ErrClosed)
 	}
+	m.mu.Unlock()
 	if err := m.src.close(); err != nil {
 		return fmt.Errorf("close medium %q: %w", m.path, err)
 	}

@@ -41,8 +41,14 @@ func openDisk(name string, opts Options) (source, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	d.timeout, d.now.Live = opts.ReadTimeout, opts.Live
+	d.obey(opts)
 	return d, path, nil
+}
+
+func (d *disk) obey(opts Options) {
+	if d.timeout, d.now.Live = opts.ReadTimeout, opts.Live; d.timeout > 0 {
+		d.helper = newHelper()
+	}
 }
 
 // openFile opens a regular file: the medium in it, if it begins like an image.
@@ -51,7 +57,7 @@ func openFile(path string, seen os.FileInfo, opts Options) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.timeout, d.now.Live = opts.ReadTimeout, opts.Live
+	d.obey(opts)
 	if opts.AsFile || !d.isImage() {
 		return d, nil
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -36,10 +37,12 @@ type acquireDocument struct {
 
 type acquireOptions struct {
 	caseDir, key, exhibit, examiner, description string
-	format, split, hash, resume, also            string
+	format, compression, split, hash, size       string
+	resume, also                                 string
 	onError, maxBad, live, blocker, despite      string
+	takeOver, mapFile                            string
 	retries                                      int64
-	noReread, keepWritable, asFile               bool
+	noReread, keepWritable, wasWritable, asFile  bool
 	readTimeout, deviceTimeout                   time.Duration
 	pass                                         passphraseFlags
 }
@@ -54,10 +57,14 @@ func newAcquireCommand(u *ui) *cobra.Command {
 			"Of an E01 image, whose first file is named, the medium inside it is acquired; the MD5 and SHA-1 that it states are\n" +
 			"computed too, and if one does not hold, that is said when all is signed and sealed (exit 4).\n\n" +
 			"Where MEDIUM cannot be read, the rest is read first and the bad places last, sector by sector; what stays unread is\n" +
-			"zeros in the image and listed in a map that ddrescue understands (exit 3).\n\n" +
+			"zeros in the image and listed in a map that ddrescue understands (exit 3). An e01 is written in order, so there bad\n" +
+			"places are tried as they come: acquire a drive that fails badly as raw.\n\n" +
 			"A run that was stopped leaves a folder that ends in .partial. Whatever is missing, reading, reading back or signing, is\n" +
-			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.",
+			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.\n\n" +
+			"What ddrescue has read already need not be read again: --take-over IMAGE --map MAPFILE copies what the map calls\n" +
+			"finished, and reads the rest. The record says which bytes were not read from MEDIUM.",
 		example: "  exhibit acquire /dev/sdb --exhibit 7 --case case-2026-001\n" +
+			"  exhibit acquire /dev/sdb --exhibit 7 --format e01 --split 2000M\n" +
 			"  exhibit acquire serial:ZA1B2C3D --exhibit 8 --also /mnt/copy --retries 3\n" +
 			"  exhibit acquire /dev/sdc --resume case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d.partial",
 		args: cobra.MaximumNArgs(1), codes: []int{codeUnread, codeMismatch, codeMissing, codeResumable, codeInterrupted},
@@ -80,14 +87,16 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.key, "key", "", "`NAME` of the key that signs the record (default: the station's key that the case admits)")
 	f.StringVar(&o.examiner, "examiner", "", "`NAME` of the examiner; kept as a commitment (default: who opened the case)")
 	f.StringVar(&o.description, "description", "", "the medium as you see it, in `WORDS`: label, damage")
-	f.StringVar(&o.format, "format", record.FormatRaw, "`FORMAT` of the image; this version knows raw")
-	f.StringVar(&o.split, "split", "", "cut the image into segments of this `SIZE`: 2000M, 4G, or bytes; at least 1M, at most 999 segments")
-	f.StringVar(&o.hash, "hash", "", "digests beside BLAKE3 and SHA-256: a `LIST` of md5, sha1, sha512")
+	f.StringVar(&o.format, "format", record.FormatRaw, "`FORMAT` of the image: raw or e01")
+	f.StringVar(&o.compression, "compression", "", "of an e01, how hard it is compressed, in a `WORD`: none, fast (the default), best")
+	f.StringVar(&o.split, "split", "", "cut the image into segments of this `SIZE`: 2000M, 4G, or bytes; at least 1M; of raw at most 999 of them")
+	f.StringVar(&o.hash, "hash", "", "digests beside BLAKE3 and SHA-256: a `LIST` of md5, sha1, sha512, or none (default: none; of an e01 md5)")
+	f.StringVar(&o.size, "size", "", "the `SIZE` of what standard input gives, which an e01 must know: 2000M, 4G, or bytes")
 	f.BoolVar(&o.noReread, "no-reread", false, "do not read the image back; the record will say so, and a read error stops")
 	f.StringVar(&o.also, "also", "", "write a second, equal image into this `FOLDER`; if one place fails, the other goes on")
-	f.StringVar(&o.onError, "on-error", "", "at the first place that cannot be read, what `WORD` says: rescue what can be read (the default), or stop")
-	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more, at the end")
-	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable")
+	f.StringVar(&o.onError, "on-error", "", "at a place that cannot be read, what `WORD` says: rescue what can be read (the default of raw), inplace (that of e01), or stop")
+	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more; in a rescue at the end")
+	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable: bad sectors, and what more than 32 failed reads in a row asked for (default: no bound; inplace 1M)")
 	f.DurationVar(&o.readTimeout, "read-timeout", 10*time.Minute, "give the medium up, to be resumed, when one read takes longer than this `TIME`")
 	f.DurationVar(&o.deviceTimeout, "device-timeout", 0, "let the kernel wait this `TIME` for a command; put back at the end (default: as it is)")
 	f.Lookup("device-timeout").DefValue = ""
@@ -96,7 +105,9 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.live, "live", "", "read a medium that is in use, because of `REASON`")
 	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")
 	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a run that was stopped")
-	f.StringVar(&o.despite, "despite", "", "with --resume: go on although the medium reads differently than before, because of `REASON`")
+	f.StringVar(&o.despite, "despite", "", "with --resume or --take-over: go on although the medium reads differently, or gives nothing to compare, because of `REASON`")
+	f.StringVar(&o.takeOver, "take-over", "", "copy from this `IMAGE` of ddrescue what --map calls finished, and read the rest")
+	f.StringVar(&o.mapFile, "map", "", "the `MAPFILE` of ddrescue that belongs to --take-over")
 	o.pass.register(f, true)
 }
 
@@ -119,6 +130,12 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 		return err
 	}
 	defer m.Close() //nolint:errcheck // opened for reading only
+	take, takeDone, err := o.openTakeOver(ctx)
+	if err != nil {
+		return err
+	}
+	defer takeDone()
+	opts.TakeOver = take
 	warnUnseized(u, c, opts.Exhibit)
 	to, err := openDestinations(c, opts.Exhibit, o.also)
 	if err != nil {
@@ -128,12 +145,13 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	if err := o.circumstances(c, path, &opts); err != nil {
 		return err
 	}
+	opts.Labels = o.labels(c, &opts)
 	p := newProgress(u)
 	opts.Progress, opts.Attest = p, keys.signer.Sign
 	res, err := acquire.Acquire(ctx, m, to.all, opts)
 	p.end()
 	if err != nil {
-		return to.explain(path, opts.ID, err)
+		return o.explainTake(to.explain(path, opts.ID, err))
 	}
 	return signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost)
 }
@@ -141,7 +159,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 // openMedium opens a device, a file or standard input, and says what was noticed about it.
 func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*medium.Medium, error) {
 	m, err := medium.OpenWith(ctx, path, medium.Options{Stdin: u.stdin, ReadTimeout: o.readTimeout, DeviceTimeout: o.deviceTimeout,
-		Live: o.live != "", KeepWritable: o.keepWritable, AsFile: o.asFile})
+		Live: o.live != "", KeepWritable: o.keepWritable, WasWritable: o.wasWritable, AsFile: o.asFile})
 	if err != nil {
 		return nil, err
 	}
@@ -226,19 +244,10 @@ func (t *destinations) close() {
 
 // explain says how to go on after an error, where that is possible: exit 6.
 func (t *destinations) explain(path, id string, err error) error {
-	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) {
+	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) || errors.Is(err, acquire.ErrOptions) {
 		return err
 	}
-	var left []string
-	for _, d := range t.all {
-		root, rerr := d.Root.Sub(id + layout.PartialSuffix)
-		if rerr != nil {
-			continue
-		}
-		if _, rerr = acquire.ReadState(root); errors.Join(rerr, root.Close()) == nil {
-			left = append(left, d.Dir)
-		}
-	}
+	left := t.left(id)
 	if len(left) == 0 && path == "-" {
 		return withHints(err, append(hintsFor(err), "a stream cannot be gone on from: give all of it again, to a new acquisition")...)
 	}
@@ -250,6 +259,29 @@ func (t *destinations) explain(path, id string, err error) error {
 		code = c
 	}
 	return withHints(withCode(code, err), append(hintsFor(err), t.goOnHint(path, id, left))...)
+}
+
+// left are the folders that can be gone on from. One that was lost before the other is offered only where it is that of the
+// case: the way to the case goes by its name, though the reading goes on from the other.
+func (t *destinations) left(id string) (dirs []string) {
+	states := map[string]acquire.State{}
+	for _, d := range t.all {
+		root, err := d.Root.Sub(id + layout.PartialSuffix)
+		if err != nil {
+			continue
+		}
+		if s, err := acquire.ReadState(root); errors.Join(err, root.Close()) == nil {
+			states[d.Dir] = s
+			dirs = append(dirs, d.Dir)
+		}
+	}
+	if len(dirs) == 2 {
+		a, b := states[dirs[0]], states[dirs[1]]
+		if b.Behind(&a) > 1 {
+			return dirs[:1]
+		}
+	}
+	return dirs
 }
 
 // goOnHint is the command that goes on at the folders that are left.
@@ -308,16 +340,20 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	if err := checkNumber(o.exhibit); err != nil {
 		return fail(err)
 	}
-	if o.format != record.FormatRaw {
-		return fail(fmt.Errorf("format %q is not known in this version", o.format), "this version writes: raw")
+	if err := o.checkFormat(); err != nil {
+		return fail(err)
 	}
 	segment, err := parseSize(o.split)
 	if err != nil {
 		return fail(err, "write a size as 2000M, 4G, or bytes")
 	}
-	extra, err := parseAlgorithms(o.hash)
+	streamSize, err := parseSize(o.size)
 	if err != nil {
-		return fail(err, "the list may hold: md5, sha1, sha512")
+		return fail(err, "write a size as 2000M, 4G, or bytes")
+	}
+	extra, err := o.parseAlgorithms()
+	if err != nil {
+		return fail(err, "the list may hold: md5, sha1, sha512; or say none")
 	}
 	id, err := layout.NewAcquisitionID(time.Now(), rand.Reader)
 	if err != nil {
@@ -327,28 +363,51 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	if err != nil {
 		return fail(err, "write a size as 2000M, 4G, or bytes")
 	}
-	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" {
-		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume"), "see: exhibit acquire -h")
+	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" && o.takeOver == "" {
+		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume or --take-over"), "see: exhibit acquire -h")
 	}
 	onError, err := o.chooseOnError()
 	if err != nil {
 		return fail(err)
 	}
-	return acquire.Options{Exhibit: o.exhibit, ID: id, SegmentBytes: segment, Extra: extra, Reread: !o.noReread,
+	return acquire.Options{Exhibit: o.exhibit, ID: id, Format: o.format, Compression: o.compression, SizeBytes: streamSize, SegmentBytes: segment, Extra: extra, Reread: !o.noReread,
 		OnError: onError, Retries: o.retries, MaxBadBytes: maxBad, Tool: thisTool(), Host: thisHost(), Clock: now}, nil
 }
 
-// chooseOnError is rescue where nothing else is said; without a re-read, which a rescue needs, it is stop.
+// checkFormat refuses flags that do not fit the format.
+func (o *acquireOptions) checkFormat() error {
+	switch {
+	case o.format != record.FormatRaw && o.format != record.FormatE01:
+		return withHints(fmt.Errorf("format %q is not known in this version", o.format), "this version writes: raw, e01")
+	case o.format == record.FormatRaw && (o.compression != "" || o.size != ""):
+		return withHints(errors.New("--compression and --size belong to an e01"), "add --format e01, or leave them out")
+	case !slices.Contains([]string{"", record.CompressionNone, record.CompressionFast, record.CompressionBest}, o.compression):
+		return withHints(fmt.Errorf("compression %q is not known", o.compression), "it may be: none, fast, best")
+	}
+	return nil
+}
+
+// chooseOnError is inplace for an E01, and else rescue where nothing else is said; without a re-read, which a rescue
+// needs, it is stop.
 func (o *acquireOptions) chooseOnError() (string, error) {
 	switch {
+	case o.onError == "" && o.format == record.FormatE01:
+		return record.OnErrorInPlace, nil
 	case o.onError == "" && o.noReread:
 		return record.OnErrorStop, nil
 	case o.onError == "":
 		return record.OnErrorRescue, nil
-	case o.onError != record.OnErrorRescue && o.onError != record.OnErrorStop:
-		return "", withHints(fmt.Errorf("--on-error %q is not known", o.onError), "it may be: rescue, stop")
+	case !slices.Contains([]string{record.OnErrorRescue, record.OnErrorInPlace, record.OnErrorStop}, o.onError):
+		return "", withHints(fmt.Errorf("--on-error %q is not known", o.onError), "it may be: rescue, inplace, stop")
 	}
 	return o.onError, nil
+}
+
+// labels are what the header of an E01 says in the clear, for other programs.
+func (o *acquireOptions) labels(c *custody.Case, opts *acquire.Options) ewf.Header {
+	h := ewf.Header{Case: c.Genesis().Case, Description: o.description}
+	h.Examiner, _ = opts.Openings.Value("/circumstances/examiner")
+	return h
 }
 
 func parseSize(text string) (int64, error) {
@@ -365,8 +424,13 @@ func parseSize(text string) (int64, error) {
 	return n << s, nil
 }
 
-func parseAlgorithms(list string) ([]record.Algorithm, error) {
-	if list == "" {
+// parseAlgorithms adds MD5 to an E01 for which nothing else is said: who reads such images expects one.
+func (o *acquireOptions) parseAlgorithms() ([]record.Algorithm, error) {
+	list := o.hash
+	switch {
+	case list == "" && o.format == record.FormatE01:
+		return []record.Algorithm{record.MD5}, nil
+	case list == "" || list == "none":
 		return nil, nil
 	}
 	var out []record.Algorithm
@@ -402,7 +466,7 @@ func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acqui
 		field               *record.Fact[record.Personal]
 		name, value, reason string
 	}{
-		{&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
+		{&k.Despite, "despite", o.despite, "not given"}, {&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
 		{&k.Host, "host", hostName(), "the system did not say"},
 		{&k.Live, "live", o.live, "not given"}, {&k.WriteBlocker, "writeBlocker", o.blocker, "not given"},
 	} {

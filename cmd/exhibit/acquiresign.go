@@ -62,8 +62,11 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		}
 		u.linef("Read back: %s", rereadText(a.Reread))
 		u.linef("Record:    entry %d of log %s, signed by key %q", doc.Index, c.Genesis().Origin, keys.info.Name)
-		if a.Mode == record.ModeRescue {
+		if a.HasMap() {
 			u.linef("Unread:    %s", unreadText(a.Unread))
+		}
+		for _, t := range a.TakenOver {
+			u.linef("Taken over: %s", takenText(t))
 		}
 		for _, f := range doc.Folders {
 			u.linef("Folder:    %s", clean(f))
@@ -156,6 +159,9 @@ func logUnsigned(ctx context.Context, c *custody.Case, root *durable.Root, exhib
 		return err
 	}
 	un, err := readUnsigned(partial, exhibit, id)
+	if _, serr := partial.Lstat(layout.Statement); serr == nil {
+		err = foreignStatement(partial)
+	}
 	if err := errors.Join(err, partial.Close()); err != nil {
 		return err
 	}

@@ -74,8 +74,8 @@ func withCode(code int, err error) error {
 }
 
 func withHints(err error, hints ...string) error {
-	if err == nil {
-		return nil
+	if err == nil || len(hints) == 0 { // without one of its own it must not hide one inside
+		return err
 	}
 	return &hintedError{hints, err}
 }
@@ -112,7 +112,7 @@ func hintsFor(err error) []string {
 	}
 	// A library error may carry a hint where the cause is known.
 	var known interface{ Hint() string }
-	if errors.As(err, &known) && known.Hint() != "" {
+	if errors.As(err, &known) && known.Hint() != "" && !slices.Contains(out, known.Hint()) {
 		out = append(out, known.Hint())
 	}
 	if len(out) > 0 {

@@ -38,6 +38,7 @@ func newRootCommand(u *ui) *cobra.Command {
 	root.AddCommand(newDemoCommand(u), newDevicesCommand(u), newAcquireCommand(u), newVerifyCommand(u), newCaseCommand(u), newCustodyCommand(u),
 		newLogCommand(u), newImageCommand(u), newKeyCommand(u), newTrustCommand(u), newVersionCommand(u), newManCommand(u))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		u.flagFailed = true
 		return withHints(err, "see: "+cmd.CommandPath()+" -h")
 	})
 	refuseRepeatedFlags(root)

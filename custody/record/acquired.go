@@ -19,6 +19,7 @@ type Acquired struct {
 type Circumstances struct {
 	CommandLine Personal       `json:"commandLine"`
 	Description Fact[Personal] `json:"description"` // of the medium, as the examiner sees it
+	Despite     Fact[Personal] `json:"despite"`     // why an image was taken over although the medium reads differently
 	Examiner    Fact[Personal] `json:"examiner"`
 	Host        Fact[Personal] `json:"host"` // the station's name
 	Live        Fact[Personal] `json:"live"` // why a medium in use was read
@@ -32,6 +33,7 @@ type Circumstances struct {
 type Resumption struct {
 	CommandLine Personal       `json:"commandLine"`
 	Despite     Fact[Personal] `json:"despite"` // why to go on although the medium reads differently
+	Live        Fact[Personal] `json:"live"`    // why a medium in use was read
 	MediumPath  Personal       `json:"mediumPath"`
 	Operator    Fact[Personal] `json:"operator"`
 }
@@ -54,6 +56,7 @@ type Acquisition struct {
 	Options       Options        `json:"options"`
 	Reread        Reread         `json:"reread"`
 	Started       Time           `json:"started"`
+	TakenOver     []TakenOver    `json:"takenOver"` // none, or one
 	Tool          Tool           `json:"tool"`
 	Unread        Unread         `json:"unread"`
 }
@@ -73,11 +76,13 @@ const (
 	MediumStream = "stream"
 	MediumImage  = "image" // the medium inside an image; see Container
 
-	RoleImage   = "image"
-	RoleTree    = "tree"
-	RoleMap     = "map" // in the modes rescue and in-place
-	RoleSums    = "sums"
-	RoleJournal = "journal"
+	RoleImage = "image"
+	RoleTree  = "tree"
+	RoleMap   = "map" // in the modes rescue and in-place
+	// RoleTakenOver is a map of the bytes that were not read from the medium; only where there are any.
+	RoleTakenOver = "taken-over"
+	RoleSums      = "sums"
+	RoleJournal   = "journal"
 
 	ComputedWhileReading = "while-reading" // from the bytes as the medium gave them
 	// ComputedFromImage is the second reading, each group of which had the BLAKE3 value of what the medium gave.
@@ -120,11 +125,11 @@ type File struct {
 }
 
 // Sums returns the text of SHA256SUMS or B3SUMS, by alg: what `sha256sum` or `b3sum` writes of the files of image, tree
-// and map.
+// and maps.
 func Sums(files []File, alg Algorithm) []byte {
 	var b []byte
 	for _, f := range files {
-		if f.Role != RoleImage && f.Role != RoleTree && f.Role != RoleMap {
+		if !slices.Contains([]string{RoleImage, RoleTree, RoleMap, RoleTakenOver}, f.Role) {
 			continue
 		}
 		for _, d := range f.Digests {
@@ -326,6 +331,9 @@ func (a *Acquisition) checkRescue() error {
 	case a.Format == FormatRaw && a.Options.Compression != CompressionNone, a.Format != FormatRaw && a.Mode == ModeRescue:
 		return fmt.Errorf("%w: format %q with compression %q in mode %q", ErrMalformed, a.Format, a.Options.Compression, a.Mode)
 	}
+	if err := a.checkTakenOver(); err != nil {
+		return err
+	}
 	return a.checkInterruptions()
 }
 
@@ -344,7 +352,7 @@ func (a *Acquisition) checkInterruptions() error {
 		if err := checkLine("phase", i.Phase); err != nil {
 			return err
 		}
-		if i.SafeBytes < 0 || i.SafeBytes > a.Medium.SizeBytes || i.Sampled < 0 || i.Differing < 0 || i.Differing > i.Sampled || i.Sampled > 1<<20 {
+		if i.SafeBytes < 0 || i.SafeBytes > a.Medium.SizeBytes || i.Sampled < 0 || i.Differing < 0 || i.Differing > i.Sampled || i.Sampled > maxSampled {
 			return fmt.Errorf("%w: an interruption at %d of %d bytes, %d of %d samples differ", ErrMalformed, i.SafeBytes, a.Medium.SizeBytes, i.Differing, i.Sampled)
 		}
 		if err := i.Resumed.Validate(); err != nil {
@@ -395,8 +403,8 @@ func (a *Acquisition) HasMap() bool { return a.Mode == ModeRescue || a.Mode == M
 // MaxFiles bounds the files of one acquisition, so that the record of all of them stays within MaxJSON.
 const MaxFiles = 10_000
 
-// checkFiles requires image segments first, then exactly one tree, in the modes that have one a map, SHA256SUMS, B3SUMS and
-// journal. The segments of a raw image are the medium.
+// checkFiles requires image segments first, then exactly one tree, in the modes that have one a map, the list of what was
+// taken over where something was, SHA256SUMS, B3SUMS and journal. The segments of a raw image are the medium.
 func (a *Acquisition) checkFiles() error {
 	if len(a.Files) > MaxFiles {
 		return fmt.Errorf("%w: %d files", ErrMalformed, len(a.Files))
@@ -422,12 +430,8 @@ func (a *Acquisition) checkFiles() error {
 		}
 		image += f.SizeBytes
 	}
-	want := []string{RoleTree, RoleSums, RoleSums, RoleJournal}
-	if a.HasMap() {
-		want = []string{RoleTree, RoleMap, RoleSums, RoleSums, RoleJournal}
-	}
-	if !slices.Equal(after, want) || len(after) == len(a.Files) {
-		return fmt.Errorf("%w: the files of mode %q are not image, tree, map if it has one, two sums and journal", ErrMalformed, a.Mode)
+	if !slices.Equal(after, a.filesAfterImage()) || len(after) == len(a.Files) {
+		return fmt.Errorf("%w: the files of mode %q are not image, tree, map if it has one, a list of what was taken over, two sums and journal", ErrMalformed, a.Mode)
 	}
 	if a.Format == FormatRaw && image != a.Medium.SizeBytes {
 		return fmt.Errorf("%w: image files of %d bytes for a medium of %d", ErrMalformed, image, a.Medium.SizeBytes)

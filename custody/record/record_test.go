@@ -71,7 +71,7 @@ func exampleAcquired() *Acquired {
 	}
 	none := Unknown[Personal]("not given")
 	return &Acquired{
-		Circumstances: Circumstances{p, none, none, none, none, p, []Resumption{{p, none, p, none}}, none}, Event: exampleHeader(2),
+		Circumstances: Circumstances{p, none, none, none, none, none, p, []Resumption{{p, none, none, p, none}}, none}, Event: exampleHeader(2),
 		Acquisition: Acquisition{
 			Contents:     Unknown[Contents]("a test"),
 			Destinations: []Destination{{Unknown[string]("no"), Known("ext4")}},
@@ -90,7 +90,7 @@ func exampleAcquired() *Acquired {
 
 func TestEncodeDecodeRoundTrip(t *testing.T) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken()} {
 		first, err := Encode(p)
 		if err != nil {
 			t.Fatalf("Encode(%s): %v", p.Type(), err)
@@ -260,9 +260,53 @@ func TestValidateInPlace(t *testing.T) {
 	}
 }
 
+// exampleTaken is a rescue that took over two of the medium's five bytes.
+func exampleTaken() *Acquired {
+	a := exampleRescued()
+	r := &a.Acquisition
+	r.Unread = Unread{Bytes: 1, Ranges: 1, RecoveredBytes: 1}
+	r.TakenOver = []TakenOver{{Bytes: 3, Ranges: 2, Map: exampleDigest(SHA256, 9), Sampled: 2, Differing: 1}}
+	r.Files = slices.Insert(r.Files, 3, File{r.Files[0].Digests, "7.taken", RoleTakenOver, 78})
+	return a
+}
+
+func TestValidateTakenOver(t *testing.T) {
+	good := exampleTaken()
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if sums := string(Sums(good.Acquisition.Files, SHA256)); !strings.Contains(sums, "  7.map\n") || !strings.HasSuffix(sums, "  7.taken\n") {
+		t.Errorf("SHA256SUMS is %q, want 7.map and 7.taken in it", sums)
+	}
+	for name, spoil := range map[string]func(*Acquisition){
+		"no list":                 func(a *Acquisition) { a.Files = slices.Delete(a.Files, 3, 4) },
+		"a list of nothing":       func(a *Acquisition) { a.TakenOver = nil },
+		"two images":              func(a *Acquisition) { a.TakenOver = append(a.TakenOver, a.TakenOver[0]) },
+		"no bytes":                func(a *Acquisition) { a.TakenOver[0].Bytes = 0 },
+		"no ranges":               func(a *Acquisition) { a.TakenOver[0].Ranges = 0 },
+		"more ranges than bytes":  func(a *Acquisition) { a.TakenOver[0].Ranges = 4 },
+		"more than was read":      func(a *Acquisition) { a.TakenOver[0].Bytes = 4 },
+		"more differ than looked": func(a *Acquisition) { a.TakenOver[0].Differing = 3 },
+		"negative samples":        func(a *Acquisition) { a.TakenOver[0].Sampled, a.TakenOver[0].Differing = -1, -1 },
+		"too many samples":        func(a *Acquisition) { a.TakenOver[0].Sampled = maxSampled + 1 },
+		"BLAKE3 of the map":       func(a *Acquisition) { a.TakenOver[0].Map = exampleDigest(BLAKE3, 9) },
+		"in order": func(a *Acquisition) {
+			a.Mode, a.Unread = ModeSequential, Unread{}
+			a.Digests[1].Computed, a.Digests[2].Computed = ComputedWhileReading, ComputedWhileReading
+			a.Files = slices.Delete(a.Files, 2, 3)
+		},
+	} {
+		a := exampleTaken()
+		spoil(&a.Acquisition)
+		if err := a.Acquisition.Validate(); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: Validate = %v, want ErrMalformed", name, err)
+		}
+	}
+}
+
 // A flipped bit in any byte is refused, or it is another statement that encodes to those very bytes.
 func TestDecodeEveryByte(t *testing.T) {
-	for _, p := range []Predicate{exampleOpened(), exampleAcquired(), exampleRescued()} {
+	for _, p := range []Predicate{exampleOpened(), exampleAcquired(), exampleRescued(), exampleTaken()} {
 		good, err := Encode(p)
 		if err != nil {
 			t.Fatal(err)
@@ -413,7 +457,7 @@ func TestTimeRefuses(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleTaken()} {
 		b, err := Encode(p)
 		if err != nil {
 			f.Fatal(err)

@@ -203,6 +203,9 @@ func TreeName(name string) string { return name + ".tree" }
 // MapName is ddrescue's map of what could be read, below the acquisition folder.
 func MapName(name string) string { return name + ".map" }
 
+// TakenName is a map, in ddrescue's form, of the bytes that were taken over from another image, below the acquisition folder.
+func TakenName(name string) string { return name + ".taken" }
+
 // KeyFile is the certificate of a key with that id, below the case folder.
 func KeyFile(keyID string) string { return KeysDir + "/" + keyID + ".pem" }
 

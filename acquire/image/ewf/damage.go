@@ -46,13 +46,6 @@ func (r *Reader) note(segment int, off int64, damage bool, format string, args .
 	r.moreDamage = r.moreDamage || damage
 }
 
-// noteOnce is for what is the same all over an image.
-func (r *Reader) noteOnce(segment int, off int64, text string) {
-	if !slices.ContainsFunc(r.notes, func(n Note) bool { return n.Text == text }) {
-		r.note(segment, off, false, "%s", text)
-	}
-}
-
 // Notes returns what was tolerated or worked around when the image was opened, in the order of the files. Of more than
 // 1,000, the last one says how many more there are, and is damage if one of them is.
 func (r *Reader) Notes() []Note {

@@ -12,13 +12,16 @@
 //	digest, hash     MD5 and SHA-1 of the medium: [Digest], [Hash]
 //	next, done       the end of a segment, of the last one
 //
-// Start with [Find] and [Open] to read an image; the types named above have an Append method and a Parse function,
-// and are what a writer is built of.
+// Start with [Find] and [Open] to read an image, with [NewPlan], [NewCompressor] and [NewWriter] to write one; the types
+// named above have an Append method and a Parse function, and are what both are built of.
 //
 // The promise: a byte that [Reader.ReadAt] returns without an error came from a chunk whose own checksum, and whose
 // table's checksum where the format has one, is right. What was tolerated or repaired on the way is listed by
 // [Reader.Notes]. The checksums are Adler-32: they find accidents, not a person who can compute them anew.
 // A Parse function refuses what it does not know, and looks at no more bytes than its bound.
+//
+// A [Writer] writes over nothing, holds the medium exactly, passes neither the bound of a segment nor the last name, and
+// what it calls finished is on the disk and read-only. What it flushed can be gone on from with [ResumeWriter].
 package ewf
 
 import (

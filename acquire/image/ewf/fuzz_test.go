@@ -18,24 +18,7 @@ import (
 // an error the memory is zero. With repair the checksums of descriptors, tables and the rest are made right first, so
 // that the fuzzer gets behind them.
 func FuzzReader(f *testing.F) {
-	good := forge()
-	f.Add(good.one, good.two, false)
-	for _, fault := range faults {
-		bad := forge()
-		fault.patch(bad)
-		f.Add(bad.one, bad.two, false)
-	}
-	for _, format := range []string{"smart", "encase6", "linen5"} {
-		if _, err := os.Lstat("/usr/bin/ewfacquire"); err != nil {
-			break // the tests say that it is missing
-		}
-		dir, first := ewfacquire(f, medium(200), "-f", format, "-c", "fast")
-		b, err := os.ReadFile(filepath.Join(dir, first))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b, []byte(nil), true)
-	}
+	addSeeds(f)
 	f.Fuzz(func(t *testing.T, one, two []byte, repair bool) {
 		if repair {
 			one, two = repaired(one), repaired(two)
@@ -83,6 +66,26 @@ func FuzzReader(f *testing.F) {
 			t.Errorf("Check: %v, and not found: %v", err, damaged)
 		}
 	})
+}
+
+// addSeeds adds the corpus of faults, and files of ewfacquire.
+func addSeeds(f *testing.F) {
+	good := forge()
+	f.Add(good.one, good.two, false)
+	f.Add(good.one, good.two, true)
+	for _, fault := range faults {
+		bad := forge()
+		fault.patch(bad)
+		f.Add(bad.one, bad.two, false)
+	}
+	for _, format := range []string{"smart", "encase6", "linen5"} {
+		dir, first := ewfacquire(f, medium(70), "-f", format, "-c", "fast")
+		b, err := os.ReadFile(filepath.Join(dir, first))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, []byte(nil), true)
+	}
 }
 
 // slowWalk gives for each chunk of an image a function that says whether p is its content. It follows the chain of

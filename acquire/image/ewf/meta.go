@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -45,7 +46,7 @@ func (s *scan) data(off, start, end int64) error {
 			s.r.note(s.segment, off, true, "wrong checksum of the data section, which only repeats the volume section")
 			return nil
 		}
-		s.r.noteOnce(s.segment, off, "the data section has no checksum, as devices of Logicube wrote it before 2013")
+		s.once(off, "the data section has no checksum, as devices of Logicube wrote it before 2013")
 	}
 	w := s.r.volume
 	if v.SetID != w.SetID {
@@ -115,6 +116,10 @@ func (s *scan) error2(off, start, end int64) error {
 		return nil
 	}
 	sectors := int64(s.r.volume.Sectors)
+	if sectors > math.MaxUint32 && len(ranges) > 0 {
+		// Guymager writes the lower 32 bits of what does not fit.
+		s.once(off, "the list of unread sectors cannot name those from sector 4,294,967,296 on, and may mean them by a lower number")
+	}
 	for _, e := range ranges {
 		if e.Sectors > sectors-e.FirstSector {
 			s.r.note(s.segment, off, true, "%d unread sectors from sector %d on, of a medium of %d", e.Sectors, e.FirstSector, sectors)

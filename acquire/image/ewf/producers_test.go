@@ -13,54 +13,56 @@ import (
 	"testing/fstest"
 )
 
-// TestProducers reads the peculiarities of programs that no test can run, as the format text describes them.
-func TestProducers(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		patch func(f *forged)
-		note  string // "" for nothing to note
-	}{
-		{"FTK before 2.9: done has a size", func(f *forged) {
-			off, _, _ := at(f.two, TypeDone, 0)
-			describe(f.two, off, func(s *Section) { s.SizeBytes = 76 })
-		}, ""},
-		{"libewf's SMART: done points behind itself", func(f *forged) {
-			off, _, _ := at(f.two, TypeDone, 0)
-			describe(f.two, off, func(s *Section) { s.SizeBytes, s.Next = 76, int64(off)+76 })
-		}, ""},
-		{"FTK Imager 2.3: a disk section", func(f *forged) { f.one = rename(f.one, TypeVolume, TypeDisk) }, ""},
-		{"Expert Witness 1.35: no sizes", func(f *forged) {
-			for _, b := range [][]byte{f.one, f.two} {
-				for off := FileHeaderBytes; off+SectionBytes < len(b); {
-					s := must(ParseSection(b[off:]))
-					describe(b, off, func(s *Section) { s.SizeBytes = 0 })
-					off = int(s.Next)
-				}
+// producers are peculiarities of programs that no test can run, as the format text describes them.
+var producers = []struct {
+	name  string
+	patch func(f *forged)
+	note  string // "" for nothing to note
+}{
+	{"FTK before 2.9: done has a size", func(f *forged) {
+		off, _, _ := at(f.two, TypeDone, 0)
+		describe(f.two, off, func(s *Section) { s.SizeBytes = 76 })
+	}, ""},
+	{"libewf's SMART: done points behind itself", func(f *forged) {
+		off, _, _ := at(f.two, TypeDone, 0)
+		describe(f.two, off, func(s *Section) { s.SizeBytes, s.Next = 76, int64(off)+76 })
+	}, ""},
+	{"FTK Imager 2.3: a disk section", func(f *forged) { f.one = rename(f.one, TypeVolume, TypeDisk) }, ""},
+	{"Expert Witness 1.35: no sizes", func(f *forged) {
+		for _, b := range [][]byte{f.one, f.two} {
+			for off := FileHeaderBytes; off+SectionBytes < len(b); {
+				s := must(ParseSection(b[off:]))
+				describe(b, off, func(s *Section) { s.SizeBytes = 0 })
+				off = int(s.Next)
 			}
-		}, "do not say their size"},
-		{"EnCase 2 for DOS: memory behind the descriptor's fields", func(f *forged) {
-			off, _, _ := at(f.one, TypeTable, 0)
-			copy(f.one[off+32:], "forgotten")
-			seal(f.one[off : off+SectionBytes])
-		}, ""},
-		{"Logicube: data without a checksum", func(f *forged) {
-			copy(content(f.two, TypeData, 0)[1048:], make([]byte, 4))
-		}, "Logicube"},
-		{"no header at all", func(f *forged) {
-			f.one = rename(rename(f.one, TypeHeader2, "xheader"), TypeHeader, "xheader")
-		}, "xheader"},
-		{"optical disc: a session section", func(f *forged) { f.two = rename(f.two, TypeHash, "session") }, "session"},
-		{"EnCase 4 and 5: unknown bytes in hash", func(f *forged) {
-			c := content(f.two, TypeHash, 0)
-			copy(c[16:], "something unknown")
-			seal(c)
-		}, ""},
-		{"EnCase: no MD5 in digest", func(f *forged) {
-			c := content(f.two, TypeDigest, 0)
-			clear(c[:16])
-			seal(c)
-		}, ""},
-	} {
+		}
+	}, "do not say their size"},
+	{"EnCase 2 for DOS: memory behind the descriptor's fields", func(f *forged) {
+		off, _, _ := at(f.one, TypeTable, 0)
+		copy(f.one[off+32:], "forgotten")
+		seal(f.one[off : off+SectionBytes])
+	}, ""},
+	{"Logicube: data without a checksum", func(f *forged) {
+		copy(content(f.two, TypeData, 0)[1048:], make([]byte, 4))
+	}, "Logicube"},
+	{"no header at all", func(f *forged) {
+		f.one = rename(rename(f.one, TypeHeader2, "xheader"), TypeHeader, "xheader")
+	}, "xheader"},
+	{"optical disc: a session section", func(f *forged) { f.two = rename(f.two, TypeHash, "session") }, "session"},
+	{"EnCase 4 and 5: unknown bytes in hash", func(f *forged) {
+		c := content(f.two, TypeHash, 0)
+		copy(c[16:], "something unknown")
+		seal(c)
+	}, ""},
+	{"EnCase: no MD5 in digest", func(f *forged) {
+		c := content(f.two, TypeDigest, 0)
+		clear(c[:16])
+		seal(c)
+	}, ""},
+}
+
+func TestProducers(t *testing.T) {
+	for _, tt := range producers {
 		t.Run(tt.name, func(t *testing.T) {
 			f := forge()
 			tt.patch(f)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -42,7 +43,8 @@ type Stored struct {
 	SHA1 []byte // 20 bytes
 }
 
-// Open opens the files of an image, in this order; [Find] finds them. Each must be a regular file, which is looked at
+// Open opens the files of an image, in this order; [Find] finds them as far as their names are agreed upon, up to .ZZZ,
+// and here there may be 65,535. Each must be a regular file, which is looked at
 // before it is opened, and must give io.ReaderAt, as files of the operating system do. The caller closes the Reader.
 //
 // All sections of all files are visited, and the checksums of all tables verified, which takes 8 bytes of reading for
@@ -52,8 +54,8 @@ func Open(fsys fs.FS, names []string) (*Reader, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: no file", ErrSegments)
 	}
-	if len(names) > MaxSegments {
-		return nil, fmt.Errorf("%w: %d files, more than %d", ErrSegments, len(names), MaxSegments)
+	if len(names) > math.MaxUint16 {
+		return nil, fmt.Errorf("%w: %d files, more than %d", ErrSegments, len(names), math.MaxUint16)
 	}
 	r := &Reader{files: files{fsys: fsys}}
 	if err := r.open(names); err != nil {

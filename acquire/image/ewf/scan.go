@@ -16,12 +16,24 @@ type scan struct {
 	haveVolume bool
 	headers    headers
 	haveError2 bool
+	noted      map[string]bool // by once
 }
 
 type span struct{ start, end int64 }
 
 func (s *scan) name() string { return s.r.files.list[s.segment].name }
 func (s *scan) size() int64  { return s.r.files.list[s.segment].size }
+
+// once notes what is the same all over an image.
+func (s *scan) once(off int64, text string) {
+	if s.noted == nil {
+		s.noted = map[string]bool{}
+	}
+	if !s.noted[text] {
+		s.noted[text] = true
+		s.r.note(s.segment, off, false, "%s", text)
+	}
+}
 
 // broken is an ErrStructure that says where.
 func (s *scan) broken(off int64, format string, args ...any) error {
@@ -66,7 +78,7 @@ func (s *scan) one() error {
 		switch {
 		case sec.SizeBytes == 0 && sec.Next > off:
 			// Expert Witness 1.35 gives no sizes. A program that follows sizes sees nothing at all.
-			s.r.noteOnce(s.segment, off, "the sections do not say their size, as Expert Witness 1.35 wrote them")
+			s.once(off, "the sections do not say their size, as Expert Witness 1.35 wrote them")
 		case sec.Next != off+sec.SizeBytes || sec.SizeBytes < SectionBytes:
 			return s.broken(off, "the %s section has %d bytes and says that the next one stands at byte %d", sec.Type, sec.SizeBytes, sec.Next)
 		}

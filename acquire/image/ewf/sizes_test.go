@@ -182,3 +182,49 @@ func TestSleuthkitListsFiles(t *testing.T) {
 		}
 	}
 }
+
+// Sectors of 4,096 bytes in one large file: a table's entries reach 2^31 bytes before it is full, and the next table's
+// base lies beyond. With EXHIBIT_SOAK=1 there are so many chunks that this happens.
+func TestToolsAcceptLargeSegment(t *testing.T) {
+	tl := needTools(t)
+	const chunk = 64 * 4096
+	boundary := int64(100)
+	if os.Getenv("EXHIBIT_SOAK") == "1" {
+		boundary = 1 << 31 / chunk
+	}
+	j := newJob(nil)
+	j.opts.SectorBytes, j.opts.Level, j.opts.SegmentBytes, j.opts.SizeBytes = 4096, ewf.None, 8*gib, (boundary+20)*chunk
+	c := j.compressor(t)
+	root, dir := scratch(t)
+	w, err := ewf.NewWriter(root, j.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range boundary + 20 {
+		p := make([]byte, chunk)
+		copy(p, fmt.Sprint(i))
+		chunks, err := c.Encode(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Append(chunks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := w.Finish(ewf.Trailer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(dir, res.Segments[0].Name)
+	for i := boundary - 3; i < boundary+20; i++ {
+		out := filepath.Join(t.TempDir(), "part")
+		output(t, tl.export, "-q", "-u", "-f", "raw", "-t", out, "-o", fmt.Sprint(i*chunk), "-B", fmt.Sprint(chunk), first)
+		got, err := os.ReadFile(out + ".raw")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprint(i); len(got) != chunk || string(got[:len(want)]) != want || got[len(want)] != 0 {
+			t.Errorf("chunk %d is another one", i)
+		}
+	}
+}

@@ -136,7 +136,7 @@ func (s *scan) readTable(off, start, end int64) (*table, error) {
 	footer := int64(4)
 	if s.r.volume.SMART && s.sectors.end == 0 {
 		footer = 0
-		s.r.noteOnce(s.segment, off, "tables have no checksum in this form of the format; only the chunks have one")
+		s.once(off, "tables have no checksum in this form of the format; only the chunks have one")
 	}
 	t.end = t.start + 4*int64(t.header.Entries) + footer
 	switch {
