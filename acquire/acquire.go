@@ -6,6 +6,9 @@
 // [ReadUnsigned] gives the record to be signed, and [Seal] puts the signed files beside the image and takes ".partial"
 // off the folder's name.
 //
+// A medium may be the one inside an E01 image. Then the digests that the image states are computed too, and the record says
+// whether they held.
+//
 // A medium is read in order until a read fails. Then, unless the caller chose to stop, package rescue reads what can
 // still be read in the order that spares the medium; what stays unread is zeros in the image. What another program has read
 // can be copied from its image before (TakeOver). An E01 can only be written in order, so there each bad place is tried at
@@ -85,7 +88,8 @@ type Options struct {
 	// SegmentBytes cuts a raw image into files of exactly this size, 0 into one; an E01 into files of at most this size, 0
 	// into such as ewf.NewPlan chooses.
 	SegmentBytes int64
-	// Extra are digests of the medium beside BLAKE3 and SHA-256: sha512, sha1, md5, in any order.
+	// Extra are digests of the medium beside BLAKE3 and SHA-256: sha512, sha1, md5, in any order. Those that a medium's
+	// container states are computed in any case.
 	Extra []record.Algorithm
 	// Reread reads the image again from the disk and compares it. False leaves a bad destination undetected until
 	// somebody verifies, and is refused of a raw image with SegmentBytes, because the digests of each segment come from it.

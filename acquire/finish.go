@@ -54,6 +54,7 @@ func (r *run) finish(ctx context.Context) error {
 	for _, d := range r.alive() {
 		r.acq.Destinations = append(r.acq.Destinations, d.about)
 	}
+	r.acq.Compare()
 	r.acq.Ended = r.opts.Clock()
 	b, err := encodeUnsigned(r.unsigned(r.acq))
 	if err != nil {

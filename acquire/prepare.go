@@ -162,13 +162,16 @@ func (r *run) checkOptions() (err error) {
 			Text: "leave out either the cutting into segments or the switching off of the re-read",
 		}
 	}
+	about := r.m.Describe()
+	if err := r.takeContainer(&about); err != nil {
+		return err
+	}
 	o.Extra = slices.Sorted(slices.Values(o.Extra))
 	for i, alg := range o.Extra {
 		if newHash(alg) == nil || i > 0 && o.Extra[i-1] == alg {
 			return fmt.Errorf("%w: extra digest %.20q is unknown, doubled, or computed in any case", ErrOptions, alg)
 		}
 	}
-	about := r.m.Describe()
 	about.Hardware = r.m.Ask()
 	readOnly, known := about.Access.ReadOnlyBefore.Get()
 	r.writable = known && !readOnly
@@ -323,6 +326,7 @@ func (r *run) rehearse(segments []image.Segment, taking bool) error {
 	if r.opts.Reread {
 		a.Reread = record.Reread{Kind: record.RereadDirect, Matches: true}
 	}
+	a.Compare()
 	if _, err := encodeUnsigned(r.unsigned(a)); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}

@@ -35,6 +35,9 @@ func (r *run) sameMedium() error {
 			return fmt.Errorf("%w: its sectors had %d bytes and have %d", ErrOtherMedium, w, i)
 		}
 	}
+	if err := sameContainer(was.Container, is.Container); err != nil {
+		return err
+	}
 	return sameDrive(was.Hardware, is.Hardware)
 }
 

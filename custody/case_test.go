@@ -123,7 +123,7 @@ func acquired(t *testing.T, exhibit, id string) Unlogged {
 			Files: []record.File{file("7.raw", record.RoleImage), file("7.tree", record.RoleTree), file("SHA256SUMS", record.RoleSums),
 				file("B3SUMS", record.RoleSums), file("journal", record.RoleJournal)},
 			Host:    record.Host{Architecture: "amd64", Kernel: record.Known("6"), OS: "linux", Processors: 1},
-			Medium:  record.Medium{Access: record.UnknownAccess("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: no, PhysicalSectorBytes: no, Name: record.Unknown[string]("a file"), ReadOnly: record.Known(false)},
+			Medium:  record.Medium{Access: record.UnknownAccess("a file"), Container: record.Unknown[record.Container]("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: no, PhysicalSectorBytes: no, Name: record.Unknown[string]("a file"), ReadOnly: record.Known(false)},
 			Options: record.Options{Compression: record.CompressionNone, OnError: record.OnErrorRescue}, Reread: record.Reread{Kind: record.RereadNone}, Tool: record.Tool{Build: record.Unknown[record.Digest]("no"), Name: "exhibit", Version: "1"},
 		},
 	}, open}

@@ -271,7 +271,7 @@ func newImage(name, id string, data []byte, cut int) forgedImage {
 	a.Contents = record.Unknown[record.Contents]("a test")
 	a.Destinations = []record.Destination{{Device: unknown, FileSystem: unknown}}
 	a.Host = record.Host{Architecture: "amd64", Kernel: unknown, OS: "linux", Processors: 2}
-	a.Medium = record.Medium{Access: record.UnknownAccess("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: record.Unknown[int64]("a file"), PhysicalSectorBytes: record.Unknown[int64]("a file"),
+	a.Medium = record.Medium{Access: record.UnknownAccess("a file"), Container: record.Unknown[record.Container]("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: record.Unknown[int64]("a file"), PhysicalSectorBytes: record.Unknown[int64]("a file"),
 		Name: unknown, ReadOnly: record.Known(false), SizeBytes: int64(len(data))}
 	a.Options = record.Options{Compression: record.CompressionNone, ExtraDigests: []record.Algorithm{}, OnError: record.OnErrorRescue, Reread: true, SegmentBytes: int64(cut)}
 	a.Reread = record.Reread{Kind: record.RereadCached, Matches: true}

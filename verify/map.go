@@ -109,9 +109,35 @@ func (c *files) noteAcquisition() {
 	if hidden, known := c.a.Medium.Hidden().Get(); known && hidden {
 		note("the drive hides a part of itself, which was not read; the record says how much")
 	}
+	c.noteContainer(note)
 	if c.a.Medium.Access.Live {
 		note("the medium was in use while it was read, so what was read may never have been on it at one moment")
 	}
+}
+
+// noteContainer says of the image that was acquired from whether it was what it said.
+func (c *files) noteContainer(note func(format string, args ...any)) {
+	from, ok := c.a.Medium.Container.Get()
+	if !ok {
+		return
+	}
+	said := ""
+	for _, s := range from.Stored() {
+		word := "could not be compared"
+		if held, known := s.Held.Get(); known && held {
+			word = "held"
+		} else if known {
+			word = "did NOT hold"
+		}
+		said += fmt.Sprintf("; the %s that it states of its medium %s", s.Digest.Algorithm(), word)
+	}
+	if said == "" {
+		said = "; it states no digest of its medium"
+	}
+	if u := from.Unread; u.Bytes > 0 {
+		said += fmt.Sprintf("; it says that its medium did not give %d bytes, in %s", u.Bytes, number(u.Ranges, "range"))
+	}
+	note("the medium was read out of an image (%s, %s)%s", from.Format, number(from.Segments, "file"), said)
 }
 
 func sampled(n int64) string {

@@ -98,6 +98,11 @@ func (d *disk) readError(off, length int64, cause error) error {
 	if err := d.changed(); err != nil {
 		return fmt.Errorf("%s: %w; then %w", at, cause, err)
 	}
+	return sortError(at, cause, &ReadError{Path: d.path, Offset: off, SizeBytes: length, Err: cause})
+}
+
+// sortError tells by the system's error a bad place from a medium that is gone, and from an error of our own.
+func sortError(at string, cause error, bad *ReadError) error {
 	errno, _ := errors.AsType[unix.Errno](cause)
 	switch errno {
 	case unix.ENODEV, unix.ENXIO, unix.ENOMEDIUM, unix.ENOTCONN, unix.ESTALE, unix.ESHUTDOWN:
@@ -106,7 +111,7 @@ func (d *disk) readError(off, length int64, cause error) error {
 		return fmt.Errorf("%s: %w: %w", at, cause, ErrAlignment)
 	// What the block layer makes of a drive's answers, and file systems of a checksum that does not fit.
 	case unix.EIO, unix.ENODATA, unix.EILSEQ, unix.ETIMEDOUT, unix.EREMOTEIO, unix.ENOLINK, unix.EBADMSG, unix.EUCLEAN:
-		return &ReadError{Path: d.path, Offset: off, SizeBytes: length, Err: cause}
+		return bad
 	}
 	return fmt.Errorf("%s: %w", at, cause)
 }

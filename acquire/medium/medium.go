@@ -1,5 +1,6 @@
 // Package medium opens what is read, a block device, a regular file or standard input, and gives its bytes: in order
-// with [Medium.Read], or any sectors with [Medium.ReadAt].
+// with [Medium.Read], or any sectors with [Medium.ReadAt]. Of a file that begins like an E01 image these are the bytes of
+// the medium inside it, and what cannot be read of it is lost by whole chunks: all sectors of one, usually 64.
 //
 // Start with [Open]; then read a [Medium] to io.EOF. Before that, ask [Medium.CheckDestination] whether the folder one
 // is about to write to lies on the medium itself.
@@ -39,7 +40,7 @@ type Options struct {
 	Stdin io.Reader
 	// ReadTimeout is how long one read may take before it is given up as a *HungError, which ends the Medium. It must be
 	// longer than the drive and the kernel need for a bad sector: they retry and reset several times, each try within the
-	// device's own time-out. 0: no limit. A stream has none.
+	// device's own time-out. 0: no limit. A stream and an image have none.
 	ReadTimeout time.Duration
 	// DeviceTimeout is how long the kernel shall wait for the drive in one command, in whole seconds; Close puts back what
 	// was there. Ten seconds are enough for a healthy drive. 0: it is left as it is. Where the device has no such setting
@@ -48,6 +49,8 @@ type Options struct {
 	// Live allows a device that is in use, that of the running system among them: it is held exclusively only if that can
 	// be had, and what is read may never have been on it at one moment. State says so.
 	Live bool
+	// AsFile reads an image as the file it is.
+	AsFile bool
 	// WasWritable says that an earlier run, which was killed, found the device writable: its flag is taken back from a loop
 	// device by Close although it was set when this one opened it.
 	WasWritable bool
@@ -75,7 +78,7 @@ type Medium struct {
 	gone error // sticky for all: ErrLost, ErrMediumChanged or that it is closed; guarded by mu
 }
 
-// source is a stream or, on Linux, a disk.
+// source is a stream or, on Linux, a disk or an e01.
 type source interface {
 	// read gives bytes at off, where the read before ended. io.EOF comes alone and only where the medium really ends.
 	read(p []byte, off int64) (int, error)
@@ -226,11 +229,23 @@ func (m *Medium) Describe() record.Medium {
 	const notAsked = "it was not asked"
 	d := m.src.describe()
 	d.Access = m.access()
+	if d.Kind != record.MediumImage {
+		d.Container = record.Unknown[record.Container]("the medium is in no container")
+	}
 	d.Hardware, d.HealthAfter = record.Unknown[record.Hardware](notAsked), record.Unknown[record.Health](notAsked)
 	if _, known := m.Size(); !known {
 		d.SizeBytes = m.off
 	}
 	return d
+}
+
+// HeaderText is what an image says about itself in words, one value a line, without anything that cannot be printed; ""
+// for every other medium. It names persons, so it is no part of Describe.
+func (m *Medium) HeaderText() string {
+	if s, ok := m.src.(interface{ headerText() string }); ok {
+		return s.headerText()
+	}
+	return ""
 }
 
 // Path names the medium for messages: as it was given to Open or found by its serial or WWN, or "standard input".

@@ -197,10 +197,10 @@ func (t target) checkHolds(path string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnchecked, plain(err))
 	}
-	return t.compare(func(w *walk) error {
+	return t.host.compare(func(w *walk) error {
 		w.found[fileNode(info)] = true
 		return w.fileSystem(fileNode(info).dev, path)
-	})
+	}, t.places)
 }
 
 // Evict asks the system to forget what it keeps of a synced file. It is a request only; direct I/O does not need it.

@@ -42,7 +42,7 @@ type acquireOptions struct {
 	onError, maxBad, live, blocker, despite      string
 	takeOver, mapFile                            string
 	retries                                      int64
-	noReread, keepWritable, wasWritable          bool
+	noReread, keepWritable, wasWritable, asFile  bool
 	readTimeout, deviceTimeout                   time.Duration
 	pass                                         passphraseFlags
 }
@@ -54,6 +54,8 @@ func newAcquireCommand(u *ui) *cobra.Command {
 		long: "Read every byte of MEDIUM once, hash it with BLAKE3 and SHA-256, write the image, read it back, sign the record and\n" +
 			"enter it in the case's log. MEDIUM is a block device, a file, serial:NUMBER, wwn:NUMBER, or - for standard input. The\n" +
 			"keys are unlocked and tried before the first byte is read.\n\n" +
+			"Of an E01 image, whose first file is named, the medium inside it is acquired; the MD5 and SHA-1 that it states are\n" +
+			"computed too, and if one does not hold, that is said when all is signed and sealed (exit 4).\n\n" +
 			"Where MEDIUM cannot be read, the rest is read first and the bad places last, sector by sector; what stays unread is\n" +
 			"zeros in the image and listed in a map that ddrescue understands (exit 3). An e01 is written in order, so there bad\n" +
 			"places are tried as they come: acquire a drive that fails badly as raw.\n\n" +
@@ -99,6 +101,7 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.deviceTimeout, "device-timeout", 0, "let the kernel wait this `TIME` for a command; put back at the end (default: as it is)")
 	f.Lookup("device-timeout").DefValue = ""
 	f.BoolVar(&o.keepWritable, "keep-writable", false, "leave the kernel's read-only flag of the device as it is")
+	f.BoolVar(&o.asFile, "as-file", false, "read an E01 image as the file it is, not the medium inside it")
 	f.StringVar(&o.live, "live", "", "read a medium that is in use, because of `REASON`")
 	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")
 	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a run that was stopped")
@@ -156,7 +159,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 // openMedium opens a device, a file or standard input, and says what was noticed about it.
 func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*medium.Medium, error) {
 	m, err := medium.OpenWith(ctx, path, medium.Options{Stdin: u.stdin, ReadTimeout: o.readTimeout, DeviceTimeout: o.deviceTimeout,
-		Live: o.live != "", KeepWritable: o.keepWritable, WasWritable: o.wasWritable})
+		Live: o.live != "", KeepWritable: o.keepWritable, WasWritable: o.wasWritable, AsFile: o.asFile})
 	if err != nil {
 		return nil, err
 	}

@@ -177,6 +177,7 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 		if path, err = mediumOf(args, state); err != nil {
 			return acquire.Result{}, err
 		}
+		o.asFile = state.Acquisition.Medium.Kind != record.MediumImage
 		o.wasWritable = state.WritableBefore
 		if m, err = o.openMedium(cmd.Context(), u, path); err != nil {
 			return acquire.Result{}, err

@@ -58,6 +58,9 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		for _, d := range a.Digests {
 			u.linef("  %-7s %s", d.Digest.Algorithm(), d.Digest.Hex())
 		}
+		if c, ok := a.Medium.Container.Get(); ok {
+			u.linef("Image:     %s", containerText(c))
+		}
 		u.linef("Read back: %s", rereadText(a.Reread))
 		u.linef("Record:    entry %d of log %s, signed by key %q", doc.Index, c.Genesis().Origin, keys.info.Name)
 		if a.HasMap() {
@@ -115,6 +118,7 @@ func notWhole(u *ui, a record.Acquisition, lost []*acquire.DestinationError, fol
 		u.code = codeUnread
 		u.notef("the drive hides a part of itself, which was not read: see acquisition.medium.hardware.hiddenAreas in the record")
 	}
+	noteContainer(u, a)
 	for _, d := range lost {
 		if u.code != codeMismatch {
 			u.code = codeResumable

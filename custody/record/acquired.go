@@ -74,6 +74,7 @@ const (
 	MediumDevice = "block-device"
 	MediumFile   = "file"
 	MediumStream = "stream"
+	MediumImage  = "image" // the medium inside an image; see Container
 
 	RoleImage = "image"
 	RoleTree  = "tree"
@@ -143,7 +144,7 @@ func Sums(files []File, alg Algorithm) []byte {
 // Options are the choices that shaped the acquisition.
 type Options struct {
 	Compression  string      `json:"compression"`
-	ExtraDigests []Algorithm `json:"extraDigests"` // asked for beside BLAKE3 and SHA-256; sorted
+	ExtraDigests []Algorithm `json:"extraDigests"` // asked for beside BLAKE3 and SHA-256, or stated by the container; sorted
 	MaxBadBytes  int64       `json:"maxBadBytes"`  // unreadable bytes after which it stops, to be resumed; 0: no bound
 	OnError      string      `json:"onError"`
 	Reread       bool        `json:"reread"`
@@ -257,6 +258,9 @@ func (a *Acquisition) Validate() error {
 	if err := a.checkMedium(); err != nil {
 		return err
 	}
+	if err := a.checkContainer(); err != nil {
+		return err
+	}
 	if len(a.Destinations) == 0 || len(a.Destinations) > 2 {
 		return fmt.Errorf("%w: %d destinations", ErrMalformed, len(a.Destinations))
 	}
@@ -291,7 +295,7 @@ func (a *Acquisition) checkWords() error {
 		{"mode", a.Mode, []string{ModeSequential, ModeRescue, ModeInPlace}},
 		{"onError", a.Options.OnError, []string{OnErrorRescue, OnErrorInPlace, OnErrorStop}},
 		{"compression", a.Options.Compression, []string{CompressionNone, CompressionFast, CompressionBest}},
-		{"medium kind", a.Medium.Kind, []string{MediumDevice, MediumFile, MediumStream}},
+		{"medium kind", a.Medium.Kind, []string{MediumDevice, MediumFile, MediumStream, MediumImage}},
 		{"reread kind", a.Reread.Kind, []string{RereadDirect, RereadCacheDropped, RereadCached, RereadNone}},
 	} {
 		if !slices.Contains(w.known, w.got) {

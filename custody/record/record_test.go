@@ -79,7 +79,7 @@ func exampleAcquired() *Acquired {
 			Files: []File{file("7.raw", RoleImage, 5), file("7.tree", RoleTree, 96), file("SHA256SUMS", RoleSums, 9),
 				file("B3SUMS", RoleSums, 9), file("journal", RoleJournal, 9)},
 			Host: Host{"amd64", Known("6.18"), "linux", 2}, Method: MethodPhysical, Mode: ModeSequential,
-			Medium:  Medium{UnknownAccess("a file"), Unknown[Hardware]("a file"), Unknown[Health]("a file"), MediumFile, Unknown[int64]("a file"), Unknown[string]("a file"), Unknown[int64]("a file"), Known(false), 5},
+			Medium:  Medium{UnknownAccess("a file"), Unknown[Container]("a file"), Unknown[Hardware]("a file"), Unknown[Health]("a file"), MediumFile, Unknown[int64]("a file"), Unknown[string]("a file"), Unknown[int64]("a file"), Known(false), 5},
 			Options: Options{CompressionNone, []Algorithm{MD5}, 0, OnErrorRescue, true, 1, 0}, Reread: Reread{RereadDirect, true},
 			Interruptions: []Interruption{{CauseUnknown, "reading", exampleTime(), 4, 2, 1, Unknown[Time]("killed")}},
 			Tool:          Tool{Unknown[Digest]("no"), "exhibit", "1"},
