@@ -33,6 +33,7 @@ type acquireDocument struct {
 	Exhibit     string             `json:"exhibit"`
 	Index       int64              `json:"index"`
 	Acquisition record.Acquisition `json:"acquisition"`
+	Stats       []phaseDocument    `json:"stats,omitzero"`
 }
 
 type acquireOptions struct {
@@ -41,7 +42,7 @@ type acquireOptions struct {
 	resume, also                                 string
 	onError, maxBad, live, blocker, despite      string
 	retries                                      int64
-	noReread, keepWritable                       bool
+	noReread, keepWritable, stats                bool
 	readTimeout, deviceTimeout                   time.Duration
 	pass                                         passphraseFlags
 }
@@ -100,6 +101,7 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")
 	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a run that was stopped")
 	f.StringVar(&o.despite, "despite", "", "with --resume: go on although the medium reads differently than before, because of `REASON`")
+	f.BoolVar(&o.stats, "stats", false, "say where the time went: reading, each digest, compressing, writing")
 	o.pass.register(f, true)
 }
 
@@ -133,13 +135,13 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	}
 	opts.Labels = o.labels(c, &opts)
 	p := newProgress(u)
-	opts.Progress, opts.Attest = p, keys.signer.Sign
+	opts.Progress, opts.Attest, opts.Stats = p, keys.signer.Sign, o.newStats()
 	res, err := acquire.Acquire(ctx, m, to.all, opts)
 	p.end()
 	if err != nil {
 		return to.explain(path, opts.ID, err)
 	}
-	return signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost)
+	return signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost, opts.Stats)
 }
 
 // openMedium opens a device, a file or standard input, and says what was noticed about it.
