@@ -101,6 +101,7 @@ type Options struct {
 	Openings      record.Openings // of the commitments in Circumstances
 	Clock         record.Clock
 	Progress      Progress // nil: none
+	Stats         *Stats   // gets to know where the time goes; nil: nobody measures
 	// OnError says what the first place that cannot be read leads to: record.OnErrorRescue, for raw images, which needs
 	// Reread; record.OnErrorInPlace, which goes on in order and tries each bad place at once, down to the sector; or
 	// record.OnErrorStop. "" is OnErrorStop. A stream stops in any case.
@@ -169,6 +170,7 @@ func Acquire(ctx context.Context, m *medium.Medium, destinations []Destination, 
 // run does the steps and closes everything.
 func (r *run) run(ctx context.Context, steps ...func(context.Context) error) (Result, error) {
 	err := r.do(ctx, steps)
+	r.opts.Stats.phase("")
 	if err != nil && r.saved != nil && r.saved.Cause == record.CauseUnknown {
 		r.saved.Cause = causeOf(err)
 		_ = r.keep(r.saved) // without it the cause stays unknown

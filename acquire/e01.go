@@ -118,9 +118,13 @@ type e01Sink struct{ r *run }
 
 // Write puts the next bytes of the medium into the images.
 func (s e01Sink) Write(p []byte) (int, error) {
+	stats := s.r.opts.Stats
+	begun := stats.clock()
 	chunks, err := s.r.encoder.Encode(p)
+	begun = stats.since(begun, PartDeflate, len(p))
 	if err == nil {
 		err = s.r.each(func(d *dest) error { return d.e01.Append(chunks) })
+		stats.since(begun, PartWrite, len(p))
 	}
 	if err != nil {
 		return 0, err

@@ -123,6 +123,7 @@ func (r *run) phase(name string, totalBytes int64) error {
 	if err := r.writeJournal(JournalPhase{name, r.opts.Clock()}); err != nil {
 		return err
 	}
+	r.opts.Stats.phase(name)
 	if r.opts.Progress != nil {
 		r.opts.Progress.Phase(name, totalBytes)
 	}

@@ -122,13 +122,14 @@ func (r *run) resumable() bool {
 
 func (r *run) passOptions() pass.Options {
 	var sinks []io.Writer
+	var parts []string
 	for _, d := range r.dests {
 		if !r.e01() {
-			sinks = append(sinks, sink{r, d})
+			sinks, parts = append(sinks, sink{r, d}), append(parts, PartWrite)
 		}
 	}
 	if r.e01() {
-		sinks = append(sinks, e01Sink{r})
+		sinks, parts = append(sinks, e01Sink{r}), append(parts, "")
 	}
 	before := r.position
 	return pass.Options{
@@ -137,6 +138,7 @@ func (r *run) passOptions() pass.Options {
 			r.done(before + n)
 			r.readCameBack()
 		},
+		Busy: r.opts.Stats.ofPass(r.algorithms(), parts...),
 	}
 }
 
@@ -218,10 +220,12 @@ func (r *run) checkpoint(cause string) error {
 		var all sync.WaitGroup
 		for d, f := range flush {
 			all.Go(func() {
+				begun := r.opts.Stats.clock()
 				err := f()
 				if err == nil {
 					err = d.tree.Sync()
 				}
+				r.opts.Stats.since(begun, PartSync, 0)
 				if err != nil {
 					_ = r.lose(d, err) // the last one's is told by keep
 				}
@@ -278,8 +282,11 @@ func (r *run) endInPlace() error {
 
 // complete finishes image and tree at every destination.
 func (r *run) complete() error {
-	err := r.each(func(d *dest) (err error) {
-		if err := d.finishImage(r); err != nil {
+	err := r.each(func(d *dest) error {
+		begun := r.opts.Stats.clock()
+		err := d.finishImage(r)
+		r.opts.Stats.since(begun, PartSync, 0)
+		if err != nil {
 			return err
 		}
 		if n := d.written(); n != r.size {

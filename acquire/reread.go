@@ -72,7 +72,10 @@ func (r *run) reread(ctx context.Context) error {
 		return err
 	}
 	if !r.opts.Reread && r.e01() {
-		r.acq.Files, err = r.alive()[0].segmentDigests(ctx, func(int64) {})
+		begun := r.opts.Stats.clock()
+		r.acq.Files, err = r.alive()[0].segmentDigests(ctx, func(n int64) {
+			begun = r.opts.Stats.since(begun, PartFiles, int(n))
+		})
 		return err
 	}
 	if !r.opts.Reread {
@@ -264,7 +267,7 @@ func (c *rereading) compare(media []hash.Hash) error {
 // whole compares the groups of an image in one file, on all cores. All of them right, the file's BLAKE3 is the tree's.
 func (c *rereading) whole(ctx context.Context, media []hash.Hash) ([]record.File, error) {
 	s := c.dest.segments[0]
-	if err := c.pass(ctx, s, pass.Options{Tree: c, Linear: media}); err != nil {
+	if err := c.pass(ctx, s, pass.Options{Tree: c, Linear: media, Busy: c.opts.Stats.ofPass(c.algorithms())}); err != nil {
 		return nil, err
 	}
 	return []record.File{imageFile(s, c.root, media[0])}, nil
@@ -276,7 +279,8 @@ func (c *rereading) segments(ctx context.Context, media []hash.Hash) ([]record.F
 	var files []record.File
 	for _, s := range c.dest.segments {
 		own, tree := sha256.New(), new(hashtree.Hasher)
-		opts := pass.Options{Linear: append([]hash.Hash{own}, media...), Sinks: []io.Writer{groups, tree}}
+		opts := pass.Options{Linear: append([]hash.Hash{own}, media...), Sinks: []io.Writer{groups, tree},
+			Busy: c.opts.Stats.ofPass(append([]record.Algorithm{record.SHA256}, c.algorithms()...), string(record.BLAKE3), string(record.BLAKE3))}
 		if err := c.pass(ctx, s, opts); err != nil {
 			return nil, err
 		}

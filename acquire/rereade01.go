@@ -39,9 +39,11 @@ func (d *dest) segmentDigests(ctx context.Context, done func(sizeBytes int64)) (
 
 // e01 takes the digests of the files, and then compares what they decode to with the tree.
 func (c *rereading) e01(ctx context.Context, media []hash.Hash) ([]record.File, error) {
+	begun := c.opts.Stats.clock()
 	files, err := c.dest.segmentDigests(ctx, func(n int64) {
 		c.before += n
 		c.done(c.before)
+		begun = c.opts.Stats.since(begun, PartFiles, int(n))
 	})
 	if err != nil {
 		return nil, err
@@ -56,7 +58,8 @@ func (c *rereading) e01(ctx context.Context, media []hash.Hash) ([]record.File, 
 		return nil, err
 	}
 	defer r.Close() //nolint:errcheck // opened for reading only
-	opts := pass.Options{Tree: c, Linear: media, Progress: func(n int64) { c.done(c.before + n) }}
+	opts := pass.Options{Tree: c, Linear: media, Progress: func(n int64) { c.done(c.before + n) },
+		Busy: c.opts.Stats.ofPass(c.algorithms())}
 	if _, err := pass.Run(ctx, r, opts); err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ type ResumeOptions struct {
 	MaxBadBytes int64
 	Clock       record.Clock
 	Progress    Progress
+	Stats       *Stats // as in Options
 	Attest      func(message []byte) ([]byte, error)
 
 	StretchBytes int64 // as in Options
@@ -91,7 +92,7 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, previous: []record.Digest{s.digest()}, writable: s.WritableBefore, opts: Options{
 		Exhibit: s.Exhibit, ID: a.ID, Format: a.Format, Compression: a.Options.Compression, SegmentBytes: a.Options.SegmentBytes, Extra: a.Options.ExtraDigests,
 		Tool: a.Tool, Host: a.Host, Circumstances: s.Circumstances, Openings: opts.Openings, Clock: opts.Clock, Progress: opts.Progress,
-		Attest: opts.Attest, StretchBytes: opts.StretchBytes,
+		Stats: opts.Stats, Attest: opts.Attest, StretchBytes: opts.StretchBytes,
 	}}
 	o := &r.acq.Options
 	if opts.OnError != "" && a.Mode != record.ModeRescue {

@@ -23,7 +23,7 @@ import (
 
 // resumeFlags are what --resume does not take from the folder.
 var resumeFlags = []string{"resume", "also", "key", "passphrase-file", "passphrase-fd", "log-passphrase-file", "on-error", "retries", "max-bad", "despite",
-	"take-over", "map", "read-timeout", "device-timeout", "keep-writable", "live", "examiner", "json", "help"}
+	"take-over", "map", "read-timeout", "device-timeout", "keep-writable", "live", "examiner", "stats", "json", "help"}
 
 // runResume does whatever is missing of an acquisition that was stopped: reading, reading back, signing, sealing.
 func runResume(cmd *cobra.Command, u *ui, args []string, o *acquireOptions) error {
@@ -59,14 +59,15 @@ func runResume(cmd *cobra.Command, u *ui, args []string, o *acquireOptions) erro
 		return err
 	}
 	var lost []*acquire.DestinationError
+	stats := o.newStats()
 	if state != nil {
-		res, err := goOn(cmd, u, args, o, c, to, state, keys)
+		res, err := goOn(cmd, u, args, o, c, to, state, keys, stats)
 		if err != nil {
 			return err
 		}
 		lost = res.Lost
 	}
-	return signAndSeal(cmd.Context(), u, c, to, number, id, keys, lost)
+	return signAndSeal(cmd.Context(), u, c, to, number, id, keys, lost, stats)
 }
 
 // openPartial opens the case that an acquisition folder lies in.
@@ -152,7 +153,7 @@ func foreignStatement(partial *durable.Root) error {
 }
 
 // goOn reads what is missing.
-func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custody.Case, to *destinations, state *acquire.State, keys *unlocked) (acquire.Result, error) {
+func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custody.Case, to *destinations, state *acquire.State, keys *unlocked, stats *acquire.Stats) (acquire.Result, error) {
 	if err := attested(state, keys); err != nil {
 		return acquire.Result{}, err
 	}
@@ -188,7 +189,7 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 		return acquire.Result{}, err
 	}
 	p := newProgress(u)
-	opts.Progress = p
+	opts.Progress, opts.Stats = p, stats
 	res, err := acquire.Resume(cmd.Context(), m, from, opts)
 	p.end()
 	if errors.Is(err, acquire.ErrOtherMedium) {

@@ -36,7 +36,7 @@ func readUnsigned(partial *durable.Root, exhibit, id string) (acquire.Unsigned, 
 
 // signAndSeal is the second half of every acquisition: log the record unless the log has it, then seal the folder.
 // It can be repeated after an interruption at any point. Every failure leaves a folder to resume.
-func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, exhibit, id string, keys *unlocked, lost []*acquire.DestinationError) error {
+func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, exhibit, id string, keys *unlocked, lost []*acquire.DestinationError, stats *acquire.Stats) error {
 	to.drop(lost)
 	doc, err := logAndSeal(ctx, c, to, exhibit, id, keys)
 	if err != nil {
@@ -51,7 +51,7 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 	for _, d := range to.all {
 		doc.Folders = append(doc.Folders, filepath.Join(d.Dir, id))
 	}
-	doc.Folder = doc.Folders[0]
+	doc.Folder, doc.Stats = doc.Folders[0], statsDocument(stats)
 	err = u.result(doc, func() {
 		a := doc.Acquisition
 		u.linef("Acquired exhibit %s: %s in %s", clean(doc.Exhibit), size(a.Medium.SizeBytes), fileCount(a))
@@ -72,6 +72,7 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		for _, f := range doc.Folders {
 			u.linef("Folder:    %s", clean(f))
 		}
+		printStats(u, doc.Stats)
 	})
 	notWhole(u, doc.Acquisition, lost, doc.Folder)
 	return err

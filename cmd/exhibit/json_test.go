@@ -24,6 +24,8 @@ var documents = map[string]struct {
 	types   []reflect.Type
 }{
 	"acquireDocument": {"acquire", []reflect.Type{reflect.TypeFor[acquireDocument]()}},
+	"phaseDocument":   {"acquire", []reflect.Type{reflect.TypeFor[phaseDocument]()}},
+	"partDocument":    {"acquire", []reflect.Type{reflect.TypeFor[partDocument]()}},
 	"caseDocument":    {"case", []reflect.Type{reflect.TypeFor[caseDocument]()}},
 	"signerDocument":  {"case", []reflect.Type{reflect.TypeFor[signerDocument]()}},
 	"eventDocument":   {"events", []reflect.Type{reflect.TypeFor[eventDocument]()}},

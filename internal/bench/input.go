@@ -15,13 +15,11 @@ import (
 	"strings"
 )
 
-// inputSize is 2 GiB in three thirds: a full file system, zeros, random bytes.
-const inputSize = 2 << 30
-
 // bench holds what the rows share. Its folders are removed at the end.
 type bench struct {
 	ctx     context.Context
 	pairs   int
+	size    int64  // of the input
 	dir     string // in memory
 	disk    string // on the temporary folder's disk: the input and the log
 	program string // the exhibit program, built for this run
@@ -31,11 +29,11 @@ type bench struct {
 	said    map[string]bool
 }
 
-func newBench(ctx context.Context, pairs int) (*bench, error) {
-	if pairs < 1 || pairs%2 == 0 {
-		return nil, errors.New("the number of pairs must be odd")
+func newBench(ctx context.Context, pairs int, size int64) (*bench, error) {
+	if pairs < 1 || pairs%2 == 0 || size < 3<<20 {
+		return nil, errors.New("the number of pairs must be odd, and the input 3 MiB at least")
 	}
-	b := &bench{ctx: ctx, pairs: pairs, said: map[string]bool{}}
+	b := &bench{ctx: ctx, pairs: pairs, size: size, said: map[string]bool{}}
 	var err error
 	if b.disk, err = os.MkdirTemp("", "exhibit-bench-"); err != nil {
 		return nil, err
@@ -74,14 +72,14 @@ func (b *bench) build() error {
 	return nil
 }
 
-// makeInput writes the medium and reads it once, so that it is cached.
+// makeInput writes the medium, in three thirds: a full file system, zeros, random bytes. It stays cached.
 func (b *bench) makeInput() error {
-	b.sayf("making %d MiB of input", inputSize>>20)
+	b.sayf("making %d MiB of input", b.size>>20)
 	f, err := os.Create(b.input)
 	if err != nil {
 		return err
 	}
-	third := int64(inputSize / 3 >> 20 << 20)
+	third := b.size / 3 >> 20 << 20
 	n, err := writeFiles(f, third)
 	if err == nil && n < third {
 		err = f.Truncate(third)
@@ -93,7 +91,7 @@ func (b *bench) makeInput() error {
 		_, err = io.CopyN(f, zeros{}, third)
 	}
 	if err == nil {
-		_, err = io.CopyN(f, rand.NewChaCha8([32]byte{1}), inputSize-2*third)
+		_, err = io.CopyN(f, rand.NewChaCha8([32]byte{1}), b.size-2*third)
 	}
 	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -27,7 +27,7 @@ func runJournal(b *bench) (float64, error) {
 	again := func() error { return errors.Join(os.RemoveAll(out), os.MkdirAll(out, 0o755)) }
 	var ratios []float64
 	for i := range b.pairs + 1 {
-		var took [2]time.Duration
+		var took [2]taken
 		for n, stretch := range []int64{0, math.MaxInt64} {
 			if err := again(); err != nil {
 				return 0, err
@@ -38,7 +38,7 @@ func runJournal(b *bench) (float64, error) {
 			}
 		}
 		if i > 0 { // the first pair warms up
-			b.sayf("  with journal %.3f s, without %.3f s", took[0].Seconds(), took[1].Seconds())
+			b.sayf("  with journal %v, without %v", took[0], took[1])
 			ratios = append(ratios, took[1].Seconds()/took[0].Seconds())
 		}
 	}

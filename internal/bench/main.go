@@ -25,6 +25,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	row := flag.String("row", "", "run only this row")
 	pairs := flag.Int("pairs", 5, "how many pairs of runs")
+	mib := flag.Int64("mib", 2048, "how many MiB of input; what is fixed counts for more the less there is")
 	self := flag.String("self", "", "internal: the work of a row that is measured as a process of its own")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -32,7 +33,7 @@ func run() int {
 	if *self != "" {
 		return report(runSelf(ctx, *self, flag.Args()))
 	}
-	b, err := newBench(ctx, *pairs)
+	b, err := newBench(ctx, *pairs, *mib<<20)
 	if err != nil {
 		return report(err)
 	}

@@ -32,6 +32,12 @@ var rows = []row{
 		return b.acquireAgainst("dc3dd", func(out string) []string { return []string{"if=" + b.loop, "hash=sha256", "hof=" + out} })
 	}},
 	{"journal", 0.9, runJournal},
+	{"e01", 4.5, func(b *bench) (float64, error) {
+		return b.acquireAgainst("ewfacquire", func(out string) []string {
+			return []string{"-u", "-q", "-c", "fast", "-d", "sha256", "-t", out, b.loop}
+		}, "--no-reread", "--format", "e01", "--compression", "fast", "--hash", "md5")
+	}},
+	{"e01-verify", 1.2, runVerifyE01},
 	{"blake3", 0.75, func(b *bench) (float64, error) {
 		return b.compare("b3sum", []string{"--num-threads", "2", b.input}, func() *exec.Cmd { return b.self("blake3", b.input) }, nil)
 	}},
@@ -61,23 +67,35 @@ func (b *bench) compare(peer string, args []string, ours func() *exec.Cmd, after
 		}
 		if i > 0 { // the first pair warms up
 			ratios = append(ratios, p.Seconds()/a.Seconds())
-			b.sayf("  ours %.3f s, %s %.3f s", a.Seconds(), peer, p.Seconds())
+			b.sayf("  ours %v, %s %v", a, peer, p)
 		}
 	}
 	return median(ratios), nil
 }
 
-func (b *bench) timed(cmd *exec.Cmd, after func() error) (time.Duration, error) {
+// taken is how long a process took by the clock, and what it and the system for it took of the processors: on a machine
+// that does other work too, only that can be compared with another day.
+type taken struct {
+	time.Duration
+	user, system time.Duration
+}
+
+func (t taken) String() string {
+	return fmt.Sprintf("%.3f s (processors %.2f + %.2f s)", t.Seconds(), t.user.Seconds(), t.system.Seconds())
+}
+
+func (b *bench) timed(cmd *exec.Cmd, after func() error) (taken, error) {
 	if !b.said[cmd.Path+cmd.Args[len(cmd.Args)-1]] {
 		b.said[cmd.Path+cmd.Args[len(cmd.Args)-1]] = true
 		b.sayf("  $ %s", strings.Join(cmd.Args, " "))
 	}
 	begun := time.Now()
 	out, err := cmd.CombinedOutput()
-	took := time.Since(begun)
+	took := taken{Duration: time.Since(begun)}
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w: %.500s", strings.Join(cmd.Args, " "), err, out)
+		return taken{}, fmt.Errorf("%s: %w: %.500s", strings.Join(cmd.Args, " "), err, out)
 	}
+	took.user, took.system = cmd.ProcessState.UserTime(), cmd.ProcessState.SystemTime()
 	if after != nil {
 		err = after()
 	}
@@ -86,8 +104,11 @@ func (b *bench) timed(cmd *exec.Cmd, after func() error) (time.Duration, error) 
 
 func (b *bench) sayVersion(path string) {
 	flag := "--version"
-	if filepath.Base(path) == "openssl" {
+	switch filepath.Base(path) {
+	case "openssl":
 		flag = "version"
+	case "ewfacquire", "ewfverify":
+		flag = "-V"
 	}
 	out, err := exec.CommandContext(b.ctx, path, flag).CombinedOutput()
 	first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
@@ -102,51 +123,97 @@ func (b *bench) acquireAgainst(peer string, args func(out string) []string, more
 	if err := b.attach(); err != nil {
 		return 0, err
 	}
-	out := filepath.Join(b.dir, "peer.raw")
-	return b.compare(peer, args(out), func() *exec.Cmd { return b.acquire(more...) }, func() error {
-		return errors.Join(os.RemoveAll(filepath.Join(b.caseDir, "exhibits", "1")), os.RemoveAll(out))
-	})
-}
-
-func runVerify(b *bench) (float64, error) {
-	if err := b.attach(); err != nil {
+	dir := filepath.Join(b.dir, "peer")
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return 0, err
 	}
-	if out, err := b.acquire("--no-reread").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("acquire: %w: %.500s", err, out)
+	ratio, err := b.compare(peer, args(filepath.Join(dir, "image")), func() *exec.Cmd { return b.acquire(more...) }, func() error {
+		return errors.Join(b.forget(), os.RemoveAll(dir), os.Mkdir(dir, 0o755))
+	})
+	return ratio, errors.Join(err, os.RemoveAll(dir))
+}
+
+// forget removes what was acquired.
+func (b *bench) forget() error { return os.RemoveAll(filepath.Join(b.caseDir, "exhibits", "1")) }
+
+// acquired makes an acquisition to be verified, and returns its folder.
+func (b *bench) acquired(more ...string) (string, error) {
+	if err := b.attach(); err != nil {
+		return "", err
+	}
+	if out, err := b.acquire(append(more, "--no-reread")...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("acquire: %w: %.500s", err, out)
 	}
 	found, err := filepath.Glob(filepath.Join(b.caseDir, "exhibits", "1", "*"))
 	if err != nil || len(found) != 1 {
-		return 0, fmt.Errorf("the acquisition folder is not there: %v, %w", found, err)
+		return "", fmt.Errorf("the acquisition folder is not there: %v, %w", found, err)
 	}
-	ratio, err := b.compare("openssl", []string{"dgst", "-sha256", filepath.Join(found[0], "1.raw")},
-		func() *exec.Cmd { return b.exhibit("verify", found[0]) }, nil)
-	return ratio, errors.Join(err, os.RemoveAll(filepath.Join(b.caseDir, "exhibits", "1")))
+	return found[0], nil
+}
+
+func runVerify(b *bench) (float64, error) {
+	dir, err := b.acquired()
+	if err != nil {
+		return 0, err
+	}
+	ratio, err := b.compare("openssl", []string{"dgst", "-sha256", filepath.Join(dir, "1.raw")},
+		func() *exec.Cmd { return b.exhibit("verify", dir) }, nil)
+	return ratio, errors.Join(err, b.forget())
+}
+
+// runVerifyE01 has ewfverify check the MD5 that our image states, and compute a SHA-256, which it has nothing to hold against.
+func runVerifyE01(b *bench) (float64, error) {
+	dir, err := b.acquired("--format", "e01", "--hash", "md5")
+	if err != nil {
+		return 0, err
+	}
+	ratio, err := b.compare("ewfverify", []string{"-q", "-d", "sha256", filepath.Join(dir, "1.E01")},
+		func() *exec.Cmd { return b.exhibit("verify", dir) }, nil)
+	return ratio, errors.Join(err, b.forget())
 }
 
 const memoryLimit = 256 << 20
 
-// runMemory is the limit over the larger peak of two processes: an acquisition of the input, and root and tree file of
-// 20 TiB from injected values.
+// runMemory is the limit over the largest peak of these processes: acquisitions of the input, raw and E01, with all that is
+// read again, the verification of an E01, and root and tree file of 20 TiB from injected values.
 func runMemory(b *bench) (float64, error) {
-	if err := b.attach(); err != nil {
+	dir, err := b.acquired("--format", "e01")
+	if err != nil {
 		return 0, err
 	}
 	var peak int64
-	for name, cmd := range map[string]*exec.Cmd{"acquisition of the input": b.acquire(), "tree of 20 TiB": b.self("tree", filepath.Join(b.dir, "big.tree"))} {
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("%s: %w: %.500s", name, err, out)
+	for _, work := range []struct {
+		name string
+		cmd  *exec.Cmd
+	}{
+		{"verification as E01", b.exhibit("verify", dir)},
+		{"acquisition as E01", b.acquire("--format", "e01")},
+		{"acquisition", b.acquire()},
+		{"tree of 20 TiB", b.self("tree", filepath.Join(b.dir, "big.tree"))},
+	} {
+		rss, err := peakOf(work.cmd)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", work.name, err)
 		}
-		usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-		if !ok {
-			return 0, fmt.Errorf("%s: the system did not say how much memory it took", name)
-		}
-		rss := usage.Maxrss << 10
-		b.sayf("  %s: peak %d MiB", name, rss>>20)
+		b.sayf("  %s: peak %d MiB", work.name, rss>>20)
 		peak = max(peak, rss)
+		if err := b.forget(); err != nil {
+			return 0, err
+		}
 	}
-	err := errors.Join(os.RemoveAll(filepath.Join(b.caseDir, "exhibits", "1")), os.RemoveAll(filepath.Join(b.dir, "big.tree")))
-	return memoryLimit / float64(peak), err
+	return memoryLimit / float64(peak), os.RemoveAll(filepath.Join(b.dir, "big.tree"))
+}
+
+// peakOf runs a process and returns how many bytes of memory it had at most.
+func peakOf(cmd *exec.Cmd) (int64, error) {
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%w: %.500s", err, out)
+	}
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0, errors.New("the system did not say how much memory it took")
+	}
+	return usage.Maxrss << 10, nil
 }
 
 // runAppend measures one append into a log of ten entries over one into a log of 100,000.

@@ -15,6 +15,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 )
@@ -60,7 +61,22 @@ type Options struct {
 	// Progress, if not nil, is told the number of bytes read so far, after each block, from the goroutine that called
 	// Run. Consumers may lag behind by all Buffers.
 	Progress func(readBytes int64)
+	// Busy, if not nil, is told after each block, from several goroutines at once, how long a part of the pass was in the
+	// call that took it: i is the number of the hash or the sink. For as long as it is nil, no clock is read.
+	Busy func(part Part, i int, took time.Duration, sizeBytes int)
 }
+
+// Part is what a pass spends time on.
+type Part uint8
+
+// The parts. PartWait is the reader's waiting for a free block: then some consumer is slower than the source.
+const (
+	PartRead Part = iota
+	PartWait
+	PartTree
+	PartHash
+	PartSink
+)
 
 // Result is what a pass has seen.
 type Result struct {
@@ -172,16 +188,16 @@ func start(ctx context.Context, p *pool, opts Options) *run {
 			r.ended.Go(r.hashGroups)
 		}
 	}
-	line := func(w io.Writer, what string, i int) {
+	line := func(w io.Writer, part Part, i int) {
 		in := make(chan *block, opts.Buffers)
 		r.lines = append(r.lines, in)
-		r.ended.Go(func() { r.write(w, in, what, i) })
+		r.ended.Go(func() { r.write(w, in, part, i) })
 	}
 	for i, h := range opts.Linear {
-		line(h, "hash", i)
+		line(h, PartHash, i)
 	}
 	for i, w := range opts.Sinks {
-		line(w, "sink", i)
+		line(w, PartSink, i)
 	}
 	return r
 }
@@ -223,11 +239,14 @@ func (r *run) read(src io.Reader) (Result, error) {
 	var size int64
 	var held *block
 	for eof := false; !eof; {
+		begun := r.clock()
 		b := <-r.pool.free
 		if r.ctx.Err() != nil {
 			return Result{}, nil // firstError knows why
 		}
+		begun = r.busy(PartWait, 0, begun, 0)
 		n, err := fill(src, b.data)
+		r.busy(PartRead, 0, begun, n)
 		if eof = err == io.EOF; err != nil && !eof { //nolint:errorlint // an error that wraps io.EOF is not the end
 			if held != nil { // what cannot be read follows it
 				r.tree <- held
@@ -291,22 +310,44 @@ func (r *run) hand(b *block) {
 	}
 }
 
+// clock is the time, if anybody wants to know it.
+func (r *run) clock() (now time.Time) {
+	if r.opts.Busy != nil {
+		now = time.Now()
+	}
+	return now
+}
+
+// busy tells how long something took, and returns when it ended.
+func (r *run) busy(part Part, i int, begun time.Time, sizeBytes int) (now time.Time) {
+	if r.opts.Busy != nil {
+		now = time.Now()
+		r.opts.Busy(part, i, now.Sub(begun), sizeBytes)
+	}
+	return now
+}
+
 func (r *run) hashGroups() {
 	for b := range r.tree {
 		if r.ctx.Err() == nil {
+			begun := r.clock()
 			if err := r.opts.Tree.Put(b.group, hashtree.Sum(b.bytes(), b.group)); err != nil {
 				r.fail(err)
 			}
+			r.busy(PartTree, 0, begun, b.n)
 		}
 		r.pool.release(b)
 	}
 }
 
-func (r *run) write(w io.Writer, in <-chan *block, what string, number int) {
+func (r *run) write(w io.Writer, in <-chan *block, part Part, number int) {
+	what := map[Part]string{PartHash: "hash", PartSink: "sink"}[part]
 	var offset int64
 	for b := range in {
 		if r.ctx.Err() == nil {
+			begun := r.clock()
 			n, err := w.Write(b.bytes())
+			r.busy(part, number, begun, n)
 			if err == nil && n != b.n {
 				err = io.ErrShortWrite
 			}

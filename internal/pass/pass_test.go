@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 	"unsafe"
 
 	"lukechampine.com/blake3"
@@ -184,6 +186,30 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := []int64{BlockSize, 2 * BlockSize, 2*BlockSize + 5}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestBusy(t *testing.T) {
+	data := randomInput(2*BlockSize + 5)
+	var mu sync.Mutex
+	got := map[string]int{}
+	opts := Options{Tree: nothing{}, Linear: []hash.Hash{md5.New(), sha256.New()}, Sinks: []io.Writer{io.Discard}}
+	opts.Busy = func(part Part, i int, took time.Duration, n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[fmt.Sprint(part, i)] += n
+		if took < 0 {
+			t.Errorf("part %d took %v", part, took)
+		}
+	}
+	if _, err := Run(t.Context(), bytes.NewReader(data), opts); err != nil {
+		t.Fatal(err)
+	}
+	all := len(data)
+	want := map[string]int{fmt.Sprint(PartRead, 0): all, fmt.Sprint(PartWait, 0): 0, fmt.Sprint(PartTree, 0): all,
+		fmt.Sprint(PartHash, 0): all, fmt.Sprint(PartHash, 1): all, fmt.Sprint(PartSink, 0): all}
+	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
