@@ -377,3 +377,36 @@ func TestTakeOverKill9(t *testing.T) {
 	}
 	disk.AssertNoWrites(t)
 }
+
+// The power is cut at random while an image is taken over and completed: what was not synced is lost, copied again, and the
+// end is what it would have been.
+func TestTakeOverPowerCut(t *testing.T) {
+	testtool.NeedRoot(t)
+	disk := faultdisk.New(t, faultdisk.Options{SizeBytes: 6*mib + 4096})
+	bad := []faultdisk.Range{{First: 5000, Count: 1}, {First: 7000, Count: 20}}
+	disk.Bad(bad...)
+	from := ddrescue(t, disk, "--no-trim", "--no-scrape")
+	want := truth(t, disk, bad)
+	var ops int64
+	for point := range uint64(4) {
+		to := faultdisk.NewDestination(t, faultdisk.DestinationOptions{Dir: memoryDir(t)})
+		j := job{Path: disk.Path(), Dirs: []string{to.Path()}, Stretch: mib, Image: from.image, Map: from.mapfile}
+		if ops == 0 {
+			before := to.Ops()
+			if _, err := j.step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ops = to.Ops() - before
+			if err := os.RemoveAll(partial(to.Path())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cutTillDone(t, &j, to, rand.New(rand.NewPCG(5, point)), ops)
+		checkJob(t, &j, want, bad)
+		if err := to.PowerCut(); err != nil { // and what is finished stays
+			t.Fatal(err)
+		}
+		checkAfterCut(t, &j, want, bad)
+	}
+	disk.AssertNoWrites(t)
+}
