@@ -81,6 +81,9 @@ var ErrBehind = errors.New("it was lost before the interruption, and lacks what 
 // bringInLine requires the folder to hold all that s says is durable.
 func (d *dest) bringInLine(s *State) error {
 	own, err := ReadState(d.root)
+	if errors.Is(err, fs.ErrNotExist) && len(s.Previous) == 0 { // it was to get the very first one
+		return d.root.Replace(layout.Resume, s.bytes())
+	}
 	if err != nil {
 		return err
 	}

@@ -244,6 +244,9 @@ func newer(state *acquire.State, to *destinations, keys *unlocked) (*acquire.Sta
 	}
 	defer root.Close() //nolint:errcheck // opened for reading only
 	other, err := acquire.ReadState(root)
+	if errors.Is(err, fs.ErrNotExist) && len(state.Previous) == 0 { // it was to get the very first state
+		return state, to.all, nil
+	}
 	if err == nil {
 		err = attested(&other, keys)
 	}
