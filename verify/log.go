@@ -191,7 +191,7 @@ func (l *logCheck) readPending() {
 	}
 	var note []byte
 	if err == nil {
-		note, err = ledger.ParsePending(b)
+		note, _, err = ledger.ParsePending(b)
 	}
 	if err == nil {
 		_, err = ledger.OpenCheckpoint(note, l.origin, l.gen.opened.LogKeys)
@@ -368,7 +368,7 @@ func (l *logCheck) strangers() error {
 		case !e.IsDir() && !e.Type().IsRegular():
 			l.log.add(fromError(l.path(name), fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
 		case name == layout.Checkpoint, name == layout.CheckpointsDir, name == layout.TileDir, name == layout.StatementDir,
-			name == layout.Pending, name == layout.Heads, name == layout.Lock:
+			name == layout.Pending, name == layout.AttestDir, name == layout.Heads, name == layout.Lock:
 		default:
 			l.c.uncovered(l.path(name))
 		}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 )
@@ -13,6 +14,11 @@ type Counter struct {
 	Handle         int64  `json:"handle"`         // of its index
 	Name           string `json:"name"`           // of its index, 68 hex digits
 	Parent         string `json:"parent"`         // Name of the attestation key's parent, 68 hex digits
+}
+
+// Equal reports whether both are the same counter.
+func (c Counter) Equal(o Counter) bool {
+	return bytes.Equal(c.AttestationKey, o.AttestationKey) && c.First == o.First && c.Handle == o.Handle && c.Name == o.Name && c.Parent == o.Parent
 }
 
 // maxPublicArea bounds a TPMT_PUBLIC; that of an ECDSA P-256 key has 86 bytes at most.

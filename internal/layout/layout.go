@@ -50,6 +50,7 @@ const (
 	CheckpointsDir = "checkpoints"
 	TileDir        = "tile"
 	StatementDir   = "statement"
+	AttestDir      = "attest"
 	Pending        = "pending"
 	Heads          = "heads"
 	Lock           = "lock"
@@ -63,6 +64,7 @@ const (
 	MaxSignature  = 1 << 10
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
+	MaxAttest     = 16 << 10
 	MaxProof      = 64 << 10
 	MaxSums       = 1 << 20
 	MaxJournal    = 64 << 20
@@ -160,6 +162,9 @@ func LogDir(origin string) string { return LogsDir + "/" + origin }
 
 // CheckpointFile is the checkpoint of that size, below the log folder.
 func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.FormatInt(size, 10) }
+
+// AttestFile is the certificate of the log's counter for the checkpoint of that size, below the log folder.
+func AttestFile(size int64) string { return AttestDir + "/" + strconv.FormatInt(size, 10) }
 
 // StatementFile is the envelope of leaf i, below the log folder: a thousand to a folder.
 func StatementFile(i int64) string { return statementBase(i) + ".dsse.json" }
