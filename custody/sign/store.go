@@ -40,6 +40,8 @@ const (
 type Store struct {
 	// Clock gives the time of creation that a new certificate carries; nil is the system's clock.
 	Clock func() time.Time
+	// Device loads a key into the device that holds it, from what CreateDevice was given; nil: there is no device.
+	Device func(blob, auth []byte) (crypto.Signer, error)
 
 	dir  string
 	hook durable.Hook // makes the calls that write fail; tests only
@@ -54,6 +56,8 @@ type Info struct {
 	Certificate []byte           // PEM
 	Created     time.Time        // UTC, by the clock of the station that made it
 	LogKeys     [2]record.LogKey // of a log key only; the first is PublicKey
+	Attestation []byte           // of a key that a device holds: what shows it; else nil
+	Protected   bool             // a passphrase is needed to use it
 }
 
 // OpenStore opens an existing folder of keys; a missing one is fs.ErrNotExist.
@@ -221,7 +225,10 @@ func (s *Store) Info(name string) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("key %q: %w", name, err)
 	}
-	info := Info{Name: name, Kind: c.kind, KeyID: key.KeyID(), PublicKey: key, Certificate: pem, Created: c.created}
+	info := Info{Name: name, Kind: c.kind, KeyID: key.KeyID(), PublicKey: key, Certificate: pem, Created: c.created, Protected: true}
+	if err := s.deviceInfo(&info); err != nil {
+		return Info{}, fmt.Errorf("key %q: %w", name, err)
+	}
 	if info.Kind != KindLog {
 		return info, nil
 	}
@@ -272,6 +279,10 @@ func (s *Store) Unlock(name string, passphrase []byte) (Signer, error) {
 	if info.Kind == KindLog {
 		return nil, fmt.Errorf("key %q: %w: a log key signs checkpoints only", name, ErrKind)
 	}
+	if info.Attestation != nil {
+		signer, _, err := s.unlockDevice(info, passphrase)
+		return signer, err
+	}
 	key, err := s.unlockECDSA(info, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w", name, err)
@@ -287,6 +298,9 @@ func (s *Store) UnlockLog(name string, passphrase []byte) (LogSigner, error) {
 	}
 	if info.Kind != KindLog {
 		return nil, fmt.Errorf("key %q: %w: it is a %s key, not a log key", name, ErrKind, info.Kind)
+	}
+	if info.Attestation != nil {
+		return s.unlockDeviceLog(info, passphrase)
 	}
 	// Decrypting is slow on purpose (scrypt): both at once, for an acquisition waits for it.
 	var second crypto.PrivateKey
