@@ -125,6 +125,30 @@ func TestAuthFile(t *testing.T) {
 	}
 }
 
+func TestAuthority(t *testing.T) {
+	s, _ := deviceStore(t, newTestKey(t))
+	info, err := s.Create("agency", KindAuthority, []byte("word"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, cert, err := s.UnlockAuthority("agency", []byte("word"))
+	if err != nil || !cert.IsCA || key == nil || cert.CheckSignatureFrom(cert) != nil {
+		t.Errorf("unlocked: %+v, %v", info, err)
+	}
+	if _, err := s.Unlock("agency", []byte("word")); !errors.Is(err, ErrKind) {
+		t.Errorf("as a signer: %v, want ErrKind", err)
+	}
+	if _, err := s.UnlockLog("agency", []byte("word")); !errors.Is(err, ErrKind) {
+		t.Errorf("as a log key: %v, want ErrKind", err)
+	}
+	if _, err := s.Create("p", record.KindPerson, []byte("word")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.UnlockAuthority("p", []byte("word")); !errors.Is(err, ErrKind) {
+		t.Errorf("a person's key: %v, want ErrKind", err)
+	}
+}
+
 func newTestKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -270,7 +270,7 @@ func (s *Store) read(name, base string) ([]byte, error) {
 	return b, nil
 }
 
-// Unlock decrypts the key of a person or a station; a log key is ErrKind, a wrong passphrase ErrPassphrase.
+// Unlock decrypts the key of a person or a station; a key of another kind is ErrKind, a wrong passphrase ErrPassphrase.
 func (s *Store) Unlock(name string, passphrase []byte) (Signer, error) {
 	info, err := s.Info(name)
 	if err != nil {
@@ -278,6 +278,9 @@ func (s *Store) Unlock(name string, passphrase []byte) (Signer, error) {
 	}
 	if info.Kind == KindLog {
 		return nil, fmt.Errorf("key %q: %w: a log key signs checkpoints only", name, ErrKind)
+	}
+	if info.Kind == KindAuthority {
+		return nil, fmt.Errorf("key %q: %w: an authority's key signs certificates only", name, ErrKind)
 	}
 	if info.Attestation != nil {
 		signer, _, err := s.unlockDevice(info, passphrase)
@@ -327,6 +330,34 @@ func (s *Store) UnlockLog(name string, passphrase []byte) (LogSigner, error) {
 		return nil, fmt.Errorf("key %q: %w: %s is not the key of %s", name, record.ErrMalformed, keyFileEd25519, certFileEd25519)
 	}
 	return signer, nil
+}
+
+// UnlockAuthority decrypts the key of an authority and returns its certificate with it; another kind is ErrKind, a wrong
+// passphrase ErrPassphrase.
+func (s *Store) UnlockAuthority(name string, passphrase []byte) (crypto.Signer, *x509.Certificate, error) {
+	fail := func(err error) (crypto.Signer, *x509.Certificate, error) {
+		return nil, nil, fmt.Errorf("key %q: %w", name, err)
+	}
+	info, err := s.Info(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.Kind != KindAuthority {
+		return fail(fmt.Errorf("%w: it is a %s key, not an authority's", ErrKind, info.Kind))
+	}
+	der, err := parsePEM(info.Certificate, pemCertificate)
+	if err != nil {
+		return fail(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fail(err)
+	}
+	key, err := s.unlockECDSA(info, passphrase)
+	if err != nil {
+		return fail(err)
+	}
+	return key, cert, nil
 }
 
 func (s *Store) unlockECDSA(info Info, passphrase []byte) (*ecdsa.PrivateKey, error) {

@@ -23,6 +23,8 @@ const (
 	ExhibitsDir = "exhibits"
 	LogsDir     = "logs"
 	KeysDir     = "keys"
+	// EnrolmentFile holds the certificates that an agency issued for keys in a TPM.
+	EnrolmentFile = KeysDir + "/enrolment.pem"
 )
 
 // Files of an acquisition folder.
@@ -65,6 +67,7 @@ const (
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
 	MaxAttest     = 16 << 10
+	MaxEnrolment  = 64 << 10
 	MaxProof      = 64 << 10
 	MaxSums       = 1 << 20
 	MaxJournal    = 64 << 20
@@ -210,6 +213,9 @@ func MapName(name string) string { return name + ".map" }
 
 // KeyFile is the certificate of a key with that id, below the case folder.
 func KeyFile(keyID string) string { return KeysDir + "/" + keyID + ".pem" }
+
+// KeyAttestationFile shows that the key with that id is held by a TPM, below the case folder.
+func KeyAttestationFile(keyID string) string { return KeysDir + "/" + keyID + ".tpm.json" }
 
 // NewOrigin draws a log's name: 26 base32 characters and ".exhibit.invalid".
 func NewOrigin(random io.Reader) (string, error) {
