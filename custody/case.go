@@ -72,11 +72,13 @@ type Admission struct {
 	Certificate []byte        // PEM, copied into keys/
 }
 
-// NewCase is what a genesis says. All but OpenedBy and Admission.Holder is required.
+// NewCase is what a genesis says. All but OpenedBy, Admission.Holder, Counter and Files is required.
 type NewCase struct {
 	Number, Agency string
 	OpenedBy       string // a person's name; stands in the genesis only as a commitment
 	Admit          []Admission
+	Counter        *record.Counter   // of the log key; may be nil
+	Files          map[string][]byte // further files of keys/, by their names below the case folder
 	Clock          record.Clock
 	Random         io.Reader
 }
@@ -100,7 +102,7 @@ func Create(dir string, n NewCase, person sign.Signer, logKey sign.LogSigner) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := fill(root, genesis, n.Admit, payload, ledger.Item{Envelope: envelope, Openings: openings}, logKey); err != nil {
+	if err := fill(root, genesis, n, payload, ledger.Item{Envelope: envelope, Openings: openings}, logKey); err != nil {
 		return nil, errors.Join(fmt.Errorf("create case %q: %w", dir, err), root.Close())
 	}
 	if err := root.Close(); err != nil {
@@ -120,7 +122,7 @@ func newGenesis(n NewCase, logKey sign.LogSigner) (*record.CaseOpened, record.Op
 	}
 	keys := logKey.Keys()
 	g := &record.CaseOpened{
-		Agency: n.Agency, Case: n.Number, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
+		Agency: n.Agency, Case: n.Number, Counter: n.Counter, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
 	}
 	var openings record.Openings
 	if g.OpenedBy, err = openings.CommitFact(n.Random, "/openedBy", n.OpenedBy, "not given"); err != nil {
@@ -161,14 +163,19 @@ func newFolder(dir string) (*durable.Root, error) {
 }
 
 // fill writes the folder in this order: keys, the log with its genesis, and last case.json, which makes it a case.
-func fill(root *durable.Root, g *record.CaseOpened, admit []Admission, payload []byte, genesis ledger.Item, logKey sign.LogSigner) error {
+func fill(root *durable.Root, g *record.CaseOpened, n NewCase, payload []byte, genesis ledger.Item, logKey sign.LogSigner) error {
 	for _, d := range []string{layout.KeysDir, layout.ExhibitsDir, layout.LogDir(g.Origin)} {
 		if err := root.MkdirAll(d); err != nil {
 			return err
 		}
 	}
-	for _, a := range admit {
+	for _, a := range n.Admit {
 		if err := root.CreateEx(layout.KeyFile(a.Key.KeyID()), a.Certificate); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.Files)) {
+		if err := root.CreateEx(name, n.Files[name]); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,8 @@ var documents = map[string]struct {
 	"errorDocument":   {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
 	"keyDocument":     {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},
 	"keysDocument":    {"key", []reflect.Type{reflect.TypeFor[keysDocument]()}},
+	"enrolDocument":   {"enrol", []reflect.Type{reflect.TypeFor[enrolDocument]()}},
+	"tpmDocument":     {"tpm", []reflect.Type{reflect.TypeFor[tpmDocument]()}},
 	"trustDocument":   {"trust", []reflect.Type{reflect.TypeFor[trustDocument]()}},
 	"demoDocument":    {"demo", []reflect.Type{reflect.TypeFor[demoDocument]()}},
 	"versionDocument": {"version", []reflect.Type{reflect.TypeFor[versionDocument]()}},
