@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -203,13 +204,17 @@ func TestAssurance(t *testing.T) {
 	}
 }
 
-func TestCounter(t *testing.T) {
-	attestFile := func(f *forge, size int64) string { return logFile(f, layout.AttestFile(size)) }
-	for name, test := range map[string]struct {
-		make func(t *testing.T) *forge
-		code int
-		text string
-	}{
+func attestFile(f *forge, size int64) string { return logFile(f, layout.AttestFile(size)) }
+
+// counted is what became of a log with a counter, and what is said of it.
+type counted struct {
+	make func(t *testing.T) *forge
+	code int
+	text string
+}
+
+func counterFaults() map[string]counted {
+	return map[string]counted{
 		"sound": {func(t *testing.T) *forge { f, _ := tpmForge(t); return f }, ExitVerified, ""},
 		"a power cut that set the clock back": {func(t *testing.T) *forge {
 			f, _ := tpmForge(t)
@@ -241,6 +246,11 @@ func TestCounter(t *testing.T) {
 			f.seize("8")
 			return f
 		}, ExitMismatch, "not one of the key"},
+	}
+}
+
+func certificateFaults() map[string]counted {
+	return map[string]counted{
 		"a certificate stripped": {func(t *testing.T) *forge {
 			f, _ := tpmForge(t)
 			delete(f.files, attestFile(f, 2))
@@ -273,6 +283,11 @@ func TestCounter(t *testing.T) {
 			delete(f.checkpoints, 2)
 			return f
 		}, ExitUnknown, ""},
+	}
+}
+
+func statementFaults() map[string]counted {
+	return map[string]counted{
 		"an event that names no certificate": {func(t *testing.T) *forge {
 			f, _ := tpmForge(t)
 			device := f.tpm
@@ -297,7 +312,14 @@ func TestCounter(t *testing.T) {
 		"a genesis with a key that signs anything": {func(t *testing.T) *forge {
 			return counterless(t, func(c *record.Counter) { c.AttestationKey = publicArea(newKey(), false) })
 		}, ExitMismatch, "not those of a restricted signing key"},
-	} {
+	}
+}
+
+func TestCounter(t *testing.T) {
+	cases := counterFaults()
+	maps.Copy(cases, certificateFaults())
+	maps.Copy(cases, statementFaults())
+	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
 			f := test.make(t)
 			r := check(t, f.build().fs(""), "", f.policy(), test.code)

@@ -304,24 +304,26 @@ func TestOldCopies(t *testing.T) {
 	w.refused(t, other, "put back")
 }
 
-func TestPendingAndCounter(t *testing.T) {
-	start := func(t *testing.T, when string) (*tally, *world, string) {
-		t.Helper()
-		c := newTally(3)
-		w := countedWorld(c)
-		dir, root := create(t, w)
-		w.counter = &mortal{c, func(now string) error {
-			if now == when {
-				return faulttest.ErrKilled
-			}
-			return nil
-		}}
-		if _, err := Append(context.Background(), root, w.key(), nil, w.next("1")); !errors.Is(err, faulttest.ErrKilled) {
-			t.Fatal(err)
+// interrupted is a log whose append was killed at that use of the counter.
+func interrupted(t *testing.T, when string) (*tally, *world, string) {
+	t.Helper()
+	c := newTally(3)
+	w := countedWorld(c)
+	dir, root := create(t, w)
+	w.counter = &mortal{c, func(now string) error {
+		if now == when {
+			return faulttest.ErrKilled
 		}
-		w.counter = c
-		return c, w, dir
+		return nil
+	}}
+	if _, err := Append(context.Background(), root, w.key(), nil, w.next("1")); !errors.Is(err, faulttest.ErrKilled) {
+		t.Fatal(err)
 	}
+	w.counter = c
+	return c, w, dir
+}
+
+func TestPendingAndCounter(t *testing.T) {
 	for name, test := range map[string]struct {
 		when string
 		do   func(t *testing.T, c *tally, dir string)
@@ -351,13 +353,13 @@ func TestPendingAndCounter(t *testing.T) {
 		}, "certifies the value"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, w, dir := start(t, test.when)
+			c, w, dir := interrupted(t, test.when)
 			test.do(t, c, dir)
 			w.refused(t, dir, test.why)
 		})
 	}
 	t.Run("a torn certificate", func(t *testing.T) {
-		c, w, dir := start(t, "before certifying")
+		c, w, dir := interrupted(t, "before certifying")
 		if err := os.WriteFile(filepath.Join(dir, layout.AttestFile(2)), []byte("5"), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,7 @@ func issue(authority *x509.Certificate, key crypto.Signer, kind string, p attest
 		},
 		NotBefore:             now.UTC().Truncate(time.Second),
 		NotAfter:              time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), // no well-defined end (RFC 5280, 4.1.2.5)
-		KeyUsage:              x509.KeyUsageDigitalSignature,                     // and no extended usage, which openssl cms would refuse
+		KeyUsage:              x509.KeyUsageDigitalSignature,                    // and no extended usage, which openssl cms would refuse
 		BasicConstraintsValid: true,
 	}
 	return x509.CreateCertificate(rand.Reader, template, authority, public, key)
