@@ -313,6 +313,28 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	return logged, nil
 }
 
+// Settle completes what an interrupted append has left, without appending anything, and requires what an append requires
+// of the log and its counter.
+func (c *Case) Settle(ctx context.Context, logKey sign.LogSigner) error {
+	root, err := c.root.Sub(layout.LogDir(c.genesis.Origin))
+	if err != nil {
+		return err
+	}
+	recovered, err := ledger.Append(ctx, root, logKey, c.Waiting, func(ledger.Head) ([]ledger.Item, error) { return nil, nil })
+	if errors.Is(err, ledger.ErrNothing) {
+		err = nil
+	}
+	if err := errors.Join(missing(err), root.Close()); err != nil {
+		return err
+	}
+	for _, l := range recovered {
+		if c.Recovered != nil {
+			c.Recovered(l)
+		}
+	}
+	return nil
+}
+
 // builder numbers and signs the events of one append, under the log's lock.
 type builder struct {
 	c        *Case

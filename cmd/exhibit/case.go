@@ -38,7 +38,7 @@ type signerDocument struct {
 }
 
 func newCaseCommand(u *ui) *cobra.Command {
-	return group("case", "Open a case folder, show it", newCaseCreateCommand(u), newCaseShowCommand(u))
+	return group("case", "Open a case folder, show it, close it", newCaseCreateCommand(u), newCaseShowCommand(u), newCaseCloseCommand(u))
 }
 
 type caseCreateOptions struct {

@@ -25,6 +25,7 @@ var documents = map[string]struct {
 }{
 	"acquireDocument": {"acquire", []reflect.Type{reflect.TypeFor[acquireDocument]()}},
 	"caseDocument":    {"case", []reflect.Type{reflect.TypeFor[caseDocument]()}},
+	"closedDocument":  {"case", []reflect.Type{reflect.TypeFor[closedDocument]()}},
 	"signerDocument":  {"case", []reflect.Type{reflect.TypeFor[signerDocument]()}},
 	"eventDocument":   {"events", []reflect.Type{reflect.TypeFor[eventDocument]()}},
 	"chainDocument":   {"events", []reflect.Type{reflect.TypeFor[chainDocument]()}},

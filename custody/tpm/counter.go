@@ -120,6 +120,9 @@ func (s *Station) Counter(id record.Counter, auth []byte) (*Counter, error) {
 func (c *Counter) Identity() record.Counter { return c.id }
 
 func (c *Counter) fail(what string, err error) error {
+	if errors.Is(err, tpm2.TPMRCHandle) {
+		err = fmt.Errorf("%w: %w", ErrNoCounter, err)
+	}
 	return fmt.Errorf("%s counter %#x of the TPM: %w", what, c.handle, explain(err))
 }
 

@@ -29,6 +29,9 @@ var (
 	ErrOther = errors.New("not the TPM that the station's keys were made in, or it was cleared since")
 	// ErrFull says that the TPM has no room for another counter.
 	ErrFull = errors.New("the TPM has no room for another counter")
+	// ErrNoCounter says that the TPM has no counter under that handle: it was freed when the case was closed, or the TPM was
+	// cleared.
+	ErrNoCounter = errors.New("the TPM has no such counter: the case was closed, or the TPM was cleared")
 	// ErrLockout says that the TPM refuses what needs an authorization for some time, after failed tries.
 	ErrLockout = errors.New("the TPM is locked after failed authorizations")
 	// ErrOwned says that a hierarchy of the TPM has an authorization value that is not known here.
