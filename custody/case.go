@@ -15,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -71,11 +72,13 @@ type Admission struct {
 	Certificate []byte        // PEM, copied into keys/
 }
 
-// NewCase is what a genesis says. All but OpenedBy and Admission.Holder is required.
+// NewCase is what a genesis says. All but OpenedBy, Admission.Holder, Counter and Files is required.
 type NewCase struct {
 	Number, Agency string
 	OpenedBy       string // a person's name; stands in the genesis only as a commitment
 	Admit          []Admission
+	Counter        *record.Counter   // of the log key; may be nil
+	Files          map[string][]byte // further files of keys/, by their names below the case folder
 	Clock          record.Clock
 	Random         io.Reader
 }
@@ -99,7 +102,7 @@ func Create(dir string, n NewCase, person sign.Signer, logKey sign.LogSigner) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := fill(root, genesis, n.Admit, payload, ledger.Item{Envelope: envelope, Openings: openings}, logKey); err != nil {
+	if err := fill(root, genesis, n, payload, ledger.Item{Envelope: envelope, Openings: openings}, logKey); err != nil {
 		return nil, errors.Join(fmt.Errorf("create case %q: %w", dir, err), root.Close())
 	}
 	if err := root.Close(); err != nil {
@@ -119,7 +122,7 @@ func newGenesis(n NewCase, logKey sign.LogSigner) (*record.CaseOpened, record.Op
 	}
 	keys := logKey.Keys()
 	g := &record.CaseOpened{
-		Agency: n.Agency, Case: n.Number, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
+		Agency: n.Agency, Case: n.Number, Counter: n.Counter, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
 	}
 	var openings record.Openings
 	if g.OpenedBy, err = openings.CommitFact(n.Random, "/openedBy", n.OpenedBy, "not given"); err != nil {
@@ -160,14 +163,19 @@ func newFolder(dir string) (*durable.Root, error) {
 }
 
 // fill writes the folder in this order: keys, the log with its genesis, and last case.json, which makes it a case.
-func fill(root *durable.Root, g *record.CaseOpened, admit []Admission, payload []byte, genesis ledger.Item, logKey sign.LogSigner) error {
+func fill(root *durable.Root, g *record.CaseOpened, n NewCase, payload []byte, genesis ledger.Item, logKey sign.LogSigner) error {
 	for _, d := range []string{layout.KeysDir, layout.ExhibitsDir, layout.LogDir(g.Origin)} {
 		if err := root.MkdirAll(d); err != nil {
 			return err
 		}
 	}
-	for _, a := range admit {
+	for _, a := range n.Admit {
 		if err := root.CreateEx(layout.KeyFile(a.Key.KeyID()), a.Certificate); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.Files)) {
+		if err := root.CreateEx(name, n.Files[name]); err != nil {
 			return err
 		}
 	}
@@ -308,6 +316,28 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	return logged, nil
 }
 
+// Settle completes what an interrupted append has left, without appending anything, and requires what an append requires
+// of the log and its counter.
+func (c *Case) Settle(ctx context.Context, logKey sign.LogSigner) error {
+	root, err := c.root.Sub(layout.LogDir(c.genesis.Origin))
+	if err != nil {
+		return err
+	}
+	recovered, err := ledger.Append(ctx, root, logKey, c.Waiting, func(ledger.Head) ([]ledger.Item, error) { return nil, nil })
+	if errors.Is(err, ledger.ErrNothing) {
+		err = nil
+	}
+	if err := errors.Join(missing(err), root.Close()); err != nil {
+		return err
+	}
+	for _, l := range recovered {
+		if c.Recovered != nil {
+			c.Recovered(l)
+		}
+	}
+	return nil
+}
+
 // builder numbers and signs the events of one append, under the log's lock.
 type builder struct {
 	c        *Case
@@ -338,7 +368,7 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 		}
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
-	header.Log = record.LogState{Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
+	header.Log = record.LogState{Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size, Attestations: b.head.Attestations}
 	payload, err := record.Encode(e.Event)
 	if err != nil {
 		return ledger.Item{}, err

@@ -263,10 +263,7 @@ func (f *folder) facts() AcquisitionFacts {
 		out.Examiner = v
 	}
 	if !f.by.key.IsZero() {
-		out.KeyID, out.KeyKind, out.Holder, out.Assurance = f.by.key.KeyID(), f.by.Kind, f.gen.holder(f.by), assurance
+		out.KeyID, out.KeyKind, out.Holder, out.Assurance = f.by.key.KeyID(), f.by.Kind, f.gen.holder(f.by), AssuranceSoftware
 	}
 	return out
 }
-
-// assurance is what this version can derive of any key: nothing certified it, so it counts as software.
-const assurance = "software"

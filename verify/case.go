@@ -150,13 +150,14 @@ func (c *checker) certificates(logs []*logCheck) {
 			c.lines[2].add(fromError(name, err))
 		}
 	}
+	used := c.attestations(logs)
 	entries, err := c.fsys.readDir(layout.KeysDir, layout.MaxFolder)
 	if err != nil && !isMissing(err) {
 		c.lines[2].add(fromError(layout.KeysDir, err))
 	}
 	for _, e := range entries {
 		name := within(layout.KeysDir, e.Name())
-		if id, ok := strings.CutSuffix(e.Name(), ".pem"); !ok || !wanted[id] {
+		if id, ok := strings.CutSuffix(e.Name(), ".pem"); (!ok || !wanted[id]) && !used[name] {
 			c.uncovered(name)
 		}
 	}
@@ -194,6 +195,10 @@ func (c *checker) takeLog(l *logCheck) {
 	c.lines[3].merge(&l.log)
 	c.lines[4].merge(&l.append)
 	c.checkpoints += l.checkpoints
+	if l.counter != nil {
+		c.certified += l.counter.verified
+		c.counters++
+	}
 	c.entries += l.size
 	for id := range l.keys {
 		c.keys[id] = true
@@ -229,6 +234,9 @@ func (c *checker) takeFolder(f *folder) {
 	c.lines[2].merge(&f.signature)
 	c.lines[3].merge(&f.log)
 	facts := f.facts()
+	if facts.KeyID != "" {
+		facts.Assurance = c.assurance(facts.KeyID)
+	}
 	c.report.Acquisitions = append(c.report.Acquisitions, facts)
 	c.bytes += facts.SizeBytes
 	if f.acquired != nil {

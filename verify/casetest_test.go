@@ -39,6 +39,10 @@ type forge struct {
 	origin  string
 	genesis *record.CaseOpened
 
+	tpm        *softTPM // nil: the log has no counter
+	stationKey *ecdsa.PrivateKey
+	logKey     *ecdsa.PrivateKey
+
 	files       fileSet
 	envelopes   [][]byte
 	entries     [][]byte
@@ -80,12 +84,15 @@ func certificateOf(key *ecdsa.PrivateKey) []byte {
 var testTime = record.NewTime(time.Date(2026, 11, 23, 9, 15, 0, 0, time.UTC), record.ClockSystem, record.Known(true))
 
 // newForge opens a case: the person may seize, the station may acquire.
-func newForge(t testing.TB) *forge {
-	f := &forge{t: t, files: fileSet{}, checkpoints: map[int64][]byte{}, previous: map[string]last{}}
+func newForge(t testing.TB) *forge { return newForgeWith(t, nil) }
+
+func newForgeWith(t testing.TB, device *softTPM) *forge {
+	f := &forge{t: t, tpm: device, logKey: newKey(), files: fileSet{}, checkpoints: map[int64][]byte{}, previous: map[string]last{}}
 	personKey, stationKey := newKey(), newKey()
 	f.person, f.station = must(sign.NewSoftwareSigner(personKey)), must(sign.NewSoftwareSigner(stationKey))
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	f.log = must(sign.NewSoftwareLogSigner(newKey(), must(ed, err)))
+	f.stationKey = stationKey
+	f.log = must(sign.NewSoftwareLogSigner(f.logKey, must(ed, err)))
 	f.origin = must(layout.NewOrigin(rand.Reader))
 	var nonce [32]byte
 	must(rand.Read(nonce[:]))
@@ -99,6 +106,9 @@ func newForge(t testing.TB) *forge {
 			{Events: []record.Type{record.TypeSeized}, Holder: commit("/signers/0/holder", "A. Muster"), Kind: record.KindPerson, PublicKey: f.person.PublicKey().Base64()},
 			{Events: []record.Type{record.TypeAcquired}, Holder: commit("/signers/1/holder", ""), Kind: record.KindStation, PublicKey: f.station.PublicKey().Base64()},
 		}}
+	if device != nil {
+		f.genesis.Counter = device.counter()
+	}
 	f.files[layout.KeyFile(f.person.PublicKey().KeyID())] = certificateOf(personKey)
 	f.files[layout.KeyFile(f.station.PublicKey().KeyID())] = certificateOf(stationKey)
 	f.append(f.person, must(record.Encode(f.genesis)), openings)
@@ -161,6 +171,9 @@ func (f *forge) publish() {
 	root := mth(f.leaves)
 	text := fmt.Sprintf("%s\n%d\n%s\n", f.origin, size, base64.StdEncoding.EncodeToString(root[:]))
 	f.checkpoints[size] = []byte(must(f.log.Sign(f.origin, text)))
+	if f.tpm != nil {
+		f.put(layout.AttestFile(size), f.tpm.certify(text))
+	}
 }
 
 // header is what an honest program puts before an event.
@@ -174,6 +187,9 @@ func (f *forge) header(exhibit string) record.Header {
 	for size, cp := range f.checkpoints {
 		if size > h.Log.Size {
 			h.Log.Size, h.Log.Checkpoint = size, record.SHA256Digest(sha256.Sum256(cp))
+			if f.tpm != nil {
+				h.Log.Attestations = []record.Digest{record.SHA256Digest(sha256.Sum256(f.files[logFile(f, layout.AttestFile(size))]))}
+			}
 		}
 	}
 	return h

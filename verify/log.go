@@ -42,6 +42,7 @@ type logCheck struct {
 
 	signature, log, append line // the report's lines 2, 3 and 4, as far as this log goes
 
+	counter     *counterCheck // nil: the log has none
 	tree        tree
 	bundle      []byte        // the entry bundle being rebuilt
 	diskEntries [][]byte      // of the same bundle, as it lies there
@@ -58,8 +59,9 @@ type logCheck struct {
 }
 
 type checkpointRef struct {
-	size   int64
-	digest record.Digest
+	size        int64
+	digest      record.Digest
+	certificate record.Digest // of the counter; zero when there is none
 }
 
 // checkLog checks the log of that origin. The error is that of the context.
@@ -102,6 +104,7 @@ func (l *logCheck) readGenesis() bool {
 		l.signature.add(mismatch(name, "origin", l.origin, l.gen.opened.Origin, "the genesis is that of another log"))
 		return false
 	}
+	l.readCounter()
 	l.gen.openings = l.c.checkOpenings(l.path(layout.PersonalFile(0)), l.gen.payload, &l.signature)
 	return true
 }
@@ -191,7 +194,7 @@ func (l *logCheck) readPending() {
 	}
 	var note []byte
 	if err == nil {
-		note, err = ledger.ParsePending(b)
+		note, _, err = ledger.ParsePending(b)
 	}
 	if err == nil {
 		_, err = ledger.OpenCheckpoint(note, l.origin, l.gen.opened.LogKeys)
@@ -312,6 +315,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 // header requires that the event saw the checkpoint that preceded it.
 func (l *logCheck) header(i int64, name string, h *record.Header) {
 	s := h.Log
+	l.attested(i, name, s)
 	switch {
 	case s.Origin != l.origin:
 		l.log.add(mismatch(name, "event.log.origin", l.origin, s.Origin, "the event was signed for another log"))
@@ -322,6 +326,7 @@ func (l *logCheck) header(i int64, name string, h *record.Header) {
 		f := fromError(file, fs.ErrNotExist)
 		f.Text = fmt.Sprintf("the checkpoint of size %d, which entry %d names, is missing or damaged", s.Size, i)
 		l.log.add(f)
+		l.missed(s.Size)
 	case s.Size < l.last.size:
 		l.log.add(mismatch(name, "event.log.size", fmt.Sprint(l.last.size), fmt.Sprint(s.Size),
 			"the event names an older checkpoint than the one that preceded it: it was signed on another copy of the log, or put in later"))
@@ -345,7 +350,8 @@ func (l *logCheck) checkpoint(size int64, e loadedEntry) {
 		return
 	}
 	l.checkpoints++
-	l.last = checkpointRef{size, e.noteDigest}
+	l.last = checkpointRef{size, e.noteDigest, e.certificate.digest}
+	l.count(size, e.certificate)
 	if root := l.tree.root(); root != e.note.Root {
 		f := mismatch(name, "root", root.String(), e.note.Root.String(),
 			fmt.Sprintf("the first %d entries are not those this checkpoint was signed over: the log was rewritten, or a statement is damaged", size))
@@ -368,12 +374,15 @@ func (l *logCheck) strangers() error {
 		case !e.IsDir() && !e.Type().IsRegular():
 			l.log.add(fromError(l.path(name), fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
 		case name == layout.Checkpoint, name == layout.CheckpointsDir, name == layout.TileDir, name == layout.StatementDir,
-			name == layout.Pending, name == layout.Heads, name == layout.Lock:
+			name == layout.Pending, name == layout.AttestDir, name == layout.Heads, name == layout.Lock:
 		default:
 			l.c.uncovered(l.path(name))
 		}
 	}
 	if err := l.checkLeftovers(); err != nil {
+		return err
+	}
+	if err := l.strangeCertificates(); err != nil {
 		return err
 	}
 	if err := l.walk(layout.StatementDir, 0, l.strangeStatement); err != nil {
@@ -411,9 +420,10 @@ type loadedEntry struct {
 	event    record.Event // nil for a genesis
 	openings line
 
-	note       ledger.Checkpoint // of size i+1
-	noteDigest record.Digest
-	noteErr    error // fs.ErrNotExist: there is none
+	note        ledger.Checkpoint // of size i+1
+	noteDigest  record.Digest
+	noteErr     error // fs.ErrNotExist: there is none
+	certificate certificate
 }
 
 // load prepares the entries from (inclusive) to to (exclusive), on all cores.
@@ -427,6 +437,9 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 	note, cp, err := l.openCheckpoint(l.path(layout.CheckpointFile(i + 1)))
 	if e.noteErr = err; err == nil {
 		e.note, e.noteDigest = cp, record.SHA256Digest(sha256.Sum256(note))
+		if l.counter != nil {
+			e.certificate = l.loadCertificate(cp)
+		}
 	}
 	if i == 0 {
 		e.entry, e.leaf, e.keyID = l.gen.entry, l.gen.leaf, l.gen.by

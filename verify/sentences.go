@@ -56,7 +56,7 @@ func (c *checker) sentenceSignature() string {
 	}
 	switch c.lines[2].status() {
 	case Verified:
-		return fmt.Sprintf("The statements were signed by %s that the case admits; assurance: %s. %s%s", number(int64(len(c.signingKeys())), "key"), assurance, c.trustedAs(), c.heldBy())
+		return fmt.Sprintf("The statements were signed by %s that the case admits; assurance: %s. %s%s", number(int64(len(c.signingKeys())), "key"), c.assuranceWords(), c.trustedAs(), c.heldBy())
 	case Failed:
 		return "A signature, a key or what was signed does NOT hold; what differs is listed."
 	case Unknown:
@@ -148,9 +148,18 @@ func (c *checker) sentenceAppend() string {
 	case c.lines[4].status() == Failed:
 		return "The log was NOT only appended to: a checkpoint does not agree with the entries."
 	case c.report.Kind == KindCase && c.checkpoints > 0 && c.lines[3].worst == Note:
-		return fmt.Sprintf("Every checkpoint in this folder (%d of them) is a prefix of the next; %s", c.checkpoints, outside)
+		return fmt.Sprintf("Every checkpoint in this folder (%d of them) is a prefix of the next%s; %s", c.checkpoints, c.counterSentence(), outside)
 	}
 	return "Not checked: " + outside
+}
+
+// counterSentence says what the counter in the TPM shows.
+func (c *checker) counterSentence() string {
+	if c.certified == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and the counter in the TPM went up by one with each of %d; that it is one in a genuine TPM is shown only by the assurance %s of the log key (%s)",
+		c.certified, AssuranceHardware, c.logAssurance())
 }
 
 func (c *checker) sentenceTime() string {
@@ -170,7 +179,15 @@ func (c *checker) sentenceTime() string {
 	if last != first {
 		said += ", and at last " + clockWords(last)
 	}
-	return "The station's clock said " + said + ". No time-stamp authority confirms it, so the time is the station's word."
+	return "The station's clock said " + said + ". No time-stamp authority confirms it, so the time is the station's word." + c.clockSentence()
+}
+
+// clockSentence says what the TPM's clock shows.
+func (c *checker) clockSentence() string {
+	if c.certified == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" The TPM's own clock, which knows no time of day, puts %s in their order.", number(c.certified, "checkpoint"))
 }
 
 func clockWords(t record.Time) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json/v2"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -16,6 +17,13 @@ import (
 // RoleGenesis is the role of an entry that trusts a log by the leaf hash of its genesis. One role never vouches for
 // another.
 const RoleGenesis = "genesis"
+
+// RoleEnrolment is the role of an entry that trusts an authority, by the key id of its certificate, to have seen keys in
+// genuine TPMs before it certified them.
+const RoleEnrolment = "enrolment"
+
+// roles are those that this version knows.
+var roles = []string{RoleGenesis, RoleEnrolment}
 
 const trustType = "exhibit-trust/v1"
 
@@ -81,7 +89,7 @@ func laterRole(b []byte, err error) error {
 		return err
 	}
 	for _, e := range f.Entries {
-		if e.Role != "" && e.Role != RoleGenesis {
+		if e.Role != "" && !slices.Contains(roles, e.Role) {
 			return fmt.Errorf("role %.40q is %w", e.Role, record.ErrNewer)
 		}
 	}
@@ -129,7 +137,7 @@ func (e TrustEntry) validate() error {
 	if e.Role == "" {
 		return fmt.Errorf("%w: no role", record.ErrMalformed)
 	}
-	if e.Role != RoleGenesis {
+	if !slices.Contains(roles, e.Role) {
 		return fmt.Errorf("role %.40q is %w", e.Role, record.ErrNewer)
 	}
 	if _, err := record.ParseLeafHash(e.Fingerprint); err != nil {
@@ -143,6 +151,16 @@ func (e TrustEntry) validate() error {
 		return fmt.Errorf("%w: the name %.80q is not one printable line of at most %d bytes", record.ErrMalformed, e.Name, maxTrustName)
 	}
 	return nil
+}
+
+// trustsEnrolment reports whether an entry vouches for the enrolment authority with that key id.
+func trustsEnrolment(entries []TrustEntry, id string) bool {
+	for _, e := range entries {
+		if e.Role == RoleEnrolment && e.validate() == nil && e.Fingerprint == id {
+			return true
+		}
+	}
+	return false
 }
 
 // trusts returns the entry that vouches for a genesis with this leaf hash.

@@ -49,7 +49,7 @@ func Verify(ctx context.Context, fsys fs.FS, name string, p Policy) (Report, err
 	if p.Workers < 0 || p.Workers > maxWorkers {
 		return Report{}, fmt.Errorf("verify: %d workers: there can be 1 to %d", p.Workers, maxWorkers)
 	}
-	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, dir: "."}
+	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, assurances: map[string]string{}, dir: "."}
 	err := c.run(name)
 	if err == nil {
 		err = ctx.Err()
@@ -73,9 +73,13 @@ type checker struct {
 	report      Report
 	lines       [lineCount + 1]line // by number; 0 is unused
 	keys        map[string]bool     // that signed
-	times       []record.Time       // of the acquisitions
-	alone       *folder             // of an acquisition folder by itself
+	logKeys     map[string]bool
+	assurances  map[string]string // by key id; of a key that is not here nothing shows more than software
+	times       []record.Time     // of the acquisitions
+	alone       *folder           // of an acquisition folder by itself
 	checkpoints int64
+	certified   int64 // of them, by a counter
+	counters    int64
 	entries     int64
 	events      int64
 	bytes       int64 // of all media

@@ -14,6 +14,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/tpm"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 )
 
@@ -125,6 +126,12 @@ func hintsFor(err error) []string {
 		return []string{"see which keys the case admits with: exhibit case show", "choose another key with --key NAME"}
 	case errors.Is(err, sign.ErrPassphrase):
 		return []string{"the passphrase is the one given to: exhibit key create", "give it with --passphrase-file FILE, or at the prompt"}
+	case errors.Is(err, tpm.ErrFull):
+		return []string{"close a case whose counter is still in the TPM with: exhibit case close DIR", "see: exhibit key status"}
+	case errors.Is(err, tpm.ErrLockout), errors.Is(err, tpm.ErrOther), errors.Is(err, tpm.ErrOwned):
+		return []string{"see what is the matter with: exhibit key status"}
+	case errors.Is(err, sign.ErrExposed):
+		return []string{"find out who read it; if nobody did, take the rights of others away with chmod 600, else make a new key"}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"wait until the other process has ended"}
 	case errors.Is(err, record.ErrNewer):

@@ -26,10 +26,11 @@ func newTrustCommand(u *ui) *cobra.Command {
 func newTrustAddCommand(u *ui) *cobra.Command {
 	var name string
 	return newCommand(command{
-		use: "add genesis FINGERPRINT", short: "Trust a case by its fingerprint",
+		use: "add genesis|enrolment FINGERPRINT", short: "Trust a case, or an authority that enrols TPM keys, by its fingerprint",
 		long: "Trust a case by the fingerprint of its genesis, 64 hex digits, with or without spaces. Take the fingerprint from\n" +
 			"another channel than the case folder: by telephone, in person, from the case file. What lies in a case folder\n" +
-			"is never a reason to trust it.",
+			"is never a reason to trust it. With the role enrolment the fingerprint is that of an authority's key (exhibit key ca\n" +
+			"create shows it): what it certified after looking at the TPM counts as tpm-hardware.",
 		example: "  exhibit trust add genesis \"1f2e 3d4c ...\" --name \"Case 2026-001, Example Police\"",
 		args:    cobra.ExactArgs(2),
 		flags: func(f *pflag.FlagSet) {
@@ -40,8 +41,8 @@ func newTrustAddCommand(u *ui) *cobra.Command {
 }
 
 func runTrustAdd(u *ui, role, fingerprint, name string) error {
-	if role != verify.RoleGenesis {
-		return withHints(fmt.Errorf("role %q is not known in this version", role), "this version knows the role: genesis")
+	if role != verify.RoleGenesis && role != verify.RoleEnrolment {
+		return withHints(fmt.Errorf("role %q is not known in this version", role), "this version knows the roles: genesis, enrolment")
 	}
 	leaf, err := record.ParseLeafHash(strings.ToLower(strings.Join(strings.Fields(fingerprint), "")))
 	if err != nil {

@@ -31,6 +31,8 @@ type Head struct {
 	// Previous returns the number and leaf hash of an exhibit's last event; 0 and nil if it has none.
 	Previous func(exhibit string) (number int64, leaf *record.LeafHash)
 	Exhibits iter.Seq[string] // that have events, in no order
+	// Attestations are what the header of the next events names.
+	Attestations []record.Digest
 	// Recovered are statements that an interrupted append had left and this call has just logged. Who repeats an append
 	// looks for his own among them.
 	Recovered []Logged
@@ -75,6 +77,9 @@ func (w *writer) create(genesis Item) error {
 	}
 	b, err := w.admitGenesis(genesis)
 	if err != nil {
+		return err
+	}
+	if err := w.beginCounter(); err != nil {
 		return err
 	}
 	if err := w.root.MkdirAll(layout.CheckpointsDir); err != nil {
@@ -137,8 +142,13 @@ type writer struct {
 	dir     *folder
 	key     sign.LogSigner
 	genesis *record.CaseOpened
+	counter Counter // nil: the log has none
 	log     *Log    // as published; nil while it is created
 	chains  *chains // of the published log
+
+	value     int64  // of the counter at the newest checkpoint
+	certified []byte // the file that says so
+
 	// careful says that the previous append may not have ended as it should: then the folder is listed, and every folder
 	// written to is synced in its own.
 	careful   bool
@@ -183,10 +193,16 @@ func (w *writer) prepare() error {
 		return fmt.Errorf("the log key is not that of the log %s", g.Origin)
 	}
 	w.genesis = g
+	if err := w.takeCounter(); err != nil {
+		return err
+	}
 	if err := w.finishPending(leaf); err != nil {
 		return err
 	}
 	if err := w.openPublished(leaf); err != nil {
+		return err
+	}
+	if err := w.checkLive(); err != nil {
 		return err
 	}
 	complete, err := w.inOrder()
@@ -200,7 +216,7 @@ func (w *writer) prepare() error {
 func (w *writer) head() Head {
 	return Head{
 		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Genesis: w.genesis,
-		Previous: w.previous, Exhibits: maps.Keys(w.chains.last), Recovered: w.recovered,
+		Previous: w.previous, Exhibits: maps.Keys(w.chains.last), Attestations: w.attestations(), Recovered: w.recovered,
 	}
 }
 

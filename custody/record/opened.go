@@ -24,6 +24,7 @@ const (
 type CaseOpened struct {
 	Agency   string         `json:"agency"`
 	Case     string         `json:"case"` // the case number
+	Counter  *Counter       `json:"counter,omitzero"`
 	LogKeys  []LogKey       `json:"logKeys"`
 	Nonce    string         `json:"nonce"` // 32 random bytes, hex: two cases never share a genesis
 	OpenedBy Fact[Personal] `json:"openedBy"`
@@ -81,6 +82,11 @@ func (c *CaseOpened) Validate() error {
 	}
 	if err := c.checkKeys(); err != nil {
 		return err
+	}
+	if c.Counter != nil {
+		if err := c.Counter.Validate(); err != nil {
+			return fmt.Errorf("counter: %w", err)
+		}
 	}
 	return c.Time.Validate()
 }

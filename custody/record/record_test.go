@@ -39,6 +39,28 @@ func exampleHeader(number int64) Header {
 	return h
 }
 
+func exampleCounter() *Counter {
+	name := "000b" + strings.Repeat("5a", 32)
+	return &Counter{AttestationKey: []byte{0, 0x23}, First: 17, Handle: 0x1800007, Name: name, Parent: name}
+}
+
+func TestCounterIsOptional(t *testing.T) {
+	c := exampleOpened()
+	c.Counter = exampleCounter()
+	b, err := Encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, ok := got.(*CaseOpened)
+	if !ok || o.Counter == nil || o.Counter.Handle != c.Counter.Handle || !bytes.Equal(o.Counter.AttestationKey, c.Counter.AttestationKey) {
+		t.Errorf("the counter is lost: %s", b)
+	}
+}
+
 func exampleOpened() *CaseOpened {
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 91)) }
 	return &CaseOpened{
@@ -325,17 +347,24 @@ func TestDecodeEveryByte(t *testing.T) {
 
 func TestValidateOpened(t *testing.T) {
 	tests := map[string]func(*CaseOpened){
-		"empty agency":      func(c *CaseOpened) { c.Agency = "" },
-		"nonce":             func(c *CaseOpened) { c.Nonce = strings.ToUpper(c.Nonce) },
-		"origin":            func(c *CaseOpened) { c.Origin = "example.com" },
-		"one log key":       func(c *CaseOpened) { c.LogKeys = c.LogKeys[:1] },
-		"log keys swapped":  func(c *CaseOpened) { c.LogKeys[0], c.LogKeys[1] = c.LogKeys[1], c.LogKeys[0] },
-		"no signer":         func(c *CaseOpened) { c.Signers = nil },
-		"signer is log key": func(c *CaseOpened) { c.Signers[0].PublicKey = c.LogKeys[0].PublicKey },
-		"no events":         func(c *CaseOpened) { c.Signers[0].Events = nil },
-		"unknown event":     func(c *CaseOpened) { c.Signers[0].Events = []Type{"laundered"} },
-		"kind":              func(c *CaseOpened) { c.Signers[0].Kind = "log" },
-		"fact left out":     func(c *CaseOpened) { c.OpenedBy = Fact[Personal]{} },
+		"empty agency":            func(c *CaseOpened) { c.Agency = "" },
+		"counter without a key":   func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.AttestationKey = nil },
+		"counter with a long key": func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.AttestationKey = make([]byte, 200) },
+		"counter below zero":      func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.First = -1 },
+		"counter too large":       func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.First = MaxInteger + 1 },
+		"counter's handle":        func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.Handle = 1 << 32 },
+		"counter's Name":          func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.Name = "000B" + c.Counter.Name[4:] },
+		"counter's short parent":  func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.Parent = "000b" },
+		"nonce":                   func(c *CaseOpened) { c.Nonce = strings.ToUpper(c.Nonce) },
+		"origin":                  func(c *CaseOpened) { c.Origin = "example.com" },
+		"one log key":             func(c *CaseOpened) { c.LogKeys = c.LogKeys[:1] },
+		"log keys swapped":        func(c *CaseOpened) { c.LogKeys[0], c.LogKeys[1] = c.LogKeys[1], c.LogKeys[0] },
+		"no signer":               func(c *CaseOpened) { c.Signers = nil },
+		"signer is log key":       func(c *CaseOpened) { c.Signers[0].PublicKey = c.LogKeys[0].PublicKey },
+		"no events":               func(c *CaseOpened) { c.Signers[0].Events = nil },
+		"unknown event":           func(c *CaseOpened) { c.Signers[0].Events = []Type{"laundered"} },
+		"kind":                    func(c *CaseOpened) { c.Signers[0].Kind = "log" },
+		"fact left out":           func(c *CaseOpened) { c.OpenedBy = Fact[Personal]{} },
 	}
 	for name, spoil := range tests {
 		c := exampleOpened()

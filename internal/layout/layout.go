@@ -23,6 +23,8 @@ const (
 	ExhibitsDir = "exhibits"
 	LogsDir     = "logs"
 	KeysDir     = "keys"
+	// EnrolmentFile holds the certificates that an agency issued for keys in a TPM.
+	EnrolmentFile = KeysDir + "/enrolment.pem"
 )
 
 // Files of an acquisition folder.
@@ -50,6 +52,7 @@ const (
 	CheckpointsDir = "checkpoints"
 	TileDir        = "tile"
 	StatementDir   = "statement"
+	AttestDir      = "attest"
 	Pending        = "pending"
 	Heads          = "heads"
 	Lock           = "lock"
@@ -63,6 +66,8 @@ const (
 	MaxSignature  = 1 << 10
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
+	MaxAttest     = 16 << 10
+	MaxEnrolment  = 64 << 10
 	MaxProof      = 64 << 10
 	MaxSums       = 2 << 20
 	MaxJournal    = 64 << 20
@@ -161,6 +166,9 @@ func LogDir(origin string) string { return LogsDir + "/" + origin }
 // CheckpointFile is the checkpoint of that size, below the log folder.
 func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.FormatInt(size, 10) }
 
+// AttestFile is the certificate of the log's counter for the checkpoint of that size, below the log folder.
+func AttestFile(size int64) string { return AttestDir + "/" + strconv.FormatInt(size, 10) }
+
 // StatementFile is the envelope of leaf i, below the log folder: a thousand to a folder.
 func StatementFile(i int64) string { return statementBase(i) + ".dsse.json" }
 
@@ -208,6 +216,9 @@ func TakenName(name string) string { return name + ".taken" }
 
 // KeyFile is the certificate of a key with that id, below the case folder.
 func KeyFile(keyID string) string { return KeysDir + "/" + keyID + ".pem" }
+
+// KeyAttestationFile shows that the key with that id is held by a TPM, below the case folder.
+func KeyAttestationFile(keyID string) string { return KeysDir + "/" + keyID + ".tpm.json" }
 
 // NewOrigin draws a log's name: 26 base32 characters and ".exhibit.invalid".
 func NewOrigin(random io.Reader) (string, error) {
