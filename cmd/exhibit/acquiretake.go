@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
@@ -37,43 +34,6 @@ func (o *acquireOptions) openTakeOver(ctx context.Context) (*acquire.TakeOver, f
 	}
 	done := func() { m.Close() } //nolint:errcheck // opened for reading only
 	return &acquire.TakeOver{Image: m, Map: text, Despite: o.despite != ""}, done, nil
-}
-
-// regular is the absolute path of a regular file: nothing else is opened, and no name means a device.
-func regular(name string) (string, error) {
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return "", err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", misused(fmt.Errorf("%q is not a regular file", name), "name the image file and the map file that ddrescue wrote")
-	}
-	return path, nil
-}
-
-// readSmall reads a file of at most so many bytes.
-func readSmall(name string, most int64) ([]byte, error) {
-	path, err := regular(name)
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // opened for reading only
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(b)) > most {
-		err = misused(fmt.Errorf("%q has more than %d bytes", name, most))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
 }
 
 // explainTake adds what an image that is taken over needs to the hints.

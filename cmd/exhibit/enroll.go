@@ -5,8 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -39,22 +37,6 @@ func newEnrollCommand(u *ui) *cobra.Command {
 // outFlag registers --out.
 func outFlag(f *pflag.FlagSet, out *string) {
 	f.StringVar(out, "out", "", "write to `FILE`, which must be new (required)")
-}
-
-// readSmall reads a file that somebody names, up to that many bytes.
-func readSmall(name string, most int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("read %q: %w", name, err)
-	}
-	if int64(len(b)) > most {
-		return nil, fmt.Errorf("read %q: more than %d bytes", name, most)
-	}
-	return b, nil
 }
 
 // writeNew creates a file, for its owner alone when it is a secret.
