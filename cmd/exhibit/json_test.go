@@ -28,6 +28,7 @@ var documents = map[string]struct {
 	"signerDocument":  {"case", []reflect.Type{reflect.TypeFor[signerDocument]()}},
 	"eventDocument":   {"events", []reflect.Type{reflect.TypeFor[eventDocument]()}},
 	"chainDocument":   {"events", []reflect.Type{reflect.TypeFor[chainDocument]()}},
+	"exportDocument":  {"log export", []reflect.Type{reflect.TypeFor[exportDocument]()}},
 	"imageDocument":   {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
 	"errorDocument":   {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
 	"keyDocument":     {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},
