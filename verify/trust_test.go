@@ -46,11 +46,16 @@ func TestParseTrustRefuses(t *testing.T) {
 		want     error
 	}{
 		"another type":       {"exhibit-trust/v1", "exhibit-trust/v2", record.ErrNewer},
-		"a later role":       {`"genesis"`, `"witness"`, record.ErrNewer},
+		"a later role":       {`"genesis"`, `"oracle"`, record.ErrNewer},
 		"no role":            {`"genesis"`, `""`, record.ErrMalformed},
 		"something else":     {"exhibit-trust/v1", "exhibit-pending/v1", record.ErrMalformed},
 		"a later version":    {`],"type":"exhibit-trust/v1"`, `],"quorum":2,"type":"exhibit-trust/v2"`, record.ErrNewer},
-		"a later member":     {`"role":"genesis"`, `"quorum":2,"role":"witness"`, record.ErrNewer},
+		"a later member":     {`"role":"genesis"`, `"quota":2,"role":"oracle"`, record.ErrNewer},
+		"a witness without":  {`"genesis"`, `"witness"`, record.ErrMalformed},
+		"a root without":     {`"genesis"`, `"time-stamp"`, record.ErrMalformed},
+		"never revoked":      {`"genesis"`, `"revocation"`, record.ErrMalformed},
+		"another's member":   {`"role":"genesis"`, `"role":"genesis","since":"2026-11-23T08:15:00.000Z"`, record.ErrMalformed},
+		"a quorum of none":   {`"name":"case 7, by telephone"`, `"name":"case 7, by telephone","quorum":2`, record.ErrMalformed},
 		"short fingerprint":  {"0123456789abcdef0", "123456789abcdef0", record.ErrMalformed},
 		"capital hex":        {"9abcdef0", "9ABCDEF0", record.ErrMalformed},
 		"no name":            {"case 7, by telephone", "", record.ErrMalformed},

@@ -1,6 +1,10 @@
 package record
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
 
 // Header opens every custody event. It is set under the log's lock, directly before the event is signed.
 type Header struct {
@@ -37,10 +41,26 @@ func (h *Header) Validate() error {
 	if err := checkCount("size", h.Log.Size); err != nil {
 		return err
 	}
-	if len(h.Log.Anchors) != 0 || len(h.Log.Attestations) != 0 {
-		return fmt.Errorf("anchors and attestations are %w", ErrNewer)
+	if err := checkAnchors(h.Log.Anchors); err != nil {
+		return err
+	}
+	if len(h.Log.Attestations) != 0 {
+		return fmt.Errorf("attestations are %w", ErrNewer)
 	}
 	return h.Time.Validate()
+}
+
+// checkAnchors requires digests of files: SHA-256, sorted, none doubled.
+func checkAnchors(anchors []Digest) error {
+	if len(anchors) > layout.MaxAnchors {
+		return fmt.Errorf("%w: %d anchors, at most %d are allowed", ErrMalformed, len(anchors), layout.MaxAnchors)
+	}
+	for i, d := range anchors {
+		if d.Algorithm() != SHA256 || i > 0 && anchors[i-1].Hex() >= d.Hex() {
+			return fmt.Errorf("%w: anchors[%d] is no SHA-256, doubled or out of order", ErrMalformed, i)
+		}
+	}
+	return nil
 }
 
 // maxExhibit bounds an exhibit's number so that its percent-encoded form fits every file system.

@@ -50,6 +50,10 @@ const (
 	CheckpointsDir = "checkpoints"
 	TileDir        = "tile"
 	StatementDir   = "statement"
+	AnchorsDir     = "anchors"
+	// Uncommitted lists the anchors that no statement names yet; PendingAnchors, what was asked for and has not come.
+	Uncommitted    = "anchors/uncommitted"
+	PendingAnchors = "anchors/pending"
 	Pending        = "pending"
 	Heads          = "heads"
 	Lock           = "lock"
@@ -64,6 +68,9 @@ const (
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
 	MaxProof      = 64 << 10
+	MaxToken      = 64 << 10 // an RFC 3161 response, with its certificates
+	MaxCosigned   = 64 << 10 // a checkpoint's text with the lines of witnesses
+	MaxAnchors    = 1000     // digests of anchors in one statement; anchors that are uncommitted, or pending
 	MaxSums       = 1 << 20
 	MaxJournal    = 64 << 20
 	MaxMap        = 128 << 20
@@ -160,6 +167,29 @@ func LogDir(origin string) string { return LogsDir + "/" + origin }
 
 // CheckpointFile is the checkpoint of that size, below the log folder.
 func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.FormatInt(size, 10) }
+
+// The kinds of anchor, which end their files' names.
+const (
+	AnchorToken    = "tsr"   // an RFC 3161 response
+	AnchorCosigned = "cosig" // a checkpoint's text with lines of witnesses
+)
+
+// AnchorFile is an anchor of the checkpoint of that size, below the log folder; sum is the SHA-256 of the file, in hex.
+func AnchorFile(size int64, sum, kind string) string {
+	return fmt.Sprintf("%s/%d.%s.%s", AnchorsDir, size, sum, kind)
+}
+
+// ParseAnchor is the reverse of AnchorFile, for a name without its folder; ok is false for any other name.
+func ParseAnchor(name string) (size int64, sum, kind string, ok bool) {
+	digits, rest, _ := strings.Cut(name, ".")
+	sum, kind, _ = strings.Cut(rest, ".")
+	size, err := strconv.ParseInt(digits, 10, 64)
+	raw, hexErr := hex.DecodeString(sum)
+	ok = err == nil && size > 0 && size <= MaxLogSize && hexErr == nil && len(raw) == 32 &&
+		(kind == AnchorToken || kind == AnchorCosigned) && AnchorFile(size, sum, kind) == AnchorsDir+"/"+name &&
+		sum == hex.EncodeToString(raw)
+	return size, sum, kind, ok
+}
 
 // StatementFile is the envelope of leaf i, below the log folder: a thousand to a folder.
 func StatementFile(i int64) string { return statementBase(i) + ".dsse.json" }
