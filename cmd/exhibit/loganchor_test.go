@@ -134,6 +134,31 @@ func timeStamps(t *testing.T, m maker) {
 	if doc = s.anchor(0, "--list"); len(doc.Kept) != 2 || len(doc.Pending) != 1 || doc.Kept[0].By != "CN=Example time-stamp authority" {
 		t.Errorf("listed %+v", doc)
 	}
+	// What is required must cover every acquisition.
+	if err := os.WriteFile(filepath.Join(s.dir, "medium"), []byte("what a medium holds"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run(0, "acquire", "medium", "--exhibit", "7", "--case", "case", "--passphrase-file", "pass")
+	s.trustCase()
+	s.run(0, "verify", "case")
+	s.run(codeMissing, "verify", "case", "--require", "timestamp")
+	s.anchor(codeMissing, "--tsa", tsa.Serve(t))
+	if out := s.run(0, "verify", "case", "--require", "timestamp"); !strings.Contains(out, `A time-stamp authority, "CN=Example time-stamp authority"`) {
+		t.Errorf("the report does not say who stamped it:\n%s", out)
+	}
+	s.run(codeMissing, "verify", "case", "--require", "timestamp,witness")
+	s.run(1, "verify", "case", "--require", "moon")
+}
+
+// trustCase trusts the station's own case.
+func (s anchorStation) trustCase() {
+	s.t.Helper()
+	c, err := custody.Open(filepath.Join(s.dir, "case"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	s.run(0, "trust", "add", "genesis", c.Fingerprint().String(), "--name", "its own case")
 }
 
 // Without a network: the request and the answer travel as files, and openssl is the authority.
