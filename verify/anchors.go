@@ -45,6 +45,7 @@ type anchors struct {
 	wanted  map[int64]bool              // sizes that an anchor is about
 	roots   map[int64]ledger.Checkpoint // what the log's entries give at those sizes
 	named   map[record.Digest]int64     // by the first statement that names it
+	between []*x509.Certificate         // that lie there for tokens which lack them
 	stamps  []stamped
 	cosigns []cosigned
 }
@@ -93,6 +94,8 @@ func (l *logCheck) listAnchors() {
 func (l *logCheck) checkAnchors() {
 	roots := TimeStampRoots(l.c.policy.Trust)
 	witnesses, _ := Witnesses(l.c.policy.Trust)
+	// Certificates first, for the tokens need them.
+	slices.SortStableFunc(l.anchors.files, func(a, b anchorFile) int { return cmp.Compare(rank(a.kind), rank(b.kind)) })
 	for _, f := range l.anchors.files {
 		b, err := l.c.fsys.readFile(f.name, max(layout.MaxToken, layout.MaxCosigned))
 		if err != nil {
@@ -111,6 +114,8 @@ func (l *logCheck) checkAnchors() {
 				"an anchor of a larger log than this one lies here: the log was cut back, or the file is foreign")
 			m.Advice = adviceAnchor
 			l.append.add(m)
+		case f.kind == layout.AnchorChain:
+			l.takeChain(f, b)
 		case f.kind == layout.AnchorCosigned:
 			l.checkCosigned(f, b, checkpoint, witnesses)
 		default:
@@ -120,6 +125,27 @@ func (l *logCheck) checkAnchors() {
 	for d, i := range l.anchors.named {
 		l.append.add(Finding{Severity: Missing, File: l.path(layout.AnchorsDir), Expected: d.String(),
 			Text: fmt.Sprintf("the anchor %s, which entry %d names, is not here: it was taken away", d, i), Advice: adviceMissing})
+	}
+}
+
+func rank(kind string) int {
+	if kind == layout.AnchorChain {
+		return 0
+	}
+	return 1
+}
+
+// maxBetween bounds the certificates that a log keeps for its tokens.
+const maxBetween = 1000
+
+func (l *logCheck) takeChain(f anchorFile, b []byte) {
+	chain, err := anchor.ParseChain(b)
+	if err != nil {
+		l.time.add(fromError(f.name, content(err)))
+		return
+	}
+	if len(l.anchors.between) < maxBetween {
+		l.anchors.between = append(l.anchors.between, chain...)
 	}
 }
 
@@ -161,7 +187,7 @@ func (l *logCheck) checkToken(f anchorFile, b []byte, want ledger.Checkpoint, ro
 	token, err := anchor.ParseResponse(b)
 	var stamp anchor.Stamp
 	if err == nil {
-		stamp, err = token.Verify(sha256.Sum256([]byte(want.Text())), roots)
+		stamp, err = token.Verify(sha256.Sum256([]byte(want.Text())), roots, l.anchors.between)
 	}
 	switch {
 	case err == nil:

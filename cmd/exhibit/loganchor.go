@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/anchor"
 	"github.com/exhibit-forensics/exhibit/custody/anchor/remote"
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
 	"github.com/exhibit-forensics/exhibit/verify"
 )
 
@@ -35,10 +37,10 @@ type anchorDocument struct {
 }
 
 type anchorOptions struct {
-	caseDir, request, witnessRequest, response, trust string
-	tsa, witness                                      []string
-	old                                               int64
-	list                                              bool
+	caseDir, request, witnessRequest, response, trust, chain string
+	tsa, witness                                             []string
+	old                                                      int64
+	list                                                     bool
 }
 
 func newLogAnchorCommand(u *ui) *cobra.Command {
@@ -66,6 +68,7 @@ func newLogAnchorCommand(u *ui) *cobra.Command {
 			f.Int64Var(&o.old, "old", -1, "for --witness-request: the `SIZE` that the witness knows the log at (default: as far as is known here)")
 			f.Lookup("old").DefValue = ""
 			f.StringVar(&o.response, "response", "", "keep the answer of an authority or a witness in `FILE`")
+			f.StringVar(&o.chain, "chain", "", "certificates in PEM between the authority's and its root, which are kept beside a token that lacks them, `FILE`")
 			f.BoolVar(&o.list, "list", false, "only list what is kept, and what is pending")
 			f.StringVar(&o.trust, "trust", "", "use this trust `FILE` in place of the station's own")
 		},
@@ -77,7 +80,9 @@ func newLogAnchorCommand(u *ui) *cobra.Command {
 type anchoring struct {
 	c         *custody.Case
 	log       *ledger.Log
-	roots     verifyRoots
+	roots     []*x509.Certificate
+	between   []*x509.Certificate
+	chain     []byte // what --chain named
 	witnesses []anchor.WitnessKey
 	u         *ui
 	kept      []anchorDocument
@@ -102,6 +107,14 @@ func runLogAnchor(ctx context.Context, u *ui, o *anchorOptions) error {
 	}
 	a := &anchoring{c: c, log: l, roots: verify.TimeStampRoots(trust), u: u}
 	a.witnesses, _ = verify.Witnesses(trust)
+	if o.chain != "" {
+		if a.chain, err = readSmall(o.chain, layout.MaxToken); err == nil {
+			a.between, err = anchor.ParseChain(a.chain)
+		}
+		if err != nil {
+			return notEvidence(o.chain, err)
+		}
+	}
 	switch {
 	case o.list:
 		err = a.list()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,8 +15,6 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
-
-type verifyRoots = []*x509.Certificate
 
 // newNonce draws 63 bits, so that the number is positive.
 func newNonce() (*big.Int, error) { return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 63)) }
@@ -34,15 +31,22 @@ func (a *anchoring) keepToken(ctx context.Context, l *ledger.Log, token *anchor.
 		return err
 	}
 	by, at := signer.Subject.String(), ""
-	stamp, err := token.Verify(textSum(l), a.roots)
+	stamp, err := token.Verify(textSum(l), a.roots, a.between)
 	switch {
 	case errors.Is(err, anchor.ErrUntrusted) && len(a.roots) == 0:
 		at = stampText(token.Claimed())
 		a.u.notef("no time-stamp root is trusted on this station: the token is whole, and whose it is was not checked")
+	case errors.Is(err, anchor.ErrUntrusted):
+		return withHints(err, "where the token lacks certificates between its signer and the root, give them with --chain FILE")
 	case err != nil:
 		return err
 	default:
 		at = stampText(stamp.Time)
+	}
+	if len(a.chain) > 0 {
+		if _, err := a.c.KeepAnchor(ctx, l.Size(), layout.AnchorChain, a.chain); err != nil {
+			return err
+		}
 	}
 	name, err := a.c.KeepAnchor(ctx, l.Size(), layout.AnchorToken, answer)
 	if err != nil {
@@ -171,7 +175,10 @@ func (a *anchoring) list() error {
 	}
 	for _, k := range anchors {
 		d := anchorDocument{File: k.File, Kind: anchor.KindTimeStamp, Size: k.Size}
-		if k.Kind == layout.AnchorCosigned {
+		switch k.Kind {
+		case layout.AnchorChain:
+			continue
+		case layout.AnchorCosigned:
 			d.Kind = anchor.KindWitness
 		}
 		if err := describeAnchor(&d, k.Kind, k.Data); err != nil && !errors.Is(err, record.ErrNewer) {

@@ -7,8 +7,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/pem"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -179,10 +181,11 @@ func (t *Token) About(sum [sha256.Size]byte) bool {
 func (t *Token) Certificates() []*x509.Certificate { return t.certificates }
 
 // Verify requires that the token is about something with that SHA-256, that the certificate it was signed with is in it,
-// made for nothing but time-stamps, and that its chain led to one of roots at the time that the token gives. The error is
+// made for nothing but time-stamps, and that its chain led to one of roots at the time that the token gives. The chain is
+// made of what the token holds and of between, which is not trusted. The error is
 // ErrOther, ErrNoCertificate, ErrUntrusted, sign.ErrSignature, or wraps record.ErrMalformed or record.ErrNewer. Whether a
 // certificate was revoked is not looked at.
-func (t *Token) Verify(sum [sha256.Size]byte, roots []*x509.Certificate) (Stamp, error) {
+func (t *Token) Verify(sum [sha256.Size]byte, roots, between []*x509.Certificate) (Stamp, error) {
 	fail := func(err error) (Stamp, error) { return Stamp{}, fmt.Errorf("time-stamp: %w", err) }
 	signer, err := t.CheckSignature()
 	if err != nil {
@@ -191,15 +194,8 @@ func (t *Token) Verify(sum [sha256.Size]byte, roots []*x509.Certificate) (Stamp,
 	if !t.About(sum) {
 		return fail(ErrOther)
 	}
-	pool, between := x509.NewCertPool(), x509.NewCertPool()
-	for _, r := range roots {
-		pool.AddCert(r)
-	}
-	for _, c := range t.certificates {
-		between.AddCert(c)
-	}
 	chains, err := signer.Verify(x509.VerifyOptions{
-		Roots: pool, Intermediates: between, CurrentTime: t.at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping},
+		Roots: poolOf(roots), Intermediates: poolOf(append(slices.Clone(between), t.certificates...)), CurrentTime: t.at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping},
 	})
 	if err != nil {
 		return fail(fmt.Errorf("%w: %w", ErrUntrusted, err))
@@ -209,6 +205,40 @@ func (t *Token) Verify(sum [sha256.Size]byte, roots []*x509.Certificate) (Stamp,
 		Time: t.at, Authority: signer.Subject.String(), Root: chains[0][len(chains[0])-1],
 		Accuracy: time.Duration(a.Seconds)*time.Second + time.Duration(a.Millis)*time.Millisecond + time.Duration(a.Micros)*time.Microsecond,
 	}, nil
+}
+
+func poolOf(certificates []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, c := range certificates {
+		pool.AddCert(c)
+	}
+	return pool
+}
+
+// ParseChain reads certificates in PEM, 1 to 20 of them and nothing else, each as encoding/pem writes it; else the error
+// wraps record.ErrMalformed.
+func ParseChain(b []byte) ([]*x509.Certificate, error) {
+	if len(b) > layout.MaxToken {
+		return nil, malformed("certificates of %d bytes", len(b))
+	}
+	var chain []*x509.Certificate
+	var again []byte
+	for rest := b; len(rest) > 0 && len(chain) < maxCertificates; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
+			break
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, malformed("certificates: %v", err)
+		}
+		chain = append(chain, c)
+		again = append(again, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+	}
+	if len(chain) == 0 || !bytes.Equal(again, b) {
+		return nil, malformed("it does not hold 1 to %d certificates in PEM, and nothing else", maxCertificates)
+	}
+	return chain, nil
 }
 
 // CheckSignature requires that the token is whole: signed by a certificate that it holds, which is for time-stamps alone.

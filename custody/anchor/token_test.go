@@ -58,7 +58,7 @@ func TestToken(t *testing.T) {
 	tsa, other := testtool.NewTSA(t, testtool.TSAOptions{}), testtool.NewTSA(t, testtool.TSAOptions{})
 	response := tsa.Reply(t, request(t, text))
 	token := parse(t, response)
-	stamp, err := token.Verify(sha256.Sum256(text), []*x509.Certificate{other.Root, tsa.Root})
+	stamp, err := token.Verify(sha256.Sum256(text), []*x509.Certificate{other.Root, tsa.Root}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestTokenRefused(t *testing.T) {
 		if test.root != nil {
 			roots = append(roots, test.root)
 		}
-		stamp, err := parse(t, test.response).Verify(sha256.Sum256(test.data), roots)
+		stamp, err := parse(t, test.response).Verify(sha256.Sum256(test.data), roots, nil)
 		if !errors.Is(err, test.want) || stamp != (Stamp{}) {
 			t.Errorf("%s: %+v, error %v, want %v", name, stamp, err, test.want)
 		}
@@ -121,7 +121,7 @@ func sum(b []byte) []byte {
 func TestTokenBitByBit(t *testing.T) {
 	tsa := testtool.NewTSA(t, testtool.TSAOptions{})
 	sound := tsa.Reply(t, request(t, text))
-	want, err := parse(t, sound).Verify(sha256.Sum256(text), []*x509.Certificate{tsa.Root})
+	want, err := parse(t, sound).Verify(sha256.Sum256(text), []*x509.Certificate{tsa.Root}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestTokenBitByBit(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		got, err := token.Verify(sha256.Sum256(text), []*x509.Certificate{tsa.Root})
+		got, err := token.Verify(sha256.Sum256(text), []*x509.Certificate{tsa.Root}, nil)
 		if err == nil && (got.Time != want.Time || got.Accuracy != want.Accuracy || got.Authority != want.Authority || !got.Root.Equal(want.Root)) {
 			t.Errorf("bit %d: %+v holds, want %+v", i, got, want)
 		}
@@ -176,7 +176,7 @@ func FuzzParseResponse(f *testing.F) {
 			return
 		}
 		// Nothing verifies without a root.
-		if stamp, err := token.Verify(sha256.Sum256(text), nil); err == nil || stamp != (Stamp{}) {
+		if stamp, err := token.Verify(sha256.Sum256(text), nil, nil); err == nil || stamp != (Stamp{}) {
 			t.Fatalf("%+v without a root", stamp)
 		}
 	})

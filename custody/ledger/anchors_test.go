@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,7 +11,9 @@ import (
 	"testing"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/durable/faulttest"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -98,4 +101,80 @@ func hexOf(pair string) string {
 		s += pair
 	}
 	return s
+}
+
+// Whatever call fails, or wherever the process is killed: what a statement names is there, and what was kept is named at
+// last, twice at most.
+func TestFaultsOfAnchors(t *testing.T) {
+	t.Parallel()
+	w := sharedWorld()
+	prepare := func(t *testing.T, dir string) {
+		root := openRoot(t, dir)
+		if err := Create(root, w.log, w.genesis); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep := func(root *durable.Root) error {
+		_, err := AddAnchor(context.Background(), root, nil, 1, layout.AnchorToken, []byte("one"))
+		return err
+	}
+	check := func(kept bool) func(t *testing.T, dir string, err error) {
+		return func(t *testing.T, dir string, err error) {
+			root := openRoot(t, dir)
+			if !kept && err != nil {
+				if err := keep(root); err != nil {
+					t.Fatalf("again: %v", err)
+				}
+			}
+			if _, err := Append(context.Background(), root, w.log, nil, w.next("2")); err != nil {
+				t.Fatalf("the next append: %v", err)
+			}
+			named := 0
+			l := w.sound(t, dir, 2)
+			for i := int64(1); i < l.Size(); i++ {
+				for _, d := range anchorsOf(t, l, i) {
+					named++
+					if _, err := root.Lstat(layout.AnchorFile(1, d.Hex(), layout.AnchorToken)); err != nil {
+						t.Errorf("entry %d names an anchor that is not there: %v", i, err)
+					}
+				}
+			}
+			if named < 1 || named > 2 {
+				t.Errorf("the anchor is named %d times", named)
+			}
+		}
+	}
+	t.Run("keep", func(t *testing.T) { faulttest.Case{Prepare: prepare, Run: keep, Check: check(false)}.Each(t) })
+	t.Run("append", func(t *testing.T) {
+		faulttest.Case{
+			Prepare: func(t *testing.T, dir string) {
+				prepare(t, dir)
+				if err := keep(openRoot(t, dir)); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Run: func(root *durable.Root) error {
+				_, err := Append(context.Background(), root, w.log, nil, w.next("1"))
+				return err
+			},
+			Check: check(true),
+		}.Each(t)
+	})
+}
+
+func anchorsOf(t *testing.T, l *Log, i int64) []record.Digest {
+	t.Helper()
+	b, err := l.Statement(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := sign.ParseEnvelope(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := record.Decode(e.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return as[record.Event](p).Header().Log.Anchors
 }

@@ -172,6 +172,7 @@ func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.F
 const (
 	AnchorToken    = "tsr"   // an RFC 3161 response
 	AnchorCosigned = "cosig" // a checkpoint's text with lines of witnesses
+	AnchorChain    = "pem"   // certificates between a time-stamp's signer and a root, where the token lacks them
 )
 
 // AnchorFile is an anchor of the checkpoint of that size, below the log folder; sum is the SHA-256 of the file, in hex.
@@ -186,7 +187,7 @@ func ParseAnchor(name string) (size int64, sum, kind string, ok bool) {
 	size, err := strconv.ParseInt(digits, 10, 64)
 	raw, hexErr := hex.DecodeString(sum)
 	ok = err == nil && size > 0 && size <= MaxLogSize && hexErr == nil && len(raw) == 32 &&
-		(kind == AnchorToken || kind == AnchorCosigned) && AnchorFile(size, sum, kind) == AnchorsDir+"/"+name &&
+		(kind == AnchorToken || kind == AnchorCosigned || kind == AnchorChain) && AnchorFile(size, sum, kind) == AnchorsDir+"/"+name &&
 		sum == hex.EncodeToString(raw)
 	return size, sum, kind, ok
 }

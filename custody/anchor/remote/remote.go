@@ -59,7 +59,7 @@ func Cosign(ctx context.Context, address string, request []byte) ([]byte, error)
 		if size, ok := anchor.ParseSize(answer); ok && kind == anchor.SizeType {
 			return nil, &anchor.SizeError{Size: size}
 		}
-		return nil, fmt.Errorf("%q: %w: the witness has cosigned another checkpoint of this size: there are two logs", address, anchor.ErrFork)
+		return nil, fmt.Errorf("%q: %w: the witness has cosigned another checkpoint of this size", address, anchor.ErrFork)
 	case http.StatusUnprocessableEntity:
 		return nil, fmt.Errorf("%q: %w: for the witness this log does not contain what it has cosigned", address, anchor.ErrFork)
 	case http.StatusNotFound:
