@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ type exportDocument struct {
 	TlogProof string `json:"tlogProof,omitzero"`
 }
 
-type exportOptions struct{ caseDir, sigstore, tlogProof string }
+type exportOptions struct{ caseDir, sigstore, tlogProof, tsa, chain, trust string }
 
 func newLogExportCommand(u *ui) *cobra.Command {
 	var o exportOptions
@@ -35,27 +36,35 @@ func newLogExportCommand(u *ui) *cobra.Command {
 		use: "export", short: "Write what others' tools check of the home log",
 		long: "Write a file for each statement of the home log, for tools of others: with --sigstore a Sigstore bundle, which cosign\n" +
 			"verifies without a network, with the keys of the signers and trusted_root.json; with --tlog-proof a C2SP tlog-proof.\n" +
-			"The folder must not exist, or be empty. Nothing that lies in it is a reason to trust it: see the documents on what each\n" +
+			"The folder must not exist, or be empty. With --tsa each bundle gets a time-stamp of its signature, where the authority\n" +
+			"answers; cosign then takes --use-signed-timestamps. Nothing that lies in it is a reason to trust it: see the documents on what each\n" +
 			"tool does not see (docs/verify-without-exhibit.md).",
 		example: "  exhibit log export --case case-2026-001 --sigstore bundles\n" +
 			"  cosign verify-blob-attestation --bundle bundles/2.sigstore.json --trusted-root bundles/trusted_root.json \\\n" +
 			"      --key bundles/KEYID.pub --type https://github.com/exhibit-forensics/exhibit/acquired/v1 SHA256SUMS",
-		codes: []int{codeMismatch, codeMissing},
+		codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&o.tsa, "tsa", "", "with --sigstore: ask the time-stamp authority at `URL` to stamp each signature")
+			f.StringVar(&o.chain, "chain", "", "with --tsa: certificates in PEM between the authority's and its root, `FILE`")
+			f.StringVar(&o.trust, "trust", "", "with --tsa: use this trust `FILE` in place of the station's own")
 			f.StringVar(&o.sigstore, "sigstore", "", "write Sigstore bundles into `FOLDER`")
 			f.StringVar(&o.tlogProof, "tlog-proof", "", "write C2SP tlog-proofs into `FOLDER`")
 		},
-		run: func(*cobra.Command, []string) error { return runLogExport(u, &o) },
+		run: func(cmd *cobra.Command, _ []string) error { return runLogExport(cmd.Context(), u, &o) },
 	})
 }
 
-func runLogExport(u *ui, o *exportOptions) error {
+func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 	if o.sigstore == "" && o.tlogProof == "" {
 		return withHints(errors.New("nothing to export"), "say what with --sigstore FOLDER or --tlog-proof FOLDER")
 	}
 	if o.sigstore == o.tlogProof {
 		return withHints(errors.New("--sigstore and --tlog-proof name the same folder"), "give each its own folder")
+	}
+	stamper, err := newStamper(ctx, u, o)
+	if err != nil {
+		return err
 	}
 	c, err := custody.Open(o.caseDir)
 	if err != nil {
@@ -72,7 +81,7 @@ func runLogExport(u *ui, o *exportOptions) error {
 		}
 	}
 	if o.sigstore != "" {
-		if err := inNewFolder(o.sigstore, func(to *durable.Root) error { return exportBundles(c.Genesis(), l, to) }); err != nil {
+		if err := inNewFolder(o.sigstore, func(to *durable.Root) error { return exportBundles(c.Genesis(), l, to, stamper) }); err != nil {
 			return err
 		}
 	}
@@ -122,13 +131,13 @@ func exportProofs(l *ledger.Log, to *durable.Root) error {
 	return nil
 }
 
-func exportBundles(g *record.CaseOpened, l *ledger.Log, to *durable.Root) error {
+func exportBundles(g *record.CaseOpened, l *ledger.Log, to *durable.Root, stamper *stamper) error {
 	keys, err := exportKeys(g, to)
 	if err != nil {
 		return err
 	}
 	for i := range l.Size() {
-		b, err := bundleOf(g, l, keys, i)
+		b, err := bundleOf(g, l, keys, i, stamper)
 		if err != nil {
 			return fmt.Errorf("log entry %d: %w", i, err)
 		}
@@ -136,14 +145,14 @@ func exportBundles(g *record.CaseOpened, l *ledger.Log, to *durable.Root) error 
 			return err
 		}
 	}
-	root, err := bundle.TrustedRoot(g, nil)
+	root, err := bundle.TrustedRoot(g, stamper.authorities())
 	if err != nil {
 		return err
 	}
 	return to.CreateEx("trusted_root.json", root)
 }
 
-func bundleOf(g *record.CaseOpened, l *ledger.Log, keys map[string]sign.PublicKey, i int64) ([]byte, error) {
+func bundleOf(g *record.CaseOpened, l *ledger.Log, keys map[string]sign.PublicKey, i int64, stamper *stamper) ([]byte, error) {
 	envelope, err := l.Statement(i)
 	if err != nil {
 		return nil, err
@@ -156,7 +165,12 @@ func bundleOf(g *record.CaseOpened, l *ledger.Log, keys map[string]sign.PublicKe
 	if err != nil {
 		return nil, err
 	}
-	return bundle.Encode(bundle.Statement{Envelope: envelope, Key: keys[e.KeyID], Origin: g.Origin, LogKeys: g.LogKeys, Proof: proof})
+	s := bundle.Statement{Envelope: envelope, Key: keys[e.KeyID], Origin: g.Origin, LogKeys: g.LogKeys, Proof: proof}
+	s.Tokens, err = stamper.stamp(i, e.Signature)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Encode(s)
 }
 
 // exportKeys writes the public keys of the admitted signers, and returns them by their identifier.

@@ -270,3 +270,38 @@ func TestSigstore(t *testing.T) {
 		}
 	}
 }
+
+// With --tsa each signature is time-stamped, and stock tools require it; without an answer the bundles are written all the
+// same, and the tools that want a time-stamp refuse them.
+func TestSigstoreTimeStamps(t *testing.T) {
+	tools := testtool.Need(t, "cosign", "bundlecheck")
+	h := newHandCase(t)
+	s := anchorStation{t, filepath.Dir(h.dir)}
+	tsa := testtool.NewTSA(t, testtool.TSAOptions{})
+	s.trustTSA(tsa)
+	s.run(0, "log", "export", "--case", "case", "--sigstore", "stamped", "--tsa", tsa.Serve(t))
+	if out := s.run(codeMissing, "log", "export", "--case", "case", "--sigstore", "bare", "--tsa", "http://127.0.0.1:1/"); !strings.Contains(out, "no time-stamps from entry 0 on") {
+		t.Errorf("nothing is said of the authority that did not answer:\n%s", out)
+	}
+	s.run(1, "log", "export", "--case", "case", "--tlog-proof", "proofs", "--tsa", "http://127.0.0.1:1/")
+	artifact := filepath.Join(h.dir, h.acquisition, "SHA256SUMS")
+	for _, test := range []struct {
+		dir, root string
+		want      bool
+	}{{"stamped", "stamped", true}, {"bare", "bare", false}, {"stamped", "bare", false}} {
+		x := exportedCase{h, filepath.Join(s.dir, test.dir)}
+		key := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(key, x.files(t, "2", "acquired", nil).key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, root := filepath.Join(x.bundles, "2.sigstore.json"), filepath.Join(s.dir, test.root, "trusted_root.json")
+		out, err := offline(t, tools[0], "verify-blob-attestation", "--bundle", b, "--trusted-root", root, "--key", key, "--use-signed-timestamps",
+			"--type", typePrefix+"acquired/v1", artifact)
+		if (err == nil) != test.want {
+			t.Errorf("cosign, bundles %s, root %s: %v, want %t\n%s", test.dir, test.root, err, test.want, out)
+		}
+		if out, err = offline(t, tools[1], "-timestamp", root, key, b, artifact); (err == nil) != test.want {
+			t.Errorf("sigstore-go, bundles %s, root %s: %v, want %t\n%s", test.dir, test.root, err, test.want, out)
+		}
+	}
+}

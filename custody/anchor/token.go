@@ -36,6 +36,7 @@ type Stamp struct {
 	Accuracy  time.Duration // how far off the authority says that it can be; 0: it does not say
 	Authority string        // the subject of the signer's certificate
 	Root      *x509.Certificate
+	Chain     []*x509.Certificate // from the signer's certificate to Root
 }
 
 // Latest is the latest time at which the stamp can have been made.
@@ -202,7 +203,7 @@ func (t *Token) Verify(sum [sha256.Size]byte, roots, between []*x509.Certificate
 	}
 	a := t.info.Accuracy
 	return Stamp{
-		Time: t.at, Authority: signer.Subject.String(), Root: chains[0][len(chains[0])-1],
+		Time: t.at, Authority: signer.Subject.String(), Root: chains[0][len(chains[0])-1], Chain: chains[0],
 		Accuracy: time.Duration(a.Seconds)*time.Second + time.Duration(a.Millis)*time.Millisecond + time.Duration(a.Micros)*time.Microsecond,
 	}, nil
 }

@@ -3,6 +3,7 @@ package bundle
 import (
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
@@ -13,8 +14,8 @@ const trustedRootType = "application/vnd.dev.sigstore.trustedroot+json;version=0
 // Authority is a time-stamp authority that a trusted root names.
 type Authority struct {
 	URL   string
-	Chain [][]byte // DER certificates, that of the authority first and its root last
-	Start record.Time
+	Chain [][]byte  // DER certificates, that of the authority first and its root last
+	Start time.Time // from when on its certificate is valid
 }
 
 // TrustedRoot returns the trusted_root.json of the log that g begins: both its keys, and the time-stamp authorities whose
@@ -46,7 +47,7 @@ func TrustedRoot(g *record.CaseOpened, authorities []Authority) ([]byte, error) 
 		for _, der := range a.Chain {
 			chain.Certificates = append(chain.Certificates, rawBytes{der})
 		}
-		f.Authorities = append(f.Authorities, authority{CertChain: chain, URI: a.URL, ValidFor: period{a.Start.UTC}})
+		f.Authorities = append(f.Authorities, authority{CertChain: chain, URI: a.URL, ValidFor: period{a.Start.UTC().Format(time.RFC3339)}})
 	}
 	return record.EncodeJSON(f)
 }
