@@ -49,8 +49,8 @@ func newLogAnchorCommand(u *ui) *cobra.Command {
 		use: "anchor", short: "Have the newest checkpoint time-stamped or cosigned by others",
 		long: "Have the newest checkpoint of the home log time-stamped (RFC 3161) or cosigned by a witness (C2SP), and keep what they\n" +
 			"say with the log, where the next event names it. Whoever has one of these knows that the log was not rewritten before\n" +
-			"that. An address that does not answer is pending, and asked again by each later run; nothing ever waits for it. Then\n" +
-			"the command ends with 5.\n\n" +
+			"that. An address that does not answer is pending, and asked again by each later run (--list shows which); nothing ever\n" +
+			"waits for it. Then the command ends with 5.\n\n" +
 			"Without a network: --request writes a request for a time-stamp, which `openssl ts` and every authority know, and\n" +
 			"--witness-request one for exhibit witness cosign; --response takes back what they answered.\n\n" +
 			"A witness counts only when this station trusts it (exhibit trust add witness). A time-stamp must lead to a trusted root\n" +

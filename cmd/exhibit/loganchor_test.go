@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json/v2"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -319,6 +320,49 @@ func witnessByHand(t *testing.T, m maker) {
 	}
 }
 
+// publicWitness: a witness as the public ones are takes our requests, and we its answers.
+func publicWitness(t *testing.T, m maker) {
+	tool := testtool.Need(t, "publicwitness")[0]
+	s := m.station(t)
+	c, err := custody.Open(filepath.Join(s.dir, "case"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := c.Genesis()
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tool, g.Origin, g.LogKeys[1].PublicKey)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	address, key, ok := strings.Cut(strings.TrimSpace(line), " ")
+	if err != nil || !ok {
+		t.Fatalf("the witness says %q, %v", line, err)
+	}
+	s.run(0, "trust", "add", "witness", key, "--name", "a public witness")
+	for i, exhibit := range []string{"7", "8", "9"} {
+		if doc := s.anchor(0, "--witness", address); len(doc.Kept) != 1 || doc.Kept[0].Size != int64(i+1) || doc.Kept[0].By != "public-witness.example" {
+			t.Errorf("kept %+v, pending %+v", doc.Kept, doc.Pending)
+		}
+		s.seize(exhibit)
+	}
+}
+
 // TestAnchors goes the way of an anchor with the program itself.
 func TestAnchors(t *testing.T) {
 	from, err := newStations(t.TempDir()).bare()
@@ -327,6 +371,7 @@ func TestAnchors(t *testing.T) {
 	}
 	for name, test := range map[string]func(*testing.T, maker){
 		"time-stamps": timeStamps, "time-stamp by hand": timeStampByHand, "witness serves": witnessServes, "witness by hand": witnessByHand,
+		"public witness": publicWitness,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, maker{from}) })
 	}
