@@ -368,7 +368,7 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 		}
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
-	header.Log = record.LogState{Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size, Attestations: b.head.Attestations}
+	header.Log = record.LogState{Anchors: b.head.Anchors, Attestations: b.head.Attestations, Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
 	payload, err := record.Encode(e.Event)
 	if err != nil {
 		return ledger.Item{}, err

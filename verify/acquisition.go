@@ -63,6 +63,7 @@ func (c *checker) checkFolder(ctx context.Context, l *logCheck, ref acquiredRef)
 		f.openings = c.checkOpenings(l.path(layout.PersonalFile(ref.index)), s.payload, &line{})
 	}
 	f.sameGenesis()
+	f.revoked()
 	return f, f.files(ctx)
 }
 
@@ -189,6 +190,7 @@ func (f *folder) statementAlone(name string) {
 	}
 	f.openings = f.c.checkOpenings(within(f.dir, layout.Personal), s.payload, &f.signature)
 	f.proof(s.entry)
+	f.revoked()
 	if f.size > 0 && a.Event.Log.Size > f.index {
 		f.log.add(mismatch(name, "event.log.size", fmt.Sprintf("at most %d", f.index), fmt.Sprint(a.Event.Log.Size), "the record names a checkpoint that comes after it"))
 	}

@@ -44,7 +44,7 @@ func (c *checker) attestations(logs []*logCheck) map[string]bool {
 		for id, s := range l.gen.signers {
 			kinds[id] = s.Kind
 		}
-		if id, ok := logKeyID(l.gen.opened.LogKeys[0].PublicKey); ok {
+		if id, ok := deviceKeyID(l.gen.opened.LogKeys[0].PublicKey); ok {
 			kinds[id] = "log"
 			c.logKeys[id] = true
 		}
@@ -147,7 +147,7 @@ func parseCertificates(b []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func logKeyID(publicKey string) (string, bool) {
+func deviceKeyID(publicKey string) (string, bool) {
 	key, err := sign.ParsePublicKeyBase64(publicKey)
 	return key.KeyID(), err == nil
 }

@@ -189,11 +189,17 @@ func (c *checker) takeLog(l *logCheck) {
 		} else {
 			l.signature.add(untrusted(l.path(layout.StatementFile(0)), l.gen.leaf.String()))
 		}
-		c.report.Cases = append(c.report.Cases, l.gen.facts(l.size, l.checkpoints))
+		facts := l.gen.facts(l.size, l.checkpoints)
+		facts.Witnessed, facts.Stamped = l.witnessedTo, l.stampedTo
+		if l.stampedTo > 0 {
+			facts.StampedAt, facts.StampedBy = l.stampedBy.stamp.Time.Format(trustTime), l.stampedBy.stamp.Authority
+		}
+		c.report.Cases = append(c.report.Cases, facts)
 	}
 	c.lines[2].merge(&l.signature)
 	c.lines[3].merge(&l.log)
 	c.lines[4].merge(&l.append)
+	c.lines[5].merge(&l.time)
 	c.checkpoints += l.checkpoints
 	if l.counter != nil {
 		c.certified += l.counter.verified

@@ -40,7 +40,7 @@ type logCheck struct {
 	gen    *genesis
 	size   int64 // of the newest checkpoint
 
-	signature, log, append line // the report's lines 2, 3 and 4, as far as this log goes
+	signature, log, append, time line // the report's lines 2, 3, 4 and 5, as far as this log goes
 
 	counter     *counterCheck // nil: the log has none
 	tree        tree
@@ -50,7 +50,13 @@ type logCheck struct {
 	last        checkpointRef // the newest checkpoint that an event can have seen so far
 	book        state.Book
 	acquired    []acquiredRef
-	keys        map[string]bool // that signed
+	keys        map[string]bool  // that signed
+	lastBy      map[string]int64 // the newest entry by each of them
+	anchors     anchors
+	witnessedTo int64 // so many entries a quorum of witnesses saw
+	stampedTo   int64 // so many a time-stamp authority
+	stampedBy   stamped
+	sound       map[string]int64 // of each revoked key: entries before this were signed before its revocation
 	checkpoints int64
 	unreadable  int64 // statements that are missing or cannot be read
 	cut         bool  // too many of them: not every entry was looked at
@@ -66,7 +72,7 @@ type checkpointRef struct {
 
 // checkLog checks the log of that origin. The error is that of the context.
 func (c *checker) checkLog(origin string) (*logCheck, error) {
-	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}}
+	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}, lastBy: map[string]int64{}}
 	l.tree.full = func(level int, n int64, hashes []tlog.Hash) { l.compareTile(level, n, len(hashes), tileBytes(hashes)) }
 	if !l.readGenesis() {
 		return l, nil
@@ -74,12 +80,16 @@ func (c *checker) checkLog(origin string) (*logCheck, error) {
 	if err := l.readNewest(); err != nil || l.size == 0 {
 		return l, err
 	}
+	l.listAnchors()
 	if err := l.entries(); err != nil {
 		return nil, err
 	}
 	if l.cut {
+		l.judgeRevoked(0)
 		return l, l.strangers()
 	}
+	l.checkAnchors()
+	l.judgeAnchors()
 	l.tree.finish()
 	if l.tree.size%tileWidth != 0 {
 		l.compareTile(-1, l.tree.size/tileWidth, int(l.tree.size%tileWidth), l.bundle)
@@ -244,6 +254,9 @@ func (l *logCheck) entry(i int64, e loadedEntry) {
 		l.compareTile(-1, i/tileWidth, tileWidth, l.bundle)
 	}
 	l.tree.add(tlog.Hash(leaf))
+	if l.anchors.wanted[i+1] {
+		l.anchors.roots[i+1] = ledger.Checkpoint{Origin: l.origin, Size: i + 1, Root: l.tree.root()}
+	}
 	l.statement(i, leaf, e)
 	l.checkpoint(i+1, e)
 }
@@ -297,7 +310,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	}
 	l.signature.checked++
 	l.log.checked++
-	l.keys[e.keyID] = true
+	l.keys[e.keyID], l.lastBy[e.keyID] = true, i
 	if i == 0 {
 		return
 	}
@@ -316,6 +329,11 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 func (l *logCheck) header(i int64, name string, h *record.Header) {
 	s := h.Log
 	l.attested(i, name, s)
+	for _, d := range s.Anchors {
+		if _, ok := l.anchors.named[d]; !ok {
+			l.anchors.named[d] = i
+		}
+	}
 	switch {
 	case s.Origin != l.origin:
 		l.log.add(mismatch(name, "event.log.origin", l.origin, s.Origin, "the event was signed for another log"))
@@ -373,7 +391,7 @@ func (l *logCheck) strangers() error {
 		switch name := e.Name(); {
 		case !e.IsDir() && !e.Type().IsRegular():
 			l.log.add(fromError(l.path(name), fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
-		case name == layout.Checkpoint, name == layout.CheckpointsDir, name == layout.TileDir, name == layout.StatementDir,
+		case name == layout.Checkpoint, name == layout.CheckpointsDir, name == layout.TileDir, name == layout.StatementDir, name == layout.AnchorsDir,
 			name == layout.Pending, name == layout.AttestDir, name == layout.Heads, name == layout.Lock:
 		default:
 			l.c.uncovered(l.path(name))

@@ -146,7 +146,9 @@ func (c *checker) sentenceAppend() string {
 	const outside = "nothing from outside (a witness, a time-stamp, another log, a receipt) was there to compare with, so a log rewritten as a whole would not be seen."
 	switch {
 	case c.lines[4].status() == Failed:
-		return "The log was NOT only appended to: a checkpoint does not agree with the entries."
+		return "The log was NOT only appended to, or what others saw of it was changed; what differs is listed."
+	case c.lines[4].status() == Verified:
+		return "The log holds what others saw of it: " + c.seenByOthers() + ". What came later nobody outside has seen."
 	case c.report.Kind == KindCase && c.checkpoints > 0 && c.lines[3].worst == Note:
 		return fmt.Sprintf("Every checkpoint in this folder (%d of them) is a prefix of the next%s; %s", c.checkpoints, c.counterSentence(), outside)
 	}
@@ -162,9 +164,26 @@ func (c *checker) counterSentence() string {
 		c.certified, AssuranceHardware, c.logAssurance())
 }
 
+// seenByOthers says how much of each log somebody outside saw.
+func (c *checker) seenByOthers() string {
+	var out []string
+	for _, g := range c.report.Cases {
+		if g.Witnessed > 0 {
+			out = append(out, fmt.Sprintf("%s of %d by the witnesses that are trusted here", entries(g.Witnessed), g.Entries))
+		}
+		if g.Stamped > 0 {
+			out = append(out, fmt.Sprintf("%s of %d by a time-stamp authority", entries(g.Stamped), g.Entries))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
 func (c *checker) sentenceTime() string {
+	if c.lines[5].status() == Failed {
+		return "A time-stamp does NOT belong to this log, or was changed; what differs is listed."
+	}
 	if len(c.times) == 0 {
-		return "No time was recorded that could be shown."
+		return "No time was recorded that could be shown." + c.stampWords("")
 	}
 	var first, last record.Time
 	for i, t := range c.times {
@@ -179,7 +198,21 @@ func (c *checker) sentenceTime() string {
 	if last != first {
 		said += ", and at last " + clockWords(last)
 	}
-	return "The station's clock said " + said + ". No time-stamp authority confirms it, so the time is the station's word." + c.clockSentence()
+	return "The station's clock said " + said + "." + c.stampWords(" No time-stamp authority confirms it, so the time is the station's word.") + c.clockSentence()
+}
+
+// stampWords says what time-stamp authorities signed; none where there is nothing.
+func (c *checker) stampWords(none string) string {
+	var out strings.Builder
+	for _, g := range c.report.Cases {
+		if g.Stamped > 0 {
+			fmt.Fprintf(&out, " A time-stamp authority, %q, signed that %s of the log existed at %s; how long before, it does not say.", g.StampedBy, entries(g.Stamped), g.StampedAt)
+		}
+	}
+	if out.Len() == 0 {
+		return none
+	}
+	return out.String()
 }
 
 // clockSentence says what the TPM's clock shows.

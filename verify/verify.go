@@ -29,6 +29,8 @@ type Progress interface {
 type Policy struct {
 	// Trust are the entries of the trust file; nothing in what is verified can take their place.
 	Trust []TrustEntry
+	// Require are further things without which the outcome is unknown: RequireWitness, RequireTimeStamp.
+	Require []string
 	// FolderName is the name of the folder that fsys is rooted at, when it is known. One that ends in ".partial" is an
 	// acquisition that is not finished.
 	FolderName string
@@ -48,6 +50,11 @@ func Verify(ctx context.Context, fsys fs.FS, name string, p Policy) (Report, err
 	}
 	if p.Workers < 0 || p.Workers > maxWorkers {
 		return Report{}, fmt.Errorf("verify: %d workers: there can be 1 to %d", p.Workers, maxWorkers)
+	}
+	for _, what := range p.Require {
+		if !slices.Contains(Requirements, what) {
+			return Report{}, fmt.Errorf("verify: %q is nothing that can be required: %q", what, Requirements)
+		}
 	}
 	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, assurances: map[string]string{}, dir: "."}
 	err := c.run(name)
@@ -194,6 +201,7 @@ func (c *checker) checkAcquisition() error {
 	}
 	c.alone = f
 	c.takeFolder(f)
+	c.requireOfFolder(".")
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exhibit-forensics/exhibit/custody/anchor"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/verify"
 )
@@ -31,6 +32,11 @@ var documents = map[string]struct {
 	"signerDocument":  {"case", []reflect.Type{reflect.TypeFor[signerDocument]()}},
 	"eventDocument":   {"events", []reflect.Type{reflect.TypeFor[eventDocument]()}},
 	"chainDocument":   {"events", []reflect.Type{reflect.TypeFor[chainDocument]()}},
+	"anchorsDocument": {"log anchor", []reflect.Type{reflect.TypeFor[anchorsDocument](), reflect.TypeFor[anchor.Pending]()}},
+	"anchorDocument":  {"log anchor", []reflect.Type{reflect.TypeFor[anchorDocument]()}},
+	"witnessDocument": {"witness", []reflect.Type{reflect.TypeFor[witnessDocument]()}},
+	"cosignDocument":  {"witness", []reflect.Type{reflect.TypeFor[cosignDocument]()}},
+	"exportDocument":  {"log export", []reflect.Type{reflect.TypeFor[exportDocument]()}},
 	"imageDocument":   {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
 	"restoreDocument": {"restore", []reflect.Type{reflect.TypeFor[restoreDocument]()}},
 	"errorDocument":   {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},

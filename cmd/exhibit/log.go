@@ -8,7 +8,7 @@ import (
 )
 
 func newLogCommand(u *ui) *cobra.Command {
-	return group("log", "Show the custody log", newLogShowCommand(u))
+	return group("log", "Show the custody log, anchor it outside, export it for other tools", newLogShowCommand(u), newLogAnchorCommand(u), newLogExportCommand(u))
 }
 
 func newLogShowCommand(u *ui) *cobra.Command {

@@ -36,6 +36,8 @@ type Head struct {
 	// Recovered are statements that an interrupted append had left and this call has just logged. Who repeats an append
 	// looks for his own among them.
 	Recovered []Logged
+	// Anchors are the digests of the anchors that came since the last statement, sorted: the next ones commit to them.
+	Anchors []record.Digest
 }
 
 // Logged is a statement that stands in the log.
@@ -153,11 +155,13 @@ type writer struct {
 	// written to is synced in its own.
 	careful   bool
 	recovered []Logged
-	wrote     bool // of the caller's statements something may be on the disk
+	anchors   []record.Digest // that no statement names yet
+	wrote     bool            // of the caller's statements something may be on the disk
 }
 
 func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) ([]Logged, error) {
-	if err := w.prepare(); err != nil {
+	err := w.prepare()
+	if err != nil {
 		w.wrote = false // nothing of the caller's
 		return nil, err
 	}
@@ -165,6 +169,9 @@ func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) (
 		return nil, err
 	}
 	w.wrote = false // what was recovered is complete
+	if w.anchors, err = readUncommitted(w.dir); err != nil {
+		return nil, err
+	}
 	items, err := build(w.head())
 	if err != nil {
 		return nil, err
@@ -179,7 +186,11 @@ func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) (
 	if err != nil {
 		return nil, err
 	}
-	return w.commit(batch, next)
+	logged, err := w.commit(batch, next)
+	if err != nil {
+		return nil, err
+	}
+	return logged, w.committed(items)
 }
 
 // prepare reads the genesis, completes what is unfinished, and leaves the published log and its chains in w.
@@ -216,7 +227,7 @@ func (w *writer) prepare() error {
 func (w *writer) head() Head {
 	return Head{
 		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Genesis: w.genesis,
-		Previous: w.previous, Exhibits: maps.Keys(w.chains.last), Attestations: w.attestations(), Recovered: w.recovered,
+		Previous: w.previous, Exhibits: maps.Keys(w.chains.last), Attestations: w.attestations(), Anchors: w.anchors, Recovered: w.recovered,
 	}
 }
 

@@ -119,7 +119,7 @@ var sharedWorld = sync.OnceValue(newWorld)
 func (w *world) seized(h Head, exhibit string, number int64, previous *record.LeafHash) Item {
 	s := &record.Seized{Event: record.Header{
 		Exhibit: exhibit, Number: number, Previous: previous, Time: testTime(),
-		Log: record.LogState{Checkpoint: h.Checkpoint, Origin: h.Origin, Size: h.Size, Attestations: h.Attestations},
+		Log: record.LogState{Anchors: h.Anchors, Attestations: h.Attestations, Checkpoint: h.Checkpoint, Origin: h.Origin, Size: h.Size},
 	}}
 	var openings record.Openings
 	unknown := record.Unknown[record.Personal]("test")

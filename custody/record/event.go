@@ -1,6 +1,10 @@
 package record
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
 
 // Header opens every custody event. It is set under the log's lock, directly before the event is signed.
 type Header struct {
@@ -37,8 +41,8 @@ func (h *Header) Validate() error {
 	if err := checkCount("size", h.Log.Size); err != nil {
 		return err
 	}
-	if len(h.Log.Anchors) != 0 {
-		return fmt.Errorf("anchors are %w", ErrNewer)
+	if err := checkSorted("anchors", h.Log.Anchors, layout.MaxAnchors); err != nil {
+		return err
 	}
 	if err := checkSorted("attestations", h.Log.Attestations, maxAttestations); err != nil {
 		return err

@@ -136,3 +136,12 @@ func parsePEM(file []byte, want string) ([]byte, error) {
 	}
 	return block.Bytes, nil
 }
+
+// SealKey returns the file of a key that no Store keeps, such as a witness's: ECDSA, Ed25519 or ML-DSA. It is protected by
+// passphrase as those of a Store are.
+func SealKey(key crypto.PrivateKey, passphrase []byte) ([]byte, error) {
+	return encryptKey(key, passphrase)
+}
+
+// OpenKey reads what SealKey made. Only ErrPassphrase says that another passphrase may help.
+func OpenKey(file, passphrase []byte) (crypto.PrivateKey, error) { return decryptKey(file, passphrase) }

@@ -53,6 +53,10 @@ const (
 	TileDir        = "tile"
 	StatementDir   = "statement"
 	AttestDir      = "attest"
+	AnchorsDir     = "anchors"
+	// Uncommitted lists the anchors that no statement names yet; PendingAnchors, what was asked for and has not come.
+	Uncommitted    = "anchors/uncommitted"
+	PendingAnchors = "anchors/pending"
 	Pending        = "pending"
 	Heads          = "heads"
 	Lock           = "lock"
@@ -69,6 +73,9 @@ const (
 	MaxAttest     = 16 << 10
 	MaxEnrolment  = 64 << 10
 	MaxProof      = 64 << 10
+	MaxToken      = 64 << 10 // an RFC 3161 response, with its certificates
+	MaxCosigned   = 64 << 10 // a checkpoint's text with the lines of witnesses
+	MaxAnchors    = 1000     // digests of anchors in one statement; anchors that are uncommitted, or pending
 	MaxSums       = 2 << 20
 	MaxJournal    = 64 << 20
 	MaxMap        = 128 << 20
@@ -168,6 +175,30 @@ func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.F
 
 // AttestFile is the certificate of the log's counter for the checkpoint of that size, below the log folder.
 func AttestFile(size int64) string { return AttestDir + "/" + strconv.FormatInt(size, 10) }
+
+// The kinds of anchor, which end their files' names.
+const (
+	AnchorToken    = "tsr"   // an RFC 3161 response
+	AnchorCosigned = "cosig" // a checkpoint's text with lines of witnesses
+	AnchorChain    = "pem"   // certificates between a time-stamp's signer and a root, where the token lacks them
+)
+
+// AnchorFile is an anchor of the checkpoint of that size, below the log folder; sum is the SHA-256 of the file, in hex.
+func AnchorFile(size int64, sum, kind string) string {
+	return fmt.Sprintf("%s/%d.%s.%s", AnchorsDir, size, sum, kind)
+}
+
+// ParseAnchor is the reverse of AnchorFile, for a name without its folder; ok is false for any other name.
+func ParseAnchor(name string) (size int64, sum, kind string, ok bool) {
+	digits, rest, _ := strings.Cut(name, ".")
+	sum, kind, _ = strings.Cut(rest, ".")
+	size, err := strconv.ParseInt(digits, 10, 64)
+	raw, hexErr := hex.DecodeString(sum)
+	ok = err == nil && size > 0 && size <= MaxLogSize && hexErr == nil && len(raw) == 32 &&
+		(kind == AnchorToken || kind == AnchorCosigned || kind == AnchorChain) && AnchorFile(size, sum, kind) == AnchorsDir+"/"+name &&
+		sum == hex.EncodeToString(raw)
+	return size, sum, kind, ok
+}
 
 // StatementFile is the envelope of leaf i, below the log folder: a thousand to a folder.
 func StatementFile(i int64) string { return statementBase(i) + ".dsse.json" }
