@@ -39,22 +39,6 @@ func outFlag(f *pflag.FlagSet, out *string) {
 	f.StringVar(out, "out", "", "write to `FILE`, which must be new (required)")
 }
 
-// writeNew creates a file, for its owner alone when it is a secret.
-func writeNew(name string, b []byte, secret bool) error {
-	if name == "" {
-		return errors.New("say where to write with --out FILE")
-	}
-	root, err := durable.OpenRoot(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	create := root.CreateEx
-	if secret {
-		create = root.CreateSecretEx
-	}
-	return errors.Join(create(filepath.Base(name), b), root.Close())
-}
-
 // readFileOf reads a file of the enrolment.
 func readFileOf[T any](name string, parse func([]byte) (T, error)) (T, error) {
 	var none T

@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -281,20 +278,6 @@ func (a *anchoring) show() error {
 			a.u.notef("nothing is kept, and nothing pending")
 		}
 	})
-}
-
-// writeNew writes a file that must not exist.
-func writeNew(name string, b []byte) (err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return withHints(fmt.Errorf("%q exists already", name), "name a file that does not exist yet")
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = f.Write(b)
-	return err
 }
 
 func stampText(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -84,7 +84,7 @@ func (a *anchoring) writeRequest(name string) error {
 	if err != nil {
 		return err
 	}
-	return writeNew(name, b)
+	return writeNew(name, b, false)
 }
 
 // writeWitnessRequest writes a request for a witness. Without a size that was given it is the largest one that a trusted
@@ -107,7 +107,7 @@ func (a *anchoring) writeWitnessRequest(name string, old int64) error {
 	if err != nil {
 		return err
 	}
-	return writeNew(name, request.Encode())
+	return writeNew(name, request.Encode(), false)
 }
 
 // takeResponse keeps an answer that was carried here: a time-stamp, or the lines of a witness. It is about the newest

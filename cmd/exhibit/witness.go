@@ -261,18 +261,6 @@ func admitLogs(ctx context.Context, w *anchor.Witness, files []string) error {
 	return nil
 }
 
-// readSmall reads a file that the user named.
-func readSmall(name string, limit int64) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > limit {
-		return nil, fmt.Errorf("%q is not a file of at most %d bytes", name, limit)
-	}
-	return os.ReadFile(name)
-}
-
 type witnessOptions struct {
 	dir, listen string
 	genesis     []string

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/exhibit-forensics/exhibit/internal/durable"
 )
 
 // regular is the absolute path of a regular file: nothing else is opened, and no name means a device.
@@ -42,4 +46,24 @@ func readSmall(name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// writeNew creates a file, for its owner alone when it is a secret.
+func writeNew(name string, b []byte, secret bool) error {
+	if name == "" {
+		return errors.New("say where to write with --out FILE")
+	}
+	root, err := durable.OpenRoot(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	create := root.CreateEx
+	if secret {
+		create = root.CreateSecretEx
+	}
+	err = create(filepath.Base(name), b)
+	if errors.Is(err, fs.ErrExist) {
+		err = withHints(fmt.Errorf("%q exists already", name), "name a file that does not exist yet")
+	}
+	return errors.Join(err, root.Close())
 }
