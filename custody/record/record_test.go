@@ -175,7 +175,7 @@ var badAcquired = map[string]struct {
 	"control character":     {`"exhibit":"7/a"`, `"exhibit":"7\n"`, ErrMalformed},
 	"right-to-left":         {`"exhibit":"7/a"`, "\"exhibit\":\"7\u202ea\"", ErrMalformed},
 	"commitment":            {`{"personal":"sha256:`, `{"personal":"blake3:`, ErrMalformed},
-	"later log state":       {`"attestations":[]`, `"attestations":["sha256:` + strings.Repeat("0", 64) + `"]`, ErrNewer},
+	"doubled attestation":   {`"attestations":[]`, `"attestations":["sha256:` + strings.Repeat("0", 64) + `","sha256:` + strings.Repeat("0", 64) + `"]`, ErrMalformed},
 	"anchor not SHA-256":    {`"anchors":[]`, `"anchors":["blake3:` + strings.Repeat("0", 64) + `"]`, ErrMalformed},
 	"anchor twice":          {`"anchors":[]`, `"anchors":["sha256:` + strings.Repeat("0", 64) + `","sha256:` + strings.Repeat("0", 64) + `"]`, ErrMalformed},
 	"anchors out of order":  {`"anchors":[]`, `"anchors":["sha256:` + strings.Repeat("1", 64) + `","sha256:` + strings.Repeat("0", 64) + `"]`, ErrMalformed},
