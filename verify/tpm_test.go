@@ -340,10 +340,15 @@ func counterless(t *testing.T, change func(*record.Counter)) *forge {
 	c := newSoftTPM().counter()
 	change(c)
 	f.genesis.Counter = c
-	f.envelopes, f.entries, f.leaves, f.checkpoints = nil, nil, nil, map[int64][]byte{}
-	f.append(f.person, must(record.Encode(f.genesis)), must(record.DecodeOpenings(f.files[logFile(f, layout.PersonalFile(0))])))
-	f.publish()
+	f.again()
 	f.seize("7")
 	addAcquired(f, f.station, untouched)
 	return f
+}
+
+// again begins the log anew, with a genesis that was changed.
+func (f *forge) again() {
+	f.envelopes, f.entries, f.leaves, f.checkpoints = nil, nil, nil, map[int64][]byte{}
+	f.append(f.person, must(record.Encode(f.genesis)), must(record.DecodeOpenings(f.files[logFile(f, layout.PersonalFile(0))])))
+	f.publish()
 }

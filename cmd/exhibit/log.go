@@ -8,7 +8,7 @@ import (
 )
 
 func newLogCommand(u *ui) *cobra.Command {
-	return group("log", "Show the custody log", newLogShowCommand(u))
+	return group("log", "Show the custody log, go on in a new one", newLogShowCommand(u), newLogContinueCommand(u))
 }
 
 func newLogShowCommand(u *ui) *cobra.Command {
