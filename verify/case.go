@@ -107,8 +107,9 @@ func (c *checker) caseFile(logs []*logCheck) {
 		c.lines[2].add(mismatch(layout.CaseFile, "predicateType", string(record.TypeCaseOpened), string(p.Type()), "the file does not open a case"))
 		return
 	}
+	belongs := c.continued(opened, logs)
 	for _, l := range logs {
-		if l.origin != opened.Origin {
+		if !belongs[l.origin] {
 			c.lines[2].add(Finding{Severity: Missing, File: l.dir, Text: "a second log lies here, and nothing says that it belongs to the case of " + layout.CaseFile,
 				Advice: "take the folders of another case out of this one and verify each by itself"})
 		}

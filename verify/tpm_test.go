@@ -340,10 +340,37 @@ func counterless(t *testing.T, change func(*record.Counter)) *forge {
 	c := newSoftTPM().counter()
 	change(c)
 	f.genesis.Counter = c
-	f.envelopes, f.entries, f.leaves, f.checkpoints = nil, nil, nil, map[int64][]byte{}
-	f.append(f.person, must(record.Encode(f.genesis)), must(record.DecodeOpenings(f.files[logFile(f, layout.PersonalFile(0))])))
-	f.publish()
+	f.again()
 	f.seize("7")
 	addAcquired(f, f.station, untouched)
 	return f
+}
+
+// again begins the log anew, with a genesis that was changed.
+func (f *forge) again() {
+	f.envelopes, f.entries, f.leaves, f.checkpoints = nil, nil, nil, map[int64][]byte{}
+	f.append(f.person, must(record.Encode(f.genesis)), must(record.DecodeOpenings(f.files[logFile(f, layout.PersonalFile(0))])))
+	f.publish()
+}
+
+// TestAttestationBytes changes bytes of what a TPM signed, one after the other: none can be changed and the case verified.
+func TestAttestationBytes(t *testing.T) {
+	f, a := tpmForge(t)
+	p := f.enrolledPolicy(a)
+	files := f.build()
+	for _, name := range []string{attestFile(f, 1), attestFile(f, f.newest()), layout.KeyAttestationFile(idOf(f.stationKey)), layout.KeyAttestationFile(idOf(f.logKey))} {
+		good := files[name]
+		for i := 0; i < len(good); i += 5 {
+			changed := maps.Clone(files)
+			changed[name] = bytes.Clone(good)
+			changed[name][i] ^= 1
+			r, err := Verify(t.Context(), changed.fs(""), "", p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.ExitCode() != ExitMismatch && r.ExitCode() != ExitUnknown {
+				t.Errorf("%s, byte %d: exit code %d", name, i, r.ExitCode())
+			}
+		}
+	}
 }

@@ -136,7 +136,9 @@ func hintsFor(err error) []string {
 		return []string{"wait until the other process has ended"}
 	case errors.Is(err, record.ErrNewer):
 		return []string{"check it with a newer version of exhibit"}
-	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening), errors.Is(err, ledger.ErrRefused), errors.Is(err, custody.ErrMissing):
+	case errors.Is(err, ledger.ErrRefused):
+		return []string{"see what is damaged or missing with: exhibit verify CASE", "look for the newest copy of the case folder; if there is none: exhibit log continue -h"}
+	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening), errors.Is(err, custody.ErrMissing):
 		return []string{"see what is damaged or missing with: exhibit verify CASE"}
 	case errors.Is(err, fs.ErrPermission):
 		return []string{"run the command as a user who may read the medium and write the case folder"}

@@ -66,9 +66,9 @@ func runKeyStatus(u *ui, address string) error {
 	if address == "" {
 		address = tpm.DefaultAddress
 	}
-	t, err := tpm.Open(address)
+	t, err := openTPM(address)
 	if err != nil {
-		return withHints(err, "name another with --tpm ADDRESS; a user needs the group tss for "+tpm.DefaultAddress)
+		return err
 	}
 	defer t.Close() //nolint:errcheck // nothing was changed
 	f, err := t.Facts()

@@ -53,7 +53,7 @@ func (m *machine) attach() (*tpm.Station, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := tpm.Open(f.Address)
+	t, err := openTPM(f.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +63,11 @@ func (m *machine) attach() (*tpm.Station, error) {
 	}
 	m.station = station
 	return station, nil
+}
+
+func openTPM(address string) (*tpm.TPM, error) {
+	t, err := tpm.Open(address)
+	return t, withHints(err, "name another TPM with --tpm=ADDRESS when its keys are made", "a user needs the group tss for "+tpm.DefaultAddress)
 }
 
 // read reads what the station keeps of its TPM.
@@ -102,7 +107,7 @@ func (m *machine) begin(address string) (*tpm.Station, error) {
 }
 
 func (m *machine) create(address string) error {
-	t, err := tpm.Open(address)
+	t, err := openTPM(address)
 	if err != nil {
 		return err
 	}

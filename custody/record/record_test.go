@@ -39,14 +39,19 @@ func exampleHeader(number int64) Header {
 	return h
 }
 
+func exampleContinuation() *Continuation {
+	d := SHA256Digest([32]byte{7})
+	return &Continuation{Because: Personal{Commitment: d}, Checkpoint: d, Counter: Known[int64](17), Origin: exampleOpened().Origin, Size: 4}
+}
+
 func exampleCounter() *Counter {
 	name := "000b" + strings.Repeat("5a", 32)
 	return &Counter{AttestationKey: []byte{0, 0x23}, First: 17, Handle: 0x1800007, Name: name, Parent: name}
 }
 
-func TestCounterIsOptional(t *testing.T) {
+func TestOptionalFieldsOfTheGenesis(t *testing.T) {
 	c := exampleOpened()
-	c.Counter = exampleCounter()
+	c.Counter, c.Continues = exampleCounter(), exampleContinuation()
 	b, err := Encode(c)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +61,7 @@ func TestCounterIsOptional(t *testing.T) {
 		t.Fatal(err)
 	}
 	o, ok := got.(*CaseOpened)
-	if !ok || o.Counter == nil || o.Counter.Handle != c.Counter.Handle || !bytes.Equal(o.Counter.AttestationKey, c.Counter.AttestationKey) {
+	if !ok || o.Continues == nil || *o.Continues != *c.Continues || o.Counter == nil || o.Counter.Handle != c.Counter.Handle || !bytes.Equal(o.Counter.AttestationKey, c.Counter.AttestationKey) {
 		t.Errorf("the counter is lost: %s", b)
 	}
 }
@@ -351,6 +356,10 @@ func TestDecodeEveryByte(t *testing.T) {
 func TestValidateOpened(t *testing.T) {
 	tests := map[string]func(*CaseOpened){
 		"empty agency":            func(c *CaseOpened) { c.Agency = "" },
+		"continues nothing":       func(c *CaseOpened) { c.Continues = &Continuation{} },
+		"continues no log":        func(c *CaseOpened) { c.Continues = exampleContinuation(); c.Continues.Origin = "x" },
+		"continues size 0":        func(c *CaseOpened) { c.Continues = exampleContinuation(); c.Continues.Size = 0 },
+		"continues a counter < 0": func(c *CaseOpened) { c.Continues = exampleContinuation(); c.Continues.Counter = Known[int64](-1) },
 		"counter without a key":   func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.AttestationKey = nil },
 		"counter with a long key": func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.AttestationKey = make([]byte, 200) },
 		"counter below zero":      func(c *CaseOpened) { c.Counter = exampleCounter(); c.Counter.First = -1 },
