@@ -63,7 +63,9 @@ func run(args []string) error {
 	}
 	w, err := witness.New(ctx, witness.Opts{
 		Persistence: state, Signers: []note.Signer{signer},
-		VerifierForLog: func(_ context.Context, origin string) (note.Verifier, bool, error) { return log, origin == args[0], nil },
+		VerifierForLog: func(_ context.Context, origin string) (note.Verifier, bool, error) {
+			return log, origin == args[0], nil
+		},
 	})
 	if err != nil {
 		return err
