@@ -74,7 +74,7 @@ func acquireDrive(b *bench) ([]outcome, error) {
 					return err
 				}
 				o.exit("acquire", a.code, 0, a.said)
-				o.digests(a.said, want, "md5", "sha1", "sha256", "sha512", "blake3")
+				o.digests("acquire", a.said, want, "md5", "sha1", "sha256", "sha512", "blake3")
 				if err := b.same(&o, a, want, "source"); err != nil {
 					return err
 				}
@@ -102,19 +102,21 @@ func (b *bench) withDrive(sector int, bad []faultdisk.Range, o *outcome, use fun
 	return err
 }
 
-// restored restores an acquisition to a device of the image's bytes and more ones, and returns what stands on it then.
-func (b *bench) restored(o *outcome, folder string, size, more, sector, code int, args ...string) (got []byte, err error) {
+// restored restores an acquisition to a device of the image's bytes and more ones, and returns what stands on it then, and what
+// was said.
+func (b *bench) restored(o *outcome, folder string, size, more, sector, code int, args ...string) (got []byte, said string, err error) {
 	l, err := b.attach(nil, size+more, sector)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer func() { err = errors.Join(err, b.detach(l)) }()
 	said, exit, err := b.exhibit(append([]string{"image", "restore", folder, "--to", l.dev, "--confirm", fmt.Sprintf("%s %d", filepath.Base(l.dev), size+more)}, args...)...)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	o.exit("restore", exit, code, said)
-	return l.content()
+	got, err = l.content()
+	return got, said, err
 }
 
 func restoreDrive(b *bench) ([]outcome, error) {
@@ -140,7 +142,7 @@ func restoreDrive(b *bench) ([]outcome, error) {
 			if err != nil {
 				return err
 			}
-			got, err := b.restored(&o, a.folder, len(want), v.more, 512, 0, v.args...)
+			got, _, err := b.restored(&o, a.folder, len(want), v.more, 512, 0, v.args...)
 			if err != nil {
 				return err
 			}
@@ -178,8 +180,8 @@ func hashImage(b *bench) ([]outcome, error) {
 					return err
 				}
 				o.exit("image hash", code, 0, said)
-				o.digests(said, want, "sha256", "blake3")
-				o.digests(a.said, want, "md5", "sha1", "sha512")
+				o.digests("image hash", said, want, "sha256", "blake3")
+				o.digests("acquire", a.said, want, "md5", "sha1", "sha512")
 				if _, err := b.verified(&o, a.folder, 0); err != nil {
 					return err
 				}
@@ -205,7 +207,7 @@ func hashDrive(b *bench) ([]outcome, error) {
 				return err
 			}
 			o.exit("acquire", a.code, 0, a.said)
-			o.digests(a.said, want, "md5", "sha1", "sha256", "sha512", "blake3")
+			o.digests("acquire", a.said, want, "md5", "sha1", "sha256", "sha512", "blake3")
 			return a.forget()
 		})
 		if err != nil {

@@ -22,7 +22,8 @@ Written by ` + "`make cftt`" + `; nothing here is typed by hand. The cases are t
 FT-DI-15 (Computer Forensics Tool Testing program). Each was run as far as a loop device, or a FUSE device that sees every write, can stand in
 for a drive; this is no report of NIST, and no substitute for the same cases on the hardware of a laboratory. What is called a source holds a
 known pattern, and image and clone were compared with it byte by byte; digests were compared with those of Go's own library. "No write reached the
-source" means that the device saw no attempt at one.
+source" means that the device saw no attempt at one; "unchanged", that the bytes were compared. Options that only name the case, the exhibit
+and the key, or confirm the device to overwrite, are left out.
 
 `
 
@@ -39,7 +40,8 @@ func (b *bench) write(name string, done []result) error {
 	var t strings.Builder
 	t.WriteString(preamble)
 	first, _, _ := strings.Cut(version, "\n")
-	fmt.Fprintf(&t, "Run with %s, Linux %s.\n\n| case | | result |\n|---|---|---|\n", strings.TrimSpace(first), unix.ByteSliceToString(system.Release[:]))
+	kernel, _, _ := strings.Cut(unix.ByteSliceToString(system.Release[:]), "-")
+	fmt.Fprintf(&t, "Run with %s, Linux %s.\n\n| case | | result |\n|---|---|---|\n", strings.TrimSpace(first), kernel)
 	for _, r := range done {
 		fmt.Fprintf(&t, "| [%s](#%s) | %s | %s |\n", r.id, strings.ToLower(r.id), r.title, r.summary())
 	}
@@ -83,6 +85,9 @@ func (r result) summary() string {
 	}
 	if skipped > 0 {
 		text += fmt.Sprintf(", %d not run", skipped)
+	}
+	if r.not != "" {
+		text += "; see there what was not done"
 	}
 	return text
 }

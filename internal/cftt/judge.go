@@ -63,12 +63,23 @@ func (o *outcome) untouched(d *faultdisk.Disk) {
 	o.check(len(d.Writes()) == 0, "no write reached the source")
 }
 
-// digests checks that the program printed the digests that Go's library computes.
-func (o *outcome) digests(said string, want []byte, names ...string) {
+// digests checks that a command printed the digests that Go's library computes.
+func (o *outcome) digests(command, said string, want []byte, names ...string) {
 	all := map[string]string{"md5": fmt.Sprintf("%x", md5.Sum(want)), "sha1": fmt.Sprintf("%x", sha1.Sum(want)), "sha256": fmt.Sprintf("%x", sha256.Sum256(want)),
 		"sha512": fmt.Sprintf("%x", sha512.Sum512(want)), "blake3": fmt.Sprintf("%x", blake3.Sum256(want))}
+	var good, bad []string
 	for _, name := range names {
-		o.check(strings.Contains(said, all[name]), "%s right", name)
+		if strings.Contains(said, all[name]) {
+			good = append(good, name)
+		} else {
+			bad = append(bad, name)
+		}
+	}
+	if len(good) > 0 {
+		o.check(true, "%s: %s right", command, strings.Join(good, ", "))
+	}
+	if len(bad) > 0 {
+		o.check(false, "%s: %s right", command, strings.Join(bad, ", "))
 	}
 }
 

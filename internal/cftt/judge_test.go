@@ -48,7 +48,7 @@ func TestJudge(t *testing.T) {
 	}
 	o := outcome{}
 	o.exit("acquire", 0, 3, "said")
-	o.digests("00", want, "md5")
+	o.digests("acquire", "00", want, "md5")
 	if len(o.wrong) != 3 {
 		t.Errorf("a wrong exit code and a missing digest give %q", o.wrong)
 	}

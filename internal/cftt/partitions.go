@@ -207,7 +207,7 @@ func acquireCard(b *bench) ([]outcome, error) {
 func restoreCard(b *bench) ([]outcome, error) {
 	o := outcome{variant: "one partition with FAT32", done: "exhibit image restore FOLDER --to DEVICE"}
 	err := b.withCard(&o, func(a acquisition, want []byte) error {
-		got, err := b.restored(&o, a.folder, len(want), 0, 512, 0)
+		got, _, err := b.restored(&o, a.folder, len(want), 0, 512, 0)
 		o.check(bytes.Equal(got, want), "clone = source, all %d bytes", len(want))
 		return err
 	})

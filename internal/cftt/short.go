@@ -108,21 +108,23 @@ func restoreNoSpace(b *bench) ([]outcome, error) {
 		name string
 		args []string
 		code int
-	}{{"smaller clone", nil, 1}, {"smaller clone, allowed", []string{"--truncate"}, 3}} {
+		says string
+	}{{"smaller clone", nil, 1, "is smaller"}, {"smaller clone, allowed", []string{"--truncate"}, 3, "is too small"}} {
 		o := outcome{variant: v.name, done: strings.TrimSpace("exhibit image restore FOLDER --to DEVICE " + strings.Join(v.args, " "))}
 		err := b.withDrive(512, nil, &o, func(d *faultdisk.Disk, want []byte) error {
 			a, err := b.acquire(b.caseDir, d.Path())
 			if err != nil {
 				return err
 			}
-			got, err := b.restored(&o, a.folder, len(want), -short, 512, v.code, v.args...)
+			got, said, err := b.restored(&o, a.folder, len(want), -short, 512, v.code, v.args...)
 			if err != nil {
 				return err
 			}
+			o.check(strings.Contains(said, v.says), "it says that the target %s", v.says)
 			if v.args == nil {
-				o.check(bytes.Equal(got, bytes.Repeat([]byte{0xee}, len(want)-short)), "the user is told, and nothing was written")
+				o.check(bytes.Equal(got, bytes.Repeat([]byte{0xee}, len(want)-short)), "nothing was written")
 			} else {
-				o.check(bytes.Equal(got, want[:len(want)-short]), "the user is told, and every byte of the clone is that of the source")
+				o.check(bytes.Equal(got, want[:len(want)-short]), "every byte of the clone is that of the source")
 			}
 			return a.forget()
 		})
@@ -168,7 +170,7 @@ func faulty(b *bench) ([]outcome, error) {
 					return err
 				}
 				o.check(slices.Equal(got, v.bad), "the map lists exactly the %s, so that no good sector is lost", sectors(v.bad))
-				clone, err := b.restored(&o, a.folder, len(want), 0, v.sector, 0)
+				clone, _, err := b.restored(&o, a.folder, len(want), 0, v.sector, 0)
 				o.check(bytes.Equal(clone, want), "clone = image")
 				return errors.Join(err, a.forget())
 			})
