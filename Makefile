@@ -27,7 +27,7 @@ FUZZTIME ?= 10s
 TOOLS := bin/cosign bin/bundlecheck bin/timestamp-server bin/publicwitness
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: build demo test tools race lint cross fuzz bench faults soak vmbench clean
+.PHONY: build demo test tools race lint cross fuzz bench faults cftt soak vmbench clean
 .DEFAULT_GOAL := build
 
 build: ## static bin/exhibit
@@ -78,6 +78,9 @@ bench: build ## the speed table against other tools; ROW=name for one row
 
 faults: ## what is lost of failing media, beside other tools; FAULT=name for one fault; needs root
 	go run ./internal/faults $(if $(FAULT),-fault $(FAULT))
+
+cftt: build ## NIST's disk imaging cases, into docs/cftt.md; CASE=FT-DI-01 for one case; needs root
+	go run ./internal/cftt $(if $(CASE),-case $(CASE))
 
 vmbench: ## real drivers and a stick pulled out, in a virtual machine; docs/tested-media.md says what it needs
 	go run ./internal/vmbench

@@ -54,7 +54,11 @@ func (r *run) openImage() (*image.Reader, error) {
 		for _, s := range d.segments {
 			names = append(names, s.Name)
 		}
-		img, err := image.Open(d.root.FS(), names)
+		open := image.OpenRaw // whatever the medium begins with
+		if r.e01() {
+			open = image.OpenE01
+		}
+		img, err := open(d.root.FS(), names)
 		if err == nil {
 			return img, nil
 		}
