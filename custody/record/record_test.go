@@ -90,7 +90,7 @@ func exampleAcquired() *Acquired {
 
 func TestEncodeDecodeRoundTrip(t *testing.T) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleCopied()} {
 		first, err := Encode(p)
 		if err != nil {
 			t.Fatalf("Encode(%s): %v", p.Type(), err)
@@ -262,7 +262,7 @@ func TestValidateInPlace(t *testing.T) {
 
 // A flipped bit in any byte is refused, or it is another statement that encodes to those very bytes.
 func TestDecodeEveryByte(t *testing.T) {
-	for _, p := range []Predicate{exampleOpened(), exampleAcquired(), exampleRescued()} {
+	for _, p := range []Predicate{exampleOpened(), exampleAcquired(), exampleRescued(), exampleCopied()} {
 		good, err := Encode(p)
 		if err != nil {
 			t.Fatal(err)
@@ -413,7 +413,7 @@ func TestTimeRefuses(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleCopied()} {
 		b, err := Encode(p)
 		if err != nil {
 			f.Fatal(err)
