@@ -28,7 +28,7 @@ func (c *checker) checkCase(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, l := range logs {
 		c.takeLog(l)
-		for _, ref := range l.acquired {
+		for _, ref := range l.images {
 			f, err := c.checkFolder(ctx, l, ref)
 			if err != nil {
 				return err
@@ -231,8 +231,8 @@ func (c *checker) takeFolder(f *folder) {
 	facts := f.facts()
 	c.report.Acquisitions = append(c.report.Acquisitions, facts)
 	c.bytes += facts.SizeBytes
-	if f.acquired != nil {
-		c.times = append(c.times, f.acquired.Event.Time)
+	if f.rec != nil {
+		c.times = append(c.times, f.rec.event.Time)
 	}
 }
 

@@ -26,10 +26,10 @@ func (c *files) checkMap(f record.File) {
 		field     string
 		want, got int64
 	}{
-		{"acquisition.medium.sizeBytes", c.a.Medium.SizeBytes, m.Size()},
+		{"acquisition.medium.sizeBytes", c.a.SizeBytes, m.Size()},
 		{"acquisition.unread.bytes", c.a.Unread.Bytes, bad.SizeBytes},
 		{"acquisition.unread.ranges", c.a.Unread.Ranges, int64(bad.Ranges)},
-		{"acquisition.medium.sizeBytes", c.a.Medium.SizeBytes, bad.SizeBytes + read.SizeBytes},
+		{"acquisition.medium.sizeBytes", c.a.SizeBytes, bad.SizeBytes + read.SizeBytes},
 	} {
 		if n.want != n.got {
 			c.line.add(mismatch(name, n.field, fmt.Sprint(n.want), fmt.Sprint(n.got), "the map does not come to what the record says"))
@@ -39,30 +39,40 @@ func (c *files) checkMap(f record.File) {
 	c.line.checked++
 }
 
-// noteAcquisition says what the record itself says is missing, which changes no outcome.
-func (c *files) noteAcquisition() {
+// note says what the record itself says is missing, which changes no outcome.
+func (f *folder) note(l *line) {
 	note := func(format string, args ...any) {
-		c.line.add(Finding{Severity: Note, File: c.dir, Text: fmt.Sprintf(format, args...)})
+		l.add(Finding{Severity: Note, File: f.dir, Text: fmt.Sprintf(format, args...)})
 	}
-	u := c.a.Unread
+	if m := f.rec.copied; m != nil {
+		note("it is a copy of acquisition %s, as %s", m.Original.ID, m.Format)
+		if f.in == nil {
+			note("that the original has the same digests says the signed record here; the record of the original stands in the log of the case")
+		}
+	}
+	u := f.rec.image.Unread
 	if u.Bytes > 0 {
-		note("the medium did not give %d of its %d bytes, in %s; the map lists them, and they are zeros in the image", u.Bytes, c.a.Medium.SizeBytes, number(u.Ranges, "range"))
+		note("the medium did not give %d of its %d bytes, in %s; the map lists them, and they are zeros in the image", u.Bytes, f.rec.image.SizeBytes, number(u.Ranges, "range"))
 	}
 	if u.RecoveredBytes > 0 {
-		note("%d bytes were read only when a sector that had failed was tried again; the journal lists them", u.RecoveredBytes)
+		note("%d bytes were read only when a sector that had failed was tried again; the journal of the acquisition lists them", u.RecoveredBytes)
 	}
-	if n := len(c.a.Interruptions); n > 0 {
+	a := f.rec.acquired
+	if a == nil {
+		return
+	}
+	if n := len(a.Interruptions); n > 0 {
 		note("the acquisition has %s, after which it went on; the record says when and why", number(int64(n), "interruption"))
 	}
-	for _, i := range c.a.Interruptions {
+	for _, i := range a.Interruptions {
 		if i.Differing > 0 {
 			note("when it went on, %d of %d places that were read before read differently, and the operator chose to go on", i.Differing, i.Sampled)
 		}
 	}
-	if hidden, known := c.a.Medium.Hidden().Get(); known && hidden {
+	if hidden, known := a.Medium.Hidden().Get(); known && hidden {
 		note("the drive hides a part of itself, which was not read; the record says how much")
 	}
-	if c.a.Medium.Access.Live {
+	if a.Medium.Access.Live {
 		note("the medium was in use while it was read, so what was read may never have been on it at one moment")
 	}
 }

@@ -194,10 +194,10 @@ func (c *checker) checkAcquisition() error {
 
 // namedFile requires that the file that was named is one the record covers.
 func (c *checker) namedFile(f *folder) {
-	if f.acquired == nil {
+	if f.rec == nil {
 		return
 	}
-	files := f.acquired.Acquisition.Files
+	files := f.rec.image.Files
 	i := slices.IndexFunc(files, func(g record.File) bool { return g.Name == c.file })
 	switch {
 	case i >= 0 && files[i].Role == record.RoleImage:

@@ -29,7 +29,7 @@ type imageDocument struct {
 }
 
 func newImageCommand(u *ui) *cobra.Command {
-	return group("image", "Look at an image", newImageInfoCommand(u), newImageHashCommand(u))
+	return group("image", "Look at an image, or copy it into another format", newImageInfoCommand(u), newImageHashCommand(u), newImageConvertCommand(u))
 }
 
 func newImageInfoCommand(u *ui) *cobra.Command {
