@@ -283,7 +283,7 @@ func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEnt
 		return nil
 	}
 	if strings.HasSuffix(dir, layout.PartialSuffix) {
-		c.note(Finding{File: dir, Text: "an acquisition that is not finished: no evidence of anything", Advice: adviceResume(dir)})
+		c.note(Finding{File: dir, Text: "an acquisition that is not finished: no evidence of anything", Advice: adviceFinish(c.fsys.exists(within(dir, layout.Journal)), dir)})
 		return nil
 	}
 	c.lines[6].add(Finding{Severity: Missing, File: dir, Text: "no event in the logs of this case names this folder",

@@ -97,7 +97,7 @@ func newForge(t testing.TB) *forge {
 	f.genesis = &record.CaseOpened{Agency: "Example Police", Case: "2026-001", LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]),
 		OpenedBy: commit("/openedBy", "A. Muster"), Origin: f.origin, Time: testTime, Signers: []record.Signer{
 			{Events: []record.Type{record.TypeSeized}, Holder: commit("/signers/0/holder", "A. Muster"), Kind: record.KindPerson, PublicKey: f.person.PublicKey().Base64()},
-			{Events: []record.Type{record.TypeAcquired}, Holder: commit("/signers/1/holder", ""), Kind: record.KindStation, PublicKey: f.station.PublicKey().Base64()},
+			{Events: []record.Type{record.TypeAcquired, record.TypeCopied}, Holder: commit("/signers/1/holder", ""), Kind: record.KindStation, PublicKey: f.station.PublicKey().Base64()},
 		}}
 	f.files[layout.KeyFile(f.person.PublicKey().KeyID())] = certificateOf(personKey)
 	f.files[layout.KeyFile(f.station.PublicKey().KeyID())] = certificateOf(stationKey)
