@@ -29,6 +29,8 @@ var documents = map[string]struct {
 	"eventDocument":   {"events", []reflect.Type{reflect.TypeFor[eventDocument]()}},
 	"chainDocument":   {"events", []reflect.Type{reflect.TypeFor[chainDocument]()}},
 	"imageDocument":   {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
+	"convertDocument": {"image convert", []reflect.Type{reflect.TypeFor[convertDocument]()}},
+	"e01Document":     {"image", []reflect.Type{reflect.TypeFor[e01Document](), reflect.TypeFor[sectorRange]()}},
 	"errorDocument":   {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
 	"keyDocument":     {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},
 	"keysDocument":    {"key", []reflect.Type{reflect.TypeFor[keysDocument]()}},
@@ -181,7 +183,7 @@ func TestSignedDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags := map[string]bool{}
-	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](),
+	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](), reflect.TypeFor[record.Copied](),
 		reflect.TypeFor[record.Opening](), reflect.TypeFor[record.Personal](), reflect.TypeFor[verify.TrustEntry]()} {
 		signedTags(typ, tags)
 	}
