@@ -83,7 +83,6 @@ type copying struct {
 	mapText  []byte // nil: the original has no map
 	sector   int64
 	physical bool
-	from     *image.Reader
 	tree     *hashtree.File // of the source
 }
 

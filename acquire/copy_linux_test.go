@@ -88,7 +88,7 @@ func (c copied) make(t *testing.T, want []byte, opts acquire.CopyOptions) copied
 	return to
 }
 
-func (c copied) run(t *testing.T, ctx context.Context, dir string, opts acquire.CopyOptions) (record.Copy, error) { //nolint:revive // t first, as in every helper
+func (c copied) run(t *testing.T, ctx context.Context, dir string, opts acquire.CopyOptions) (record.Copy, error) {
 	t.Helper()
 	c.source.FS = os.DirFS(c.dir)
 	return acquire.Copy(ctx, c.source, destination(t, dir), opts)
