@@ -83,8 +83,10 @@ func (d *dest) begin(r *run) (err error) {
 	if err := d.claim(); err != nil {
 		return err
 	}
-	if d.journal, err = d.root.OpenAppend(layout.Journal); err != nil {
-		return err
+	if r.copying == nil {
+		if d.journal, err = d.root.OpenAppend(layout.Journal); err != nil {
+			return err
+		}
 	}
 	if d.tree, err = d.root.OpenEx(layout.TreeName(r.name)); err != nil {
 		return err

@@ -26,6 +26,9 @@ func (r *run) e01() bool { return r.acq.Format == record.FormatE01 }
 
 // sectorBytes is the medium's logical sector, also where the medium is not needed any more.
 func (r *run) sectorBytes() int64 {
+	if r.copying != nil {
+		return r.copying.sector
+	}
 	if n, ok := r.acq.Medium.LogicalSectorBytes.Get(); ok {
 		return n
 	}
@@ -79,7 +82,14 @@ func (r *run) e01Options(maxFileBytes int64) ewf.WriterOptions {
 		h.Serial, _ = hardware.Serial.Get()
 		o.Removable, _ = hardware.Removable.Get()
 	}
-	o.Physical = r.m.WholeDisk()
+	if c := r.copying; c != nil {
+		o.Physical = c.physical
+		if t, err := c.source.Acquired.Moment(); err == nil {
+			h.Acquired = t
+		}
+	} else {
+		o.Physical = r.m.WholeDisk()
+	}
 	for _, f := range []struct {
 		text *string
 		max  int
@@ -152,7 +162,7 @@ func (r *run) e01Trailer() ewf.Trailer {
 	return t
 }
 
-// unreadSectors are the places that a reading in place could not read.
+// unreadSectors are the places that a reading in place, or the one that is copied, could not read.
 func (r *run) unreadSectors(sector int64) (out []ewf.Range) {
 	for _, b := range r.inPlace.bad {
 		out = append(out, ewf.Range{FirstSector: b.Offset / sector, Sectors: b.SizeBytes / sector})

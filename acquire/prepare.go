@@ -45,6 +45,7 @@ type run struct {
 	writable bool            // State.WritableBefore
 	taking   *taking         // nil: nothing is taken over from another image
 	pending  *background     // the checkpoint on its way
+	copying  *copying        // nil unless it is an image that is read: then there is no medium, and no journal
 	lines    journalLines
 	saved    *State          // the last one kept
 	previous []record.Digest // of it, or of the one that this run goes on from
@@ -232,8 +233,10 @@ func (d *dest) check(m *medium.Medium) (err error) {
 	if err != nil || !os.SameFile(a, b) {
 		return fmt.Errorf("%w: destination %q is not the folder that was opened", ErrOptions, d.Dir)
 	}
-	if err := m.CheckDestination(d.Dir); err != nil {
-		return err
+	if m != nil {
+		if err := m.CheckDestination(d.Dir); err != nil {
+			return err
+		}
 	}
 	if d.space, err = lookAtSpace(d.Dir); err != nil {
 		return fmt.Errorf("destination %q: %w", d.Dir, err)

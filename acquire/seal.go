@@ -17,6 +17,8 @@ type SealFiles struct {
 	Personal  []byte // nil: the openings were erased
 	Proof     []byte
 	Genesis   []byte
+	// Copy says that the log has the record of a finished copy: such a folder has no unsigned.json.
+	Copy bool
 }
 
 // Seal puts the signed files into the .partial folder of a finished acquisition, removes unsigned.json with its signature
@@ -75,7 +77,7 @@ func fill(root *durable.Root, files SealFiles) error {
 	if err != nil {
 		return err
 	}
-	if !unsigned && !begun {
+	if !unsigned && !begun && !files.Copy {
 		return ErrUnfinished
 	}
 	if _, err := root.Sweep("."); err != nil {

@@ -340,12 +340,12 @@ func (c *Case) Settle(ctx context.Context, logKey sign.LogSigner) error {
 
 // builder numbers and signs the events of one append, under the log's lock.
 type builder struct {
-	c        *Case
-	head     ledger.Head
-	signer   sign.Signer
-	clock    record.Clock
-	last     map[string]last    // of each exhibit that this batch has an event of
-	acquired map[[2]string]bool // exhibits and acquisitions that this batch records
+	c      *Case
+	head   ledger.Head
+	signer sign.Signer
+	clock  record.Clock
+	last   map[string]last    // of each exhibit that this batch has an event of
+	imaged map[[2]string]bool // exhibits, and acquisitions or copies that this batch records
 }
 
 type last struct {
@@ -362,8 +362,8 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	if e.Event.Type() == record.TypeSeized && before.number > 0 {
 		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)
 	}
-	if a, ok := e.Event.(*record.Acquired); ok {
-		if err := b.once(a, before.number > 0); err != nil {
+	if id, ok := imageID(e.Event); ok {
+		if err := b.once(header.Exhibit, id, before.number > 0); err != nil {
 			return ledger.Item{}, err
 		}
 	}
@@ -424,20 +424,32 @@ func (b *builder) unlikeOthers(events []Unlogged) error {
 	return nil
 }
 
-// once refuses the record of an acquisition that the log has already. It must be asked under the lock: another process may
-// have logged it, or the append that was just completed for one that was killed. A second record could never be taken back.
-func (b *builder) once(a *record.Acquired, begun bool) error {
-	key := [2]string{a.Event.Exhibit, a.Acquisition.ID}
-	found := b.acquired[key]
+// once refuses the record of an acquisition or copy that the log has already. It must be asked under the lock: another
+// process may have logged it, or the append that was just completed for one that was killed. A second record could never be
+// taken back.
+func (b *builder) once(exhibit, id string, begun bool) error {
+	key := [2]string{exhibit, id}
+	found := b.imaged[key]
 	if begun && !found {
 		var err error
-		if _, _, found, err = b.c.findRecord(a.Event.Exhibit, a.Acquisition.ID); err != nil {
+		if _, found, err = b.c.findRecord(exhibit, id); err != nil {
 			return err
 		}
 	}
 	if found {
-		return fmt.Errorf("exhibit %q, acquisition %s: %w", a.Event.Exhibit, a.Acquisition.ID, ErrRecorded)
+		return fmt.Errorf("exhibit %q, acquisition %s: %w", exhibit, id, ErrRecorded)
 	}
-	b.acquired[key] = true
+	b.imaged[key] = true
 	return nil
+}
+
+// imageID is the identifier of the image that an event records, if it is the record of one.
+func imageID(e record.Event) (id string, ok bool) {
+	switch e := e.(type) {
+	case *record.Acquired:
+		return e.Acquisition.ID, true
+	case *record.Copied:
+		return e.Copy.ID, true
+	}
+	return "", false
 }

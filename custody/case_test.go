@@ -54,7 +54,7 @@ func newLogSigner(t *testing.T) sign.LogSigner {
 	return s
 }
 
-// testCase is a case with a person who may sign everything and a station that may only acquire.
+// testCase is a case with a person who may sign everything and a station that may only acquire and copy.
 type testCase struct {
 	*Case
 	person, station sign.Signer
@@ -66,7 +66,7 @@ func admit(person, station sign.Signer) NewCase {
 		Number: "2026-001", Agency: "Example Police", OpenedBy: "I. N. Spector", Clock: testClock, Random: rand.Reader,
 		Admit: []Admission{
 			{person.PublicKey(), record.KindPerson, "I. N. Spector", []record.Type{record.TypeSeized, record.TypeAcquired}, []byte("certificate\n")},
-			{station.PublicKey(), record.KindStation, "", []record.Type{record.TypeAcquired}, []byte("certificate\n")},
+			{station.PublicKey(), record.KindStation, "", []record.Type{record.TypeAcquired, record.TypeCopied}, []byte("certificate\n")},
 		},
 	}
 }

@@ -248,7 +248,7 @@ func (l *logCheck) judgeAnchors() {
 		}
 	}
 	last := int64(0) // the newest acquisition, or the genesis
-	for _, a := range l.acquired {
+	for _, a := range l.images {
 		last = max(last, a.index)
 	}
 	const text = "%s is required, and what there is covers %s of this log, not entry %d"

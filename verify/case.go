@@ -28,7 +28,7 @@ func (c *checker) checkCase(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, l := range logs {
 		c.takeLog(l)
-		for _, ref := range l.acquired {
+		for _, ref := range l.images {
 			f, err := c.checkFolder(ctx, l, ref)
 			if err != nil {
 				return err
@@ -246,11 +246,11 @@ func (c *checker) takeFolder(f *folder) {
 	}
 	c.report.Acquisitions = append(c.report.Acquisitions, facts)
 	c.bytes += facts.SizeBytes
-	if f.acquired != nil {
-		for _, t := range f.acquired.Acquisition.TakenOver {
+	if f.rec != nil {
+		for _, t := range f.rec.image.TakenOver {
 			c.taken += t.Bytes
 		}
-		c.times = append(c.times, f.acquired.Event.Time)
+		c.times = append(c.times, f.rec.event.Time)
 	}
 }
 
@@ -301,7 +301,7 @@ func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEnt
 		return nil
 	}
 	if strings.HasSuffix(dir, layout.PartialSuffix) {
-		c.note(Finding{File: dir, Text: "an acquisition that is not finished: no evidence of anything", Advice: adviceResume(dir)})
+		c.note(Finding{File: dir, Text: "an acquisition that is not finished: no evidence of anything", Advice: adviceFinish(c.fsys.exists(within(dir, layout.Journal)), dir)})
 		return nil
 	}
 	c.lines[6].add(Finding{Severity: Missing, File: dir, Text: "no event in the logs of this case names this folder",

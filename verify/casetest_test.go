@@ -104,7 +104,7 @@ func newForgeWith(t testing.TB, device *softTPM) *forge {
 	f.genesis = &record.CaseOpened{Agency: "Example Police", Case: "2026-001", LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]),
 		OpenedBy: commit("/openedBy", "A. Muster"), Origin: f.origin, Time: testTime, Signers: []record.Signer{
 			{Events: []record.Type{record.TypeSeized}, Holder: commit("/signers/0/holder", "A. Muster"), Kind: record.KindPerson, PublicKey: f.person.PublicKey().Base64()},
-			{Events: []record.Type{record.TypeAcquired}, Holder: commit("/signers/1/holder", ""), Kind: record.KindStation, PublicKey: f.station.PublicKey().Base64()},
+			{Events: []record.Type{record.TypeAcquired, record.TypeCopied}, Holder: commit("/signers/1/holder", ""), Kind: record.KindStation, PublicKey: f.station.PublicKey().Base64()},
 		}}
 	if device != nil {
 		f.genesis.Counter = device.counter()

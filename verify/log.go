@@ -25,8 +25,8 @@ const maxEntries = 10_000_000
 // maxUnreadable ends the check of a log that says it is long and is not there: it can be no more than unknown.
 const maxUnreadable = 10_000
 
-// acquiredRef is an acquisition that the log names.
-type acquiredRef struct {
+// imageRef is an acquisition, or a copy of one, that the log names.
+type imageRef struct {
 	exhibit, id string
 	index       int64
 }
@@ -49,7 +49,7 @@ type logCheck struct {
 	diskHashes  []tlog.Hash   // of the same tile
 	last        checkpointRef // the newest checkpoint that an event can have seen so far
 	book        state.Book
-	acquired    []acquiredRef
+	images      []imageRef
 	keys        map[string]bool  // that signed
 	lastBy      map[string]int64 // the newest entry by each of them
 	anchors     anchors
@@ -320,8 +320,8 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	}
 	l.header(i, name, e.event.Header())
 	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, Event: e.event})
-	if a, ok := e.event.(*record.Acquired); ok {
-		l.acquired = append(l.acquired, acquiredRef{a.Event.Exhibit, a.Acquisition.ID, i})
+	if r := recordOf(e.event); r != nil {
+		l.images = append(l.images, imageRef{r.event.Exhibit, r.image.ID, i})
 	}
 }
 
@@ -477,7 +477,11 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 	l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
 	switch p := s.predicate.(type) {
 	case *record.Acquired: // of a record only what the chain needs is kept
-		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: p.Acquisition.ID}}
+		a := &p.Acquisition
+		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: a.ID, Digests: a.Digests, Medium: record.Medium{SizeBytes: a.Medium.SizeBytes}}}
+	case *record.Copied:
+		m := &p.Copy
+		e.event = &record.Copied{Event: p.Event, Copy: record.Copy{ID: m.ID, Digests: m.Digests, Original: m.Original, SizeBytes: m.SizeBytes, Source: m.Source}}
 	case record.Event:
 		e.event = p
 	}

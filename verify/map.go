@@ -17,10 +17,10 @@ func (c *files) checkMap(f record.File) {
 	}
 	bad, read := m.Total(image.Bad), m.Total(image.Finished)
 	if c.comesTo(f, []mapTotal{
-		{"acquisition.medium.sizeBytes", c.a.Medium.SizeBytes, m.Size()},
+		{"acquisition.medium.sizeBytes", c.a.SizeBytes, m.Size()},
 		{"acquisition.unread.bytes", c.a.Unread.Bytes, bad.SizeBytes},
 		{"acquisition.unread.ranges", c.a.Unread.Ranges, int64(bad.Ranges)},
-		{"acquisition.medium.sizeBytes", c.a.Medium.SizeBytes, bad.SizeBytes + read.SizeBytes},
+		{"acquisition.medium.sizeBytes", c.a.SizeBytes, bad.SizeBytes + read.SizeBytes},
 	}) {
 		c.given = m
 	}
@@ -35,10 +35,10 @@ func (c *files) checkTaken(f record.File) {
 	}
 	want, taken, rest := c.a.TakenOver[0], m.Total(image.Finished), m.Total(image.NonTried)
 	if !c.comesTo(f, []mapTotal{
-		{"acquisition.medium.sizeBytes", c.a.Medium.SizeBytes, m.Size()},
+		{"acquisition.medium.sizeBytes", c.a.SizeBytes, m.Size()},
 		{"acquisition.takenOver.bytes", want.Bytes, taken.SizeBytes},
 		{"acquisition.takenOver.ranges", want.Ranges, int64(taken.Ranges)},
-		{"acquisition.medium.sizeBytes", c.a.Medium.SizeBytes, taken.SizeBytes + rest.SizeBytes},
+		{"acquisition.medium.sizeBytes", c.a.SizeBytes, taken.SizeBytes + rest.SizeBytes},
 	}) || c.given == nil {
 		return
 	}
@@ -81,43 +81,53 @@ func (c *files) comesTo(f record.File, totals []mapTotal) bool {
 	return true
 }
 
-// noteAcquisition says what the record itself says is missing, which changes no outcome.
-func (c *files) noteAcquisition() {
+// note says what the record itself says is missing, which changes no outcome.
+func (f *folder) note(l *line) {
 	note := func(format string, args ...any) {
-		c.line.add(Finding{Severity: Note, File: c.dir, Text: fmt.Sprintf(format, args...)})
+		l.add(Finding{Severity: Note, File: f.dir, Text: fmt.Sprintf(format, args...)})
 	}
-	u := c.a.Unread
+	if m := f.rec.copied; m != nil {
+		note("it is a copy of acquisition %s, as %s", m.Original.ID, m.Format)
+		if f.in == nil {
+			note("that the original has the same digests says the signed record here; the record of the original stands in the log of the case")
+		}
+	}
+	u := f.rec.image.Unread
 	if u.Bytes > 0 {
-		note("the medium did not give %d of its %d bytes, in %s; the map lists them, and they are zeros in the image", u.Bytes, c.a.Medium.SizeBytes, number(u.Ranges, "range"))
+		note("the medium did not give %d of its %d bytes, in %s; the map lists them, and they are zeros in the image", u.Bytes, f.rec.image.SizeBytes, number(u.Ranges, "range"))
 	}
 	if u.RecoveredBytes > 0 {
-		note("%d bytes were read only when a sector that had failed was tried again; the journal lists them", u.RecoveredBytes)
+		note("%d bytes were read only when a sector that had failed was tried again; the journal of the acquisition lists them", u.RecoveredBytes)
 	}
-	for _, t := range c.a.TakenOver {
+	for _, t := range f.rec.image.TakenOver {
 		note("%d bytes in %s were NOT read from the medium: they were taken over from an image that another program had made; %s lists them",
-			t.Bytes, number(t.Ranges, "range"), c.role(record.RoleTakenOver)[0].Name)
+			t.Bytes, number(t.Ranges, "range"), f.rec.image.Role(record.RoleTakenOver)[0].Name)
 		note("of these bytes %s compared with the medium, and %d read differently there", sampled(t.Sampled), t.Differing)
 	}
-	if n := len(c.a.Interruptions); n > 0 {
+	a := f.rec.acquired
+	if a == nil {
+		return
+	}
+	if n := len(a.Interruptions); n > 0 {
 		note("the acquisition has %s, after which it went on; the record says when and why", number(int64(n), "interruption"))
 	}
-	for _, i := range c.a.Interruptions {
+	for _, i := range a.Interruptions {
 		if i.Differing > 0 {
 			note("when it went on, %d of %d places that were read before read differently, and the operator chose to go on", i.Differing, i.Sampled)
 		}
 	}
-	if hidden, known := c.a.Medium.Hidden().Get(); known && hidden {
+	if hidden, known := a.Medium.Hidden().Get(); known && hidden {
 		note("the drive hides a part of itself, which was not read; the record says how much")
 	}
-	c.noteContainer(note)
-	if c.a.Medium.Access.Live {
+	noteContainer(a.Medium, note)
+	if a.Medium.Access.Live {
 		note("the medium was in use while it was read, so what was read may never have been on it at one moment")
 	}
 }
 
 // noteContainer says of the image that was acquired from whether it was what it said.
-func (c *files) noteContainer(note func(format string, args ...any)) {
-	from, ok := c.a.Medium.Container.Get()
+func noteContainer(m record.Medium, note func(format string, args ...any)) {
+	from, ok := m.Container.Get()
 	if !ok {
 		return
 	}

@@ -183,7 +183,8 @@ type CaseFacts struct {
 type AcquisitionFacts struct {
 	Exhibit   string               `json:"exhibit"`
 	ID        string               `json:"id"`
-	Folder    string               `json:"folder"` // relative to what was verified
+	CopyOf    string               `json:"copyOf,omitzero"` // of a copy, the acquisition's id
+	Folder    string               `json:"folder"`          // relative to what was verified
 	SizeBytes int64                `json:"sizeBytes"`
 	Digests   []record.MediaDigest `json:"digests"`
 	KeyID     string               `json:"keyId"`

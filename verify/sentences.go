@@ -38,7 +38,11 @@ func (c *checker) sentenceImage() string {
 	if s := c.about(); s != "" {
 		return s
 	}
-	n := number(int64(len(c.report.Acquisitions)), "acquisition")
+	word := "acquisition"
+	if slices.ContainsFunc(c.report.Acquisitions, func(a AcquisitionFacts) bool { return a.CopyOf != "" }) {
+		word = "image"
+	}
+	n := number(int64(len(c.report.Acquisitions)), word)
 	switch l.status() {
 	case Verified:
 		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver()

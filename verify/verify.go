@@ -106,7 +106,7 @@ func (c *checker) run(name string) error {
 	case KindAcquisition, KindImage:
 		return c.checkAcquisition()
 	case KindPartial:
-		c.lines[1].add(Finding{Severity: Missing, File: c.file, Text: "the acquisition is not finished: no evidence of anything", Advice: adviceResume(c.policy.FolderName)})
+		c.lines[1].add(Finding{Severity: Missing, File: c.file, Text: "the acquisition is not finished: no evidence of anything", Advice: adviceFinish(c.fsys.exists(layout.Journal), c.policy.FolderName)})
 	default:
 		if c.lines[1].worst == Note {
 			c.lines[1].add(Finding{Severity: Missing, File: c.file, Text: "this is neither a case folder, nor an acquisition folder, nor an image in one",
@@ -207,10 +207,10 @@ func (c *checker) checkAcquisition() error {
 
 // namedFile requires that the file that was named is one the record covers.
 func (c *checker) namedFile(f *folder) {
-	if f.acquired == nil {
+	if f.rec == nil {
 		return
 	}
-	files := f.acquired.Acquisition.Files
+	files := f.rec.image.Files
 	i := slices.IndexFunc(files, func(g record.File) bool { return g.Name == c.file })
 	switch {
 	case i >= 0 && files[i].Role == record.RoleImage:
@@ -286,11 +286,14 @@ func (c *checker) done(n int64) {
 	}
 }
 
-// adviceResume is a command that somebody will paste, so it quotes only a name that acquire gives.
-func adviceResume(name string) string {
+// adviceFinish is a command that somebody will paste, so it quotes only a name that acquire gives. A copy has no journal.
+func adviceFinish(journal bool, name string) string {
 	name = path.Base(name)
 	if !record.ValidAcquisitionID(strings.TrimSuffix(name, layout.PartialSuffix)) {
 		name = "FOLDER"
+	}
+	if !journal {
+		return "if it was to become a copy, remove it, and convert the image again; one that is logged already is finished with: exhibit image convert " + name
 	}
 	return "finish it with: exhibit acquire --resume " + name
 }

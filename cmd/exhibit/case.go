@@ -109,7 +109,7 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 		Number: o.number, Agency: o.agency, OpenedBy: o.openedBy, Clock: now, Random: rand.Reader,
 		Admit: []custody.Admission{
 			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: personEvents(), Certificate: person.Certificate},
-			{Key: station.PublicKey, Kind: record.KindStation, Events: []record.Type{record.TypeAcquired}, Certificate: station.Certificate},
+			{Key: station.PublicKey, Kind: record.KindStation, Events: stationEvents(), Certificate: station.Certificate},
 		},
 	}, signer, logKey)
 	if err != nil && counter != nil {
@@ -161,9 +161,12 @@ func attestationFiles(store keyStore, names ...string) (map[string][]byte, error
 	return files, nil
 }
 
-// personEvents are all but the acquisition, which is the station's to sign.
+// stationEvents are those about images, which the station makes.
+func stationEvents() []record.Type { return []record.Type{record.TypeAcquired, record.TypeCopied} }
+
+// personEvents are all the others.
 func personEvents() []record.Type {
-	return slices.DeleteFunc(slices.Clone(record.EventTypes), func(t record.Type) bool { return t == record.TypeAcquired })
+	return slices.DeleteFunc(slices.Clone(record.EventTypes), func(t record.Type) bool { return slices.Contains(stationEvents(), t) })
 }
 
 func genesisKeys(store keyStore, o *caseCreateOptions) (person, station sign.Info, err error) {

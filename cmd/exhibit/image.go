@@ -29,7 +29,8 @@ type imageDocument struct {
 }
 
 func newImageCommand(u *ui) *cobra.Command {
-	return group("image", "Look at an image, or write it back", newImageInfoCommand(u), newImageCatCommand(u), newImageHashCommand(u), newImageRestoreCommand(u))
+	return group("image", "Look at an image, copy it into another format, or write it back", newImageInfoCommand(u), newImageCatCommand(u), newImageHashCommand(u),
+		newImageConvertCommand(u), newImageRestoreCommand(u))
 }
 
 func newImageInfoCommand(u *ui) *cobra.Command {

@@ -39,6 +39,8 @@ var documents = map[string]struct {
 	"exportDocument":  {"log export", []reflect.Type{reflect.TypeFor[exportDocument]()}},
 	"imageDocument":   {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
 	"restoreDocument": {"restore", []reflect.Type{reflect.TypeFor[restoreDocument]()}},
+	"convertDocument": {"image convert", []reflect.Type{reflect.TypeFor[convertDocument]()}},
+	"e01Document":     {"image", []reflect.Type{reflect.TypeFor[e01Document](), reflect.TypeFor[sectorRange]()}},
 	"errorDocument":   {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
 	"keyDocument":     {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},
 	"keysDocument":    {"key", []reflect.Type{reflect.TypeFor[keysDocument]()}},
@@ -196,7 +198,7 @@ func TestSignedDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags := map[string]bool{}
-	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](),
+	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](), reflect.TypeFor[record.Copied](),
 		reflect.TypeFor[record.Opening](), reflect.TypeFor[record.Personal](), reflect.TypeFor[verify.TrustEntry]()} {
 		signedTags(typ, tags)
 	}

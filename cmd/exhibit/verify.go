@@ -109,7 +109,11 @@ func printReport(u *ui, path string, r verify.Report) {
 		u.linef("Case %s, %s", clean(c.Number), clean(c.Agency))
 	}
 	for _, a := range r.Acquisitions {
-		u.linef("Exhibit %s, acquisition %s, %s", clean(a.Exhibit), clean(a.ID), size(a.SizeBytes))
+		what := "acquisition " + clean(a.ID)
+		if a.CopyOf != "" {
+			what = clean(a.ID) + ", a copy of acquisition " + clean(a.CopyOf)
+		}
+		u.linef("Exhibit %s, %s, %s", clean(a.Exhibit), what, size(a.SizeBytes))
 	}
 	switch r.ExitCode() {
 	case codeDone:

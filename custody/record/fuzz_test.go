@@ -8,7 +8,7 @@ import (
 
 func FuzzDecode(f *testing.F) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken(), exampleCopied()} {
 		b, err := Encode(p)
 		if err != nil {
 			f.Fatal(err)

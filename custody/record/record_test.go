@@ -116,7 +116,7 @@ func exampleAcquired() *Acquired {
 
 func TestEncodeDecodeRoundTrip(t *testing.T) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken()} {
+	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken(), exampleCopied()} {
 		first, err := Encode(p)
 		if err != nil {
 			t.Fatalf("Encode(%s): %v", p.Type(), err)
@@ -335,7 +335,7 @@ func TestValidateTakenOver(t *testing.T) {
 
 // A flipped bit in any byte is refused, or it is another statement that encodes to those very bytes.
 func TestDecodeEveryByte(t *testing.T) {
-	for _, p := range []Predicate{exampleOpened(), exampleAcquired(), exampleRescued(), exampleTaken()} {
+	for _, p := range []Predicate{exampleOpened(), exampleAcquired(), exampleRescued(), exampleTaken(), exampleCopied()} {
 		good, err := Encode(p)
 		if err != nil {
 			t.Fatal(err)
