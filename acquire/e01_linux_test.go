@@ -65,6 +65,7 @@ func TestE01RealTools(t *testing.T) {
 		"segments":   func(o *acquire.Options) { o.SegmentBytes = mib },
 		"stretches":  func(o *acquire.Options) { o.StretchBytes = mib },
 		"no re-read": func(o *acquire.Options) { o.Reread = false },
+		"followed":   func(o *acquire.Options) { o.Reread, o.SegmentBytes, o.StretchBytes = false, mib, mib },
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := e01Options(t)

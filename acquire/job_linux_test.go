@@ -46,6 +46,7 @@ type job struct {
 	Timeout time.Duration `json:"-"`
 	Stop    bool          // at the first read error
 	Despite bool
+	Unread  bool // the image is not read again
 
 	hooks    map[string]durable.Hook // of the directories
 	progress acquire.Progress
@@ -102,7 +103,7 @@ func (j *job) begin(ctx context.Context, dests []acquire.Destination) (acquire.R
 	opts := options(&testing.T{})
 	opts.SegmentBytes, opts.StretchBytes, opts.Retries, opts.MaxBadBytes = j.Segment, j.Stretch, j.Retries, j.MaxBad
 	opts.OnError, opts.Extra, opts.Progress = j.onError(), []record.Algorithm{record.SHA512}, j.progress
-	opts.Format = j.Format
+	opts.Format, opts.Reread = j.Format, !j.Unread
 	if j.Stop {
 		opts.OnError = record.OnErrorStop
 	}

@@ -33,17 +33,18 @@ type run struct {
 	root  hashtree.Value // BLAKE3 of the medium, once read
 	acq   record.Acquisition
 
-	tree     *hashtree.Writer
-	encoder  *ewf.Compressor // of an E01
-	linear   []hash.Hash     // SHA-256, then Options.Extra
-	position int64           // up to which the medium was read in order
-	drained  bool            // every consumer is at position
-	rescue   *rescuing       // nil before the first read error
-	inPlace  *inPlace        // nil unless OnError is that
-	mapped   []SavedMap      // in mode in-place, the map in the folders, once it is written
-	pending  *background     // the checkpoint on its way
-	lines    journalLines
-	saved    *State // the last one kept
+	tree      *hashtree.Writer
+	encoder   *ewf.Compressor // of an E01
+	linear    []hash.Hash     // SHA-256, then Options.Extra
+	position  int64           // up to which the medium was read in order
+	drained   bool            // every consumer is at position
+	rescue    *rescuing       // nil before the first read error
+	inPlace   *inPlace        // nil unless OnError is that
+	following *following      // of an E01 that is not read again
+	mapped    []SavedMap      // in mode in-place, the map in the folders, once it is written
+	pending   *background     // the checkpoint on its way
+	lines     journalLines
+	saved     *State // the last one kept
 
 	mu sync.Mutex // guards dest.lost
 }

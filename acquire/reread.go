@@ -72,10 +72,7 @@ func (r *run) reread(ctx context.Context) error {
 		return err
 	}
 	if !r.opts.Reread && r.e01() {
-		begun := r.opts.Stats.clock()
-		r.acq.Files, err = r.alive()[0].segmentDigests(ctx, func(n int64) {
-			begun = r.opts.Stats.since(begun, PartFiles, int(n))
-		})
+		r.acq.Files, err = r.filesUnread(ctx)
 		return err
 	}
 	if !r.opts.Reread {
@@ -303,7 +300,7 @@ func (c *rereading) pass(ctx context.Context, s image.Segment, opts pass.Options
 	}
 	defer src.Close() //nolint:errcheck // opened for reading only
 	if n, _ := src.Size(); n != s.SizeBytes {
-		return fmt.Errorf("%q has %d bytes instead of %d", s.Name, n, s.SizeBytes)
+		return wrongSize(s, n)
 	}
 	opts.Progress = func(n int64) { c.done(c.before + n) }
 	if _, err := pass.Run(ctx, src, opts); err != nil {

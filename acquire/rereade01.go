@@ -29,7 +29,7 @@ func (d *dest) segmentDigests(ctx context.Context, done func(sizeBytes int64)) (
 			return nil, err
 		}
 		if f.SizeBytes != s.SizeBytes {
-			return nil, fmt.Errorf("%q has %d bytes instead of %d", s.Name, f.SizeBytes, s.SizeBytes)
+			return nil, wrongSize(s, f.SizeBytes)
 		}
 		files = append(files, f)
 		done(f.SizeBytes)
