@@ -19,6 +19,7 @@ import (
 // finished would take as long as to write it.
 type following struct {
 	dest  *dest
+	stats *Stats
 	files []*fileDigests
 }
 
@@ -40,14 +41,14 @@ func (f *following) goOn(ctx context.Context, segments []image.Segment, finished
 		if i == len(segments)-1 && !finished {
 			end -= end % hashtree.GroupSize
 		}
-		if err := f.files[i].goOn(ctx, f.dest.root, end); err != nil {
+		if err := f.files[i].goOn(ctx, f.dest.root, end, f.stats); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *fileDigests) goOn(ctx context.Context, root *durable.Root, end int64) error {
+func (f *fileDigests) goOn(ctx context.Context, root *durable.Root, end int64, stats *Stats) error {
 	if f.off == end {
 		return nil
 	}
@@ -57,7 +58,7 @@ func (f *fileDigests) goOn(ctx context.Context, root *durable.Root, end int64) e
 	}
 	defer in.Close() //nolint:errcheck // opened for reading only
 	src := io.NewSectionReader(in, f.off, end-f.off)
-	res, err := pass.Run(ctx, src, pass.Options{Linear: []hash.Hash{f.sum}, Sinks: []io.Writer{&f.tree}})
+	res, err := pass.Run(ctx, src, pass.Options{Linear: []hash.Hash{f.sum}, Sinks: []io.Writer{&f.tree}, Busy: stats.ofFiles()})
 	if err == nil && res.SizeBytes != src.Size() {
 		err = io.ErrUnexpectedEOF
 	}
@@ -69,31 +70,17 @@ func (f *fileDigests) goOn(ctx context.Context, root *durable.Root, end int64) e
 // already may be terabytes.
 func (r *run) startFollowing() {
 	if r.e01() && !r.opts.Reread {
-		r.following = &following{dest: r.dests[0]}
+		r.following = &following{dest: r.dests[0], stats: r.opts.Stats}
 	}
 }
 
 // follow goes on behind a flush. Where it cannot, whoever reads the finished files tells why.
 func (r *run) follow(flushed []image.Segment) {
 	if f := r.following; f != nil {
-		if err := r.followTo(context.Background(), flushed, false); err != nil {
+		if err := f.goOn(context.Background(), flushed, false); err != nil {
 			r.following = nil
 		}
 	}
-}
-
-func (r *run) followTo(ctx context.Context, segments []image.Segment, finished bool) error {
-	begun, before := r.opts.Stats.clock(), r.following.sizeBytes()
-	err := r.following.goOn(ctx, segments, finished)
-	r.opts.Stats.since(begun, PartFiles, int(r.following.sizeBytes()-before))
-	return err
-}
-
-func (f *following) sizeBytes() (n int64) {
-	for _, one := range f.files {
-		n += one.off
-	}
-	return n
 }
 
 // flushed are the segments that follow can go on in.
@@ -108,10 +95,9 @@ func (r *run) flushed() []image.Segment {
 func (r *run) filesUnread(ctx context.Context) ([]record.File, error) {
 	d := r.alive()[0]
 	if r.following == nil || r.following.dest != d {
-		begun := r.opts.Stats.clock()
-		return d.segmentDigests(ctx, func(n int64) { begun = r.opts.Stats.since(begun, PartFiles, int(n)) })
+		return d.segmentDigests(ctx, r.opts.Stats)
 	}
-	if err := r.followTo(ctx, d.segments, true); err != nil {
+	if err := r.following.goOn(ctx, d.segments, true); err != nil {
 		return nil, err
 	}
 	var files []record.File
@@ -124,7 +110,7 @@ func (r *run) filesUnread(ctx context.Context) ([]record.File, error) {
 			return nil, err
 		}
 		f := r.following.files[i]
-		files = append(files, imageFile(s, f.tree.Root(), f.sum))
+		files = append(files, imageFile(s, f.tree.Root(), [32]byte(f.sum.Sum(nil))))
 	}
 	return files, nil
 }

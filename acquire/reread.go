@@ -82,19 +82,13 @@ func (r *run) reread(ctx context.Context) error {
 		return nil
 	}
 	alive := r.alive()
-	each := r.size
-	if r.e01() { // their files are read once for what they are, and once for what they decode to
-		for _, s := range alive[0].segments {
-			each += s.SizeBytes
-		}
-	}
-	if err := r.phase(PhaseRereading, each*int64(len(alive))); err != nil {
+	if err := r.phase(PhaseRereading, r.size*int64(len(alive))); err != nil {
 		return err
 	}
 	weakest := record.RereadDirect
 	var all []record.File
 	for i, d := range alive {
-		c := &rereading{run: r, dest: d, before: int64(i) * each, kind: d.space.reread}
+		c := &rereading{run: r, dest: d, before: int64(i) * r.size, kind: d.space.reread}
 		files, err := c.do(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -267,7 +261,7 @@ func (c *rereading) whole(ctx context.Context, media []hash.Hash) ([]record.File
 	if err := c.pass(ctx, s, pass.Options{Tree: c, Linear: media, Busy: c.opts.Stats.ofPass(c.algorithms())}); err != nil {
 		return nil, err
 	}
-	return []record.File{imageFile(s, c.root, media[0])}, nil
+	return []record.File{imageFile(s, c.root, [32]byte(media[0].Sum(nil)))}, nil
 }
 
 // segments compares the groups, which do not end where segments end, beside the digests of each file.
@@ -281,14 +275,14 @@ func (c *rereading) segments(ctx context.Context, media []hash.Hash) ([]record.F
 		if err := c.pass(ctx, s, opts); err != nil {
 			return nil, err
 		}
-		files = append(files, imageFile(s, tree.Root(), own))
+		files = append(files, imageFile(s, tree.Root(), [32]byte(own.Sum(nil))))
 	}
 	return files, groups.end()
 }
 
-func imageFile(s image.Segment, root hashtree.Value, sum hash.Hash) record.File {
+func imageFile(s image.Segment, root hashtree.Value, sum [32]byte) record.File {
 	return record.File{Name: s.Name, Role: record.RoleImage, SizeBytes: s.SizeBytes, Digests: []record.Digest{
-		record.BLAKE3Digest(root), record.SHA256Digest([32]byte(sum.Sum(nil))),
+		record.BLAKE3Digest(root), record.SHA256Digest(sum),
 	}}
 }
 

@@ -216,23 +216,10 @@ func (f *folder) files(ctx context.Context) error {
 	}
 	a := &f.acquired.Acquisition
 	c := &files{fsys: f.c.fsys, dir: f.dir, a: a, workers: f.c.policy.Workers, progress: f.c.done}
-	f.c.phase("image "+id, bytesToRead(a))
+	f.c.phase("image "+id, a.Medium.SizeBytes)
 	err = c.check(ctx)
 	f.image.merge(&c.line)
 	return err
-}
-
-// bytesToRead is how much of an image is read: of an E01 the files, and then what they hold.
-func bytesToRead(a *record.Acquisition) int64 {
-	n := a.Medium.SizeBytes
-	if a.Format == record.FormatE01 {
-		for _, f := range a.Files {
-			if f.Role == record.RoleImage {
-				n += f.SizeBytes
-			}
-		}
-	}
-	return n
 }
 
 // otherName is the finding about a folder that is not called as its record says. Whoever asks about one acquisition, or a
