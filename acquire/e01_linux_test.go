@@ -65,6 +65,7 @@ func TestE01RealTools(t *testing.T) {
 		"segments":   func(o *acquire.Options) { o.SegmentBytes = mib },
 		"stretches":  func(o *acquire.Options) { o.StretchBytes = mib },
 		"no re-read": func(o *acquire.Options) { o.Reread = false },
+		"followed":   func(o *acquire.Options) { o.Reread, o.SegmentBytes, o.StretchBytes = false, mib, mib },
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := e01Options(t)
@@ -100,6 +101,44 @@ func TestE01TwoDestinations(t *testing.T) {
 	res := acquireE01(t, writeFile(t, filepath.Join(t.TempDir(), "medium"), data), e01Options(t), a, b)
 	for _, dir := range []string{a, b} {
 		checkFolder(t, partial(dir), data, res.Acquisition)
+	}
+}
+
+// An image that does not read back is found, wherever it was changed.
+func TestE01RereadOfDamage(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, dir string){
+		"a chunk": func(t *testing.T, dir string) { flip(t, filepath.Join(dir, "7%2Fa.E02"), 100_000) },
+		"cut off": func(t *testing.T, dir string) {
+			unseal(t, filepath.Join(dir, "7%2Fa.E02"))
+			if err := os.Truncate(filepath.Join(dir, "7%2Fa.E02"), 500_000); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"longer": func(t *testing.T, dir string) {
+			unseal(t, filepath.Join(dir, "7%2Fa.E02"))
+			if err := os.Truncate(filepath.Join(dir, "7%2Fa.E02"), 2*mib); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"missing": func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, "7%2Fa.E02")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"tree value": func(t *testing.T, dir string) { flip(t, filepath.Join(dir, "7%2Fa.tree"), 100) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := memoryDir(t)
+			opts := e01Options(t)
+			opts.SegmentBytes = mib
+			opts.Progress = &progress{at: map[string]func(){acquire.PhaseRereading: func() { damage(t, partial(dir)) }}}
+			m := openMedium(t, writeFile(t, filepath.Join(t.TempDir(), "m"), content(2*mib)))
+			_, err := acquire.Acquire(t.Context(), m, []acquire.Destination{destination(t, dir)}, opts)
+			if !errors.Is(err, acquire.ErrReread) {
+				t.Errorf("got %v, want an ErrReread", err)
+			}
+			mustNotExist(t, filepath.Join(partial(dir), "unsigned.json"))
+		})
 	}
 }
 

@@ -153,7 +153,7 @@ func (d *dest) bind(ctx context.Context, r *run, images []record.File) ([]record
 		beside = append(beside, struct{ name, role string }{layout.TakenName(r.name), record.RoleTakenOver})
 	}
 	for _, b := range beside {
-		f, err := digestFile(ctx, d.root, b.name, b.role)
+		f, err := digestFile(ctx, d.root, b.name, b.role, nil)
 		if err == nil && b.role == record.RoleMap && !r.savedLast(f) {
 			err = fmt.Errorf("%q is not the map that was saved", b.name)
 		}
@@ -203,15 +203,15 @@ func sealLeft(root *durable.Root, name string) error {
 	return errors.Join(f.Seal(), f.Abort())
 }
 
-// digestFile reads a file that may be large.
-func digestFile(ctx context.Context, root *durable.Root, name, role string) (record.File, error) {
+// digestFile reads a file that may be large. stats is nil for a file that is not measured.
+func digestFile(ctx context.Context, root *durable.Root, name, role string, stats *Stats) (record.File, error) {
 	src, err := openUncached(root, name)
 	if err != nil {
 		return record.File{}, err
 	}
 	defer src.Close() //nolint:errcheck // opened for reading only
 	sum, tree := sha256.New(), new(hashtree.Hasher)
-	res, err := pass.Run(ctx, src, pass.Options{Linear: []hash.Hash{sum}, Sinks: []io.Writer{tree}})
+	res, err := pass.Run(ctx, src, pass.Options{Linear: []hash.Hash{sum}, Sinks: []io.Writer{tree}, Busy: stats.ofFiles()})
 	if err != nil {
 		return record.File{}, fmt.Errorf("digests of %q: %w", name, err)
 	}

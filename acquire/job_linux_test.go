@@ -48,6 +48,7 @@ type job struct {
 	Image   string        // and its Map are taken over; "": none
 	Map     string
 	Despite bool
+	Unread  bool // the image is not read again
 
 	hooks    map[string]durable.Hook // of the directories
 	progress acquire.Progress
@@ -119,7 +120,7 @@ func (j *job) begin(ctx context.Context, dests []acquire.Destination) (acquire.R
 	opts := options(&testing.T{})
 	opts.SegmentBytes, opts.StretchBytes, opts.Retries, opts.MaxBadBytes = j.Segment, j.Stretch, j.Retries, j.MaxBad
 	opts.OnError, opts.Extra, opts.Progress = j.onError(), []record.Algorithm{record.SHA512}, j.progress
-	opts.Format = j.Format
+	opts.Format, opts.Reread = j.Format, !j.Unread
 	if j.Stop {
 		opts.OnError = record.OnErrorStop
 	}

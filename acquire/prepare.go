@@ -33,22 +33,23 @@ type run struct {
 	root  hashtree.Value // BLAKE3 of the medium, once read
 	acq   record.Acquisition
 
-	tree     *hashtree.Writer
-	encoder  *ewf.Compressor // of an E01
-	linear   []hash.Hash     // SHA-256, then Options.Extra
-	position int64           // up to which the medium was read in order
-	drained  bool            // every consumer is at position
-	rescue   *rescuing       // nil before the first read error
-	inPlace  *inPlace        // nil unless OnError is that
-	mapped   []SavedMap      // in mode in-place, the map in the folders, once it is written
-	warm     *thermometer    // nil where nobody wants to know
-	writable bool            // State.WritableBefore
-	taking   *taking         // nil: nothing is taken over from another image
-	pending  *background     // the checkpoint on its way
-	copying  *copying        // nil unless it is an image that is read: then there is no medium, and no journal
-	lines    journalLines
-	saved    *State          // the last one kept
-	previous []record.Digest // of it, or of the one that this run goes on from
+	tree      *hashtree.Writer
+	encoder   *ewf.Compressor // of an E01
+	linear    []hash.Hash     // SHA-256, then Options.Extra
+	position  int64           // up to which the medium was read in order
+	drained   bool            // every consumer is at position
+	rescue    *rescuing       // nil before the first read error
+	inPlace   *inPlace        // nil unless OnError is that
+	following *following      // of an E01 that is not read again
+	mapped    []SavedMap      // in mode in-place, the map in the folders, once it is written
+	warm      *thermometer    // nil where nobody wants to know
+	writable  bool            // State.WritableBefore
+	taking    *taking         // nil: nothing is taken over from another image
+	pending   *background     // the checkpoint on its way
+	copying   *copying        // nil unless it is an image that is read: then there is no medium, and no journal
+	lines     journalLines
+	saved     *State          // the last one kept
+	previous  []record.Digest // of it, or of the one that this run goes on from
 
 	mu sync.Mutex // guards dest.lost
 }

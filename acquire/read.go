@@ -33,6 +33,7 @@ func (r *run) begin(context.Context) error {
 	r.acq.Mode = record.ModeSequential
 	r.newHashes()
 	r.startInPlace()
+	r.startFollowing()
 	return r.writeJournal(Journal{
 		Exhibit: r.opts.Exhibit, ID: r.opts.ID, Medium: r.acq.Medium, Options: r.acq.Options,
 		Time: r.acq.Started, Tool: r.opts.Tool, Type: journalType,
@@ -213,6 +214,7 @@ func (r *run) checkpoint(cause string) error {
 	for _, d := range r.alive() {
 		flush[d] = d.flush()
 	}
+	flushed := r.flushed()
 	now := &background{done: make(chan struct{})}
 	r.pending = now
 	go func() {
@@ -235,6 +237,7 @@ func (r *run) checkpoint(cause string) error {
 		if now.err = r.anyLeft(); now.err == nil {
 			now.err = r.keep(s)
 		}
+		r.follow(flushed)
 	}()
 	return nil
 }

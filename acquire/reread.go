@@ -80,10 +80,7 @@ func (r *run) reread(ctx context.Context) error {
 
 func (r *run) readBack(ctx context.Context) (err error) {
 	if !r.opts.Reread && r.e01() {
-		begun := r.opts.Stats.clock()
-		r.acq.Files, err = r.alive()[0].segmentDigests(ctx, func(n int64) {
-			begun = r.opts.Stats.since(begun, PartFiles, int(n))
-		})
+		r.acq.Files, err = r.filesUnread(ctx)
 		return err
 	}
 	if !r.opts.Reread {
@@ -93,19 +90,13 @@ func (r *run) readBack(ctx context.Context) (err error) {
 		return nil
 	}
 	alive := r.alive()
-	each := r.size
-	if r.e01() { // their files are read once for what they are, and once for what they decode to
-		for _, s := range alive[0].segments {
-			each += s.SizeBytes
-		}
-	}
-	if err := r.phase(PhaseRereading, each*int64(len(alive))); err != nil {
+	if err := r.phase(PhaseRereading, r.size*int64(len(alive))); err != nil {
 		return err
 	}
 	weakest := record.RereadDirect
 	var all []record.File
 	for i, d := range alive {
-		c := &rereading{run: r, dest: d, before: int64(i) * each, kind: d.space.reread}
+		c := &rereading{run: r, dest: d, before: int64(i) * r.size, kind: d.space.reread}
 		files, err := c.do(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -278,7 +269,7 @@ func (c *rereading) whole(ctx context.Context, media []hash.Hash) ([]record.File
 	if err := c.pass(ctx, s, pass.Options{Tree: c, Linear: media, Busy: c.opts.Stats.ofPass(c.algorithms())}); err != nil {
 		return nil, err
 	}
-	return []record.File{imageFile(s, c.root, media[0])}, nil
+	return []record.File{imageFile(s, c.root, [32]byte(media[0].Sum(nil)))}, nil
 }
 
 // segments compares the groups, which do not end where segments end, beside the digests of each file.
@@ -292,14 +283,14 @@ func (c *rereading) segments(ctx context.Context, media []hash.Hash) ([]record.F
 		if err := c.pass(ctx, s, opts); err != nil {
 			return nil, err
 		}
-		files = append(files, imageFile(s, tree.Root(), own))
+		files = append(files, imageFile(s, tree.Root(), [32]byte(own.Sum(nil))))
 	}
 	return files, groups.end()
 }
 
-func imageFile(s image.Segment, root hashtree.Value, sum hash.Hash) record.File {
+func imageFile(s image.Segment, root hashtree.Value, sum [32]byte) record.File {
 	return record.File{Name: s.Name, Role: record.RoleImage, SizeBytes: s.SizeBytes, Digests: []record.Digest{
-		record.BLAKE3Digest(root), record.SHA256Digest([32]byte(sum.Sum(nil))),
+		record.BLAKE3Digest(root), record.SHA256Digest(sum),
 	}}
 }
 
@@ -311,7 +302,7 @@ func (c *rereading) pass(ctx context.Context, s image.Segment, opts pass.Options
 	}
 	defer src.Close() //nolint:errcheck // opened for reading only
 	if n, _ := src.Size(); n != s.SizeBytes {
-		return fmt.Errorf("%q has %d bytes instead of %d", s.Name, n, s.SizeBytes)
+		return wrongSize(s, n)
 	}
 	opts.Progress = func(n int64) { c.done(c.before + n) }
 	if _, err := pass.Run(ctx, src, opts); err != nil {

@@ -42,7 +42,7 @@ const (
 	PartDeflate = "deflate" // of an E01; by the clock of one goroutine that others help
 	PartWrite   = "write"   // into the image
 	PartSync    = "sync"    // of what was written to the disk, beside the reading; and at its end
-	PartFiles   = "files"   // the digests of the files of an E01, both; by the clock
+	PartFiles   = "files"   // the digests of the files of an E01, both
 )
 
 // Phases returns what was measured until now.
@@ -127,5 +127,20 @@ func (s *Stats) ofPass(hashes []record.Algorithm, sinks ...string) func(pass.Par
 			}
 		}
 		s.add(name, took, sizeBytes)
+	}
+}
+
+// ofFiles is what a pass over the files of an E01 tells, of which only the hashing is of interest.
+func (s *Stats) ofFiles() func(pass.Part, int, time.Duration, int) {
+	if s == nil {
+		return nil
+	}
+	return func(part pass.Part, _ int, took time.Duration, sizeBytes int) {
+		switch part {
+		case pass.PartHash:
+			s.add(PartFiles, took, sizeBytes)
+		case pass.PartSink: // the same bytes again
+			s.add(PartFiles, took, 0)
+		}
 	}
 }

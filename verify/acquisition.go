@@ -234,24 +234,11 @@ func (f *folder) files(ctx context.Context) error {
 		}
 	}
 	c := &files{fsys: f.c.fsys, dir: f.dir, a: &f.rec.image, workers: f.c.policy.Workers, progress: f.c.done}
-	f.c.phase("image "+id, bytesToRead(c.a))
+	f.c.phase("image "+id, c.a.SizeBytes)
 	f.note(&c.line)
 	err = c.check(ctx)
 	f.image.merge(&c.line)
 	return err
-}
-
-// bytesToRead is how much of an image is read: of an E01 the files, and then what they hold.
-func bytesToRead(a *record.Image) int64 {
-	n := a.SizeBytes
-	if a.Format == record.FormatE01 {
-		for _, f := range a.Files {
-			if f.Role == record.RoleImage {
-				n += f.SizeBytes
-			}
-		}
-	}
-	return n
 }
 
 // otherName is the finding about a folder that is not called as its record says. Whoever asks about one acquisition, or a

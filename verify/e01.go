@@ -11,16 +11,49 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
+	"github.com/exhibit-forensics/exhibit/internal/inorder"
 	"github.com/exhibit-forensics/exhibit/internal/pass"
 )
 
-// checkE01 checks each file of an E01 by itself, and then what all of them decode to. The digests that the image states
-// about itself are no evidence; where they are not those of the record, somebody made it so.
+// checkE01 compares what the files of an E01 decode to, and each file by itself, of the same bytes. The digests that the
+// image states about itself are no evidence; where they are not those of the record, somebody made it so.
 func (c *files) checkE01(ctx context.Context) error {
 	parts, whole := c.lookAtImage()
+	if !whole {
+		if err := c.readParts(ctx, parts); err != nil {
+			return err
+		}
+		c.line.add(Finding{Severity: Note, File: c.dir, Text: "what the image holds was not decoded, because not all of its files are there with their sizes"})
+		return nil
+	}
+	var names []string
+	for _, p := range parts {
+		names = append(names, within(c.dir, p.Name))
+	}
+	fsys := inorder.New(c.fsys, c.fsys.Open, nil)
+	defer fsys.Close()
+	r, err := image.OpenE01(fsys, names)
+	if err != nil {
+		c.line.add(fromError(names[0], e01Content(err)))
+		return c.readParts(ctx, parts)
+	}
+	fsys.Begin()
+	err = c.decodeE01(ctx, r)
+	if err == nil {
+		err = c.digestParts(ctx, fsys, parts)
+	}
+	if closeErr := r.Close(); closeErr != nil && err == nil {
+		c.line.add(fromError(names[0], closeErr))
+	}
+	return err
+}
+
+// readParts checks each file that is there by itself.
+func (c *files) readParts(ctx context.Context, parts []part) error {
 	all := c.progress
 	var before int64
 	c.progress = func(n int64) { all(before + n) }
+	defer func() { c.progress = all }()
 	for _, p := range parts {
 		if !p.present {
 			continue
@@ -30,29 +63,29 @@ func (c *files) checkE01(ctx context.Context) error {
 		}
 		before += p.size
 	}
-	if !whole {
-		c.line.add(Finding{Severity: Note, File: c.dir, Text: "what the image holds was not decoded, because not all of its files are there with their sizes"})
-		return nil
-	}
-	var names []string
+	return nil
+}
+
+// digestParts compares each file's own digests, of all its bytes: those that were decoded, and the rest.
+func (c *files) digestParts(ctx context.Context, fsys *inorder.FS, parts []part) error {
 	for _, p := range parts {
-		names = append(names, within(c.dir, p.Name))
+		name := within(c.dir, p.Name)
+		sum, root, err := fsys.Digests(ctx, name)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			c.line.add(fromError(name, e01Content(err)))
+			continue
+		}
+		c.compareBoth(p.File, root, sum)
 	}
-	r, err := image.OpenE01(c.fsys, names)
-	if err != nil {
-		c.line.add(fromError(names[0], e01Content(err)))
-		return nil
-	}
-	err = c.decodeE01(ctx, r)
-	if closeErr := r.Close(); closeErr != nil && err == nil {
-		c.line.add(fromError(names[0], closeErr))
-	}
-	return err
+	return nil
 }
 
 // e01Content marks what an image says, as opposed to a file that cannot be read.
 func e01Content(err error) error {
-	for _, e := range []error{ewf.ErrFormat, ewf.ErrSegments, ewf.ErrStructure, ewf.ErrChanged} {
+	for _, e := range []error{ewf.ErrFormat, ewf.ErrSegments, ewf.ErrStructure, ewf.ErrChanged, inorder.ErrChanged} {
 		if errors.Is(err, e) {
 			return content(err)
 		}

@@ -3,15 +3,9 @@ package verify
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
-	"fmt"
-	"io/fs"
-	"sync"
-	"sync/atomic"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
-	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
