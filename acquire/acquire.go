@@ -214,7 +214,11 @@ func (r *run) explain(err error) error {
 	case noSpace(err):
 		err = fmt.Errorf("%w: %w", ErrSpace, err)
 	case r.opts.OnError == record.OnErrorStop && r.isBadPlace(err) && r.resumable():
-		err = &medium.HintError{Err: err, Text: "let it read on around the bad places: --on-error rescue, together with --resume FOLDER for what is kept already"}
+		around := record.OnErrorRescue
+		if r.e01() { // which cannot be rescued
+			around = record.OnErrorInPlace
+		}
+		err = &medium.HintError{Err: err, Text: "let it read on around the bad places: --on-error " + around + ", together with --resume FOLDER for what is kept already"}
 	}
 	for _, d := range r.dests {
 		if d.root != nil {
