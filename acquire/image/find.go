@@ -11,8 +11,9 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// Find returns the files of the image whose first file a person named, in order, for [Open]. Those of an E01 ewf.Find has. NAME.001 is the first of
-// the segments NAME.001, NAME.002 and so on beside it; any other file is an image by itself. ErrSegments refuses a name
+// Find returns the files of the image whose first file a person named, in order, for [Open]. Of an E01 it is ewf.Find, with
+// the errors of that. NAME.001 is the first of the segments NAME.001, NAME.002 and so on beside it; any other file is an
+// image by itself. ErrSegments refuses a name
 // that is a later segment, a gap in the numbers, and numbers that go on after .999 or begin with .000, as other tools
 // write them. Without a record nobody can tell whether the last segments are missing.
 func Find(fsys fs.FS, name string) ([]string, error) {

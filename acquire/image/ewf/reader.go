@@ -138,6 +138,10 @@ func (r *Reader) Segments() []Segment {
 	return s
 }
 
+// Unchanged returns nil if every file has the size and the time of change that it had when it was opened. Who has read
+// to the end asks it, to know that all of it was one image.
+func (r *Reader) Unchanged() error { return r.files.unchanged() }
+
 // Close closes the files. They were only read, so nothing depends on it.
 func (r *Reader) Close() error { return r.files.close() }
 
