@@ -22,8 +22,8 @@
 // on. BLAKE3 is computed from the bytes as the medium gave them, and so is every other digest, unless there was a read
 // error: those run in order, and come from the image, each group of which was compared with its BLAKE3 value. Nothing
 // that exists is overwritten, and nothing is written to the medium. Bytes that were taken over from another image are as that
-// image gave them: record and list say which these are, and nothing else is not the medium's. Memory does not grow with the medium; after a read
-// error it grows with the number of ranges in the map, which is bounded.
+// image gave them: record and list say which these are, and all others are the medium's. Memory does not grow with the
+// medium; after a read error it grows with the number of ranges in the map, which is bounded.
 //
 // The shapes are normative in docs/format.md. Acquisition works on Linux only.
 package acquire
@@ -214,7 +214,11 @@ func (r *run) explain(err error) error {
 	case noSpace(err):
 		err = fmt.Errorf("%w: %w", ErrSpace, err)
 	case r.opts.OnError == record.OnErrorStop && r.isBadPlace(err) && r.resumable():
-		err = &medium.HintError{Err: err, Text: "let it read on around the bad places: --on-error rescue, together with --resume FOLDER for what is kept already"}
+		around := record.OnErrorRescue
+		if r.e01() { // which cannot be rescued
+			around = record.OnErrorInPlace
+		}
+		err = &medium.HintError{Err: err, Text: "let it read on around the bad places: --on-error " + around + ", together with --resume FOLDER for what is kept already"}
 	}
 	for _, d := range r.dests {
 		if d.root != nil {
@@ -224,7 +228,7 @@ func (r *run) explain(err error) error {
 	return err
 }
 
-// isReadError recognises a bad place of the medium itself.
+// isReadError recognises an error of reading the medium itself, of a bad place or of a medium that is lost.
 func (r *run) isReadError(err error) bool {
 	e, ok := errors.AsType[*ReadError](err)
 	if !ok || r.m == nil { // an image that is read back gives such errors too, perhaps when no medium is needed any more

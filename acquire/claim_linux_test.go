@@ -25,6 +25,7 @@ func TestTwoRuns(t *testing.T) {
 		_, err := resume(t, t.Context(), path, []string{dir}, nil)
 		if !errors.Is(err, durable.ErrLocked) {
 			t.Errorf("resume %s: error %v, want ErrLocked", when, err)
+			return
 		}
 		if named := fmt.Sprintf("held by process %d;", os.Getpid()); !strings.Contains(err.Error(), named) {
 			t.Errorf("resume %s: error %v, want that it is %s", when, err, named)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/acquire"
 	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
+	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/faultdisk"
 	"github.com/exhibit-forensics/exhibit/internal/testtool"
@@ -273,5 +274,29 @@ func TestFromE01Other(t *testing.T) {
 	j.Path = path
 	if _, err := j.step(t.Context()); err != nil {
 		t.Errorf("the same image: %v", err)
+	}
+}
+
+// A raw image of a file that begins as an E01 does is looked at as what it is, also where it is none.
+func TestE01AsFile(t *testing.T) {
+	disk := compressible(mib)
+	copy(disk[446:], []byte{0, 0, 2, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 100, 0, 0, 0}) // a partition of 100 sectors
+	disk[510], disk[511] = 0x55, 0xaa
+	own := readFile(t, ownE01(t, disk, func(*acquire.Options) {}))
+	for name, data := range map[string][]byte{"whole": own, "torn": own[:len(own)/2]} {
+		m, err := medium.OpenWith(t.Context(), writeFile(t, filepath.Join(t.TempDir(), "medium.E01"), data), medium.Options{AsFile: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := memoryDir(t)
+		a, err := acquire.Acquire(t.Context(), m, []acquire.Destination{destination(t, dir)}, options(t))
+		if err := errors.Join(err, m.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		checkFolder(t, partial(dir), data, a.Acquisition)
+		if c, known := a.Contents.Get(); !known || len(c.Partitions) != 0 {
+			t.Errorf("%s: partitions %+v, known %t; want that the file has none", name, c.Partitions, known)
+		}
 	}
 }

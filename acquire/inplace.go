@@ -17,7 +17,8 @@ import (
 // with more is better read by a rescue, which goes around the bad places first.
 const DefaultInPlaceBytes = 1 << 20
 
-// maxInPlace bounds the ranges that a reading in place keeps, all of which stand in every State.
+// maxInPlace bounds the ranges that a reading in place keeps, all of which stand in every State. The smallest segment of an
+// E01 has room for more in its list.
 const maxInPlace = 4096
 
 // inPlace reads in order and tries each bad place at once, down to the sector: for images that can only be written in

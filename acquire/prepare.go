@@ -20,6 +20,9 @@ import (
 
 const maxRetries = 1000
 
+// onErrorWords are what Options.OnError may be.
+var onErrorWords = []string{record.OnErrorRescue, record.OnErrorInPlace, record.OnErrorStop}
+
 // reserveBytes stay free at a destination beside image and tree: for sums, journal, record, and the file system itself.
 const reserveBytes = 16 << 20
 
@@ -188,7 +191,7 @@ func (r *run) checkOptions() (err error) {
 	return nil
 }
 
-// checkFormat fills in what "" means, and refuses what does not go together.
+// checkFormat fills in what "" means of format and compression, and refuses what does not go together, OnError among it.
 func (o *Options) checkFormat() error {
 	if o.Format == "" {
 		o.Format = record.FormatRaw
@@ -210,7 +213,7 @@ func (o *Options) checkFormat() error {
 			Err:  fmt.Errorf("%w: an E01 is written in order, and cannot be filled in as a rescue goes on", ErrOptions),
 			Text: "acquire the failing medium as raw, and convert it then: exhibit image convert FOLDER --format e01",
 		}
-	case o.OnError != record.OnErrorRescue && o.OnError != record.OnErrorInPlace && o.OnError != record.OnErrorStop:
+	case !slices.Contains(onErrorWords, o.OnError):
 		return fmt.Errorf("%w: on error %.40q", ErrOptions, o.OnError)
 	}
 	return nil

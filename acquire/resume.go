@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"slices"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
@@ -43,8 +44,8 @@ type ResumeOptions struct {
 
 // Resume goes on with an interrupted acquisition at the destinations that have its folder. State is that of the first of
 // them; of two, that is the one with the newer State (Behind): a second one that lags by more than one State was lost
-// before, and is lost again. The caller has checked State.Attested. Nothing that is safe is read again, but for a few samples, to know the medium. m may be nil in
-// the phase PhaseRereading.
+// before, and is lost again. The caller has checked State.Attested. Nothing that is safe is read again, but for a few
+// samples, to know the medium. m may be nil in the phase PhaseRereading.
 //
 // Errors: ErrOtherMedium, ErrNotResumable, ErrTakeOver, image.ErrPartial, and those of Acquire.
 func Resume(ctx context.Context, m *medium.Medium, destinations []Destination, opts ResumeOptions) (Result, error) {
@@ -79,7 +80,7 @@ func (o *ResumeOptions) validate(destinations int) error {
 		return fmt.Errorf("%w: no clock", ErrOptions)
 	case o.Retries < 0 || o.Retries > maxRetries || o.MaxBadBytes < 0:
 		return fmt.Errorf("%w: %d retries, at most %d bad bytes", ErrOptions, o.Retries, o.MaxBadBytes)
-	case o.OnError != "" && o.OnError != record.OnErrorRescue && o.OnError != record.OnErrorInPlace && o.OnError != record.OnErrorStop:
+	case o.OnError != "" && !slices.Contains(onErrorWords, o.OnError):
 		return fmt.Errorf("%w: on error %.40q", ErrOptions, o.OnError)
 	}
 	return nil

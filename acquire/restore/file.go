@@ -21,7 +21,7 @@ type File struct {
 
 	back      io.ReaderAt // to read back from; nil before the first read
 	closeBack func() error
-	direct    bool
+	evicted   bool // openBack asked for it where the system can be asked
 }
 
 // CreateFile makes a file that will have sizeBytes. Neither it nor its ".partial" may exist (fs.ErrExist). The caller
@@ -77,7 +77,7 @@ func (f *File) openBack() error {
 	m, err := medium.FromFile(file)
 	switch {
 	case err == nil:
-		f.back, f.closeBack, f.direct = m, m.Close, true
+		f.back, f.closeBack, f.evicted = m, m.Close, true
 		return nil
 	case errors.Is(err, errors.ErrUnsupported):
 		f.back, f.closeBack = file, file.Close
@@ -87,7 +87,7 @@ func (f *File) openBack() error {
 }
 
 // Evicted reports whether the system was asked to forget the file before it was read back; it may not have.
-func (f *File) Evicted() bool { return f.direct }
+func (f *File) Evicted() bool { return f.evicted }
 
 // WriteAt implements Target. No place of a file is bad by itself: any error ends the restore.
 func (f *File) WriteAt(p []byte, off int64) error {

@@ -85,7 +85,7 @@ func (a *acquiredImage) load() error {
 	}
 	r, err := open(a.root.FS(), names)
 	if err != nil {
-		return err
+		return e01Error(err)
 	}
 	a.record, a.media, a.close = acquired, r, r.Close
 	return nil

@@ -32,11 +32,11 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	}
 	segment, err := parseSize(o.split)
 	if err != nil {
-		return fail(err, "write a size as 2000M, 4G, or bytes")
+		return fail(err)
 	}
 	streamSize, err := parseSize(o.size)
 	if err != nil {
-		return fail(err, "write a size as 2000M, 4G, or bytes")
+		return fail(err)
 	}
 	extra, err := o.parseAlgorithms()
 	if err != nil {
@@ -48,7 +48,7 @@ func (o *acquireOptions) parse() (acquire.Options, error) {
 	}
 	maxBad, err := parseSize(o.maxBad)
 	if err != nil {
-		return fail(err, "write a size as 2000M, 4G, or bytes")
+		return fail(err)
 	}
 	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" && o.takeOver == "" {
 		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume or --take-over"), "see: exhibit acquire -h")
@@ -97,6 +97,7 @@ func (o *acquireOptions) labels(c *custody.Case, opts *acquire.Options) ewf.Head
 	return h
 }
 
+// parseSize reads 2000M, 4G or bytes; "" is 0.
 func parseSize(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
@@ -106,7 +107,7 @@ func parseSize(text string) (int64, error) {
 	s, ok := shift[strings.ToUpper(text[len(digits):])]
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || !ok || n <= 0 || n > (1<<53-1)>>s {
-		return 0, fmt.Errorf("size %.40q is no size", text)
+		return 0, withHints(fmt.Errorf("size %.40q is no size", text), "write a size as 2000M, 4G, or bytes")
 	}
 	return n << s, nil
 }

@@ -210,7 +210,7 @@ func (o *acquireOptions) resumeOptions(state *acquire.State) (acquire.ResumeOpti
 		}
 	}
 	if opts.MaxBadBytes, err = parseSize(o.maxBad); err != nil {
-		return opts, withHints(err, "write a size as 2000M, 4G, or bytes")
+		return opts, err
 	}
 	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 {
 		return opts, withHints(errors.New("--retries and the time-outs are not negative"), "see: exhibit acquire -h")

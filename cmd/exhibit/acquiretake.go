@@ -28,7 +28,7 @@ func (o *acquireOptions) openTakeOver(ctx context.Context) (*acquire.TakeOver, f
 	if err != nil {
 		return nil, nil, fmt.Errorf("image to take over: %w", err)
 	}
-	m, err := medium.OpenWith(ctx, path, medium.Options{ReadTimeout: o.readTimeout})
+	m, err := medium.OpenWith(ctx, path, medium.Options{ReadTimeout: o.readTimeout, AsFile: true})
 	if err != nil {
 		return nil, nil, fmt.Errorf("image to take over: %w", err)
 	}

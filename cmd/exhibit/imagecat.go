@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ func (u *ui) cat(ctx context.Context, img restore.Image, o catOptions) error {
 		p := buffer[:min(catBytes, end-off)]
 		n, err := img.ReadAt(p, off)
 		if n < len(p) {
-			return fmt.Errorf("read the image at byte %d: %w", off+int64(n), errors.Join(err, io.ErrUnexpectedEOF))
+			return e01Error(fmt.Errorf("read the image at byte %d: %w", off+int64(n), cmp.Or(err, io.ErrUnexpectedEOF)))
 		}
 		if _, err := u.stdout.Write(p); errors.Is(err, syscall.EPIPE) {
 			return nil // who reads has enough

@@ -105,8 +105,8 @@ func formatOf(r *image.Reader) string {
 
 // e01Error gives what is wrong with an image its exit code.
 func e01Error(err error) error {
-	switch {
-	case errors.Is(err, ewf.ErrStructure), errors.Is(err, ewf.ErrSegments), errors.Is(err, ewf.ErrChanged):
+	_, damaged := errors.AsType[*ewf.DamageError](err)
+	if damaged || errors.Is(err, ewf.ErrStructure) || errors.Is(err, ewf.ErrSegments) || errors.Is(err, ewf.ErrChanged) {
 		return withCode(codeMismatch, err)
 	}
 	return err

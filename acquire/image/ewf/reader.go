@@ -46,12 +46,12 @@ type Stored struct {
 }
 
 // Open opens the files of an image, in this order; [Find] finds them as far as their names are agreed upon, up to .ZZZ,
-// and here there may be 65,535. Each must be a regular file, which is looked at
-// before it is opened, and must give io.ReaderAt, as files of the operating system do. The caller closes the Reader.
+// and here there may be 65,535. Each must be a regular file, which is looked at before it is opened, and must give
+// io.ReaderAt, as files of the operating system do. The caller closes the Reader.
 //
 // All sections of all files are visited, and the checksums of all tables verified, which takes 8 bytes of reading for
-// each chunk. Of the chunks only the last one is looked at: see [Reader.Check]. The errors are ErrFormat, ErrSegments, ErrStructure,
-// ErrChanged and those of the file system. An image that opens may still have damage: see [Reader.Notes].
+// each chunk. Of the chunks only the last one is looked at: see [Reader.Check]. The errors are ErrFormat, ErrSegments,
+// ErrStructure, ErrChanged and those of the file system. An image that opens may still have damage: see [Reader.Notes].
 func Open(fsys fs.FS, names []string) (*Reader, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: no file", ErrSegments)
@@ -137,6 +137,10 @@ func (r *Reader) Segments() []Segment {
 	}
 	return s
 }
+
+// Unchanged returns nil if every file has the size and the time of change that it had when it was opened. Who has read
+// to the end asks it, to know that all of it was one image.
+func (r *Reader) Unchanged() error { return r.files.unchanged() }
 
 // Close closes the files. They were only read, so nothing depends on it.
 func (r *Reader) Close() error { return r.files.close() }
