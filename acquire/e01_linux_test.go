@@ -272,6 +272,10 @@ func TestInPlaceRetries(t *testing.T) {
 	if a.Unread.RecoveredBytes != 512 {
 		t.Errorf("%d bytes recovered, want 512", a.Unread.RecoveredBytes)
 	}
+	if journal := string(readFile(t, partial(dir), "journal")); strings.Count(journal, `"event":"recovered"`) != 1 ||
+		!strings.Contains(journal, `"event":"recovered","offset":1536000,"sizeBytes":512,`) {
+		t.Errorf("the journal does not list the sector:\n%s", journal)
+	}
 }
 
 // TestE01Kill9 is TestKill9 for an image that is compressed and written in order.

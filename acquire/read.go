@@ -205,6 +205,9 @@ func (r *run) checkpoint(cause string) error {
 	if err := r.pending.wait(); err != nil {
 		return err
 	}
+	if err := r.tellRetried(); err != nil {
+		return err
+	}
 	s, err := r.state(PhaseReading)
 	if err != nil {
 		return err

@@ -230,6 +230,10 @@ func (r *run) tellRecovered() error {
 	for _, part := range parts {
 		r.acq.Unread.RecoveredBytes += part.SizeBytes
 	}
+	return r.tell(parts)
+}
+
+func (r *run) tell(parts []image.Range) error {
 	for i, part := range parts {
 		if r.lines.size > listRecoveredTo {
 			return r.tellTogether(parts[i:])

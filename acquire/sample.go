@@ -83,7 +83,7 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 	var unreadable error
 	for _, p := range places {
 		b := buffer[:p.SizeBytes]
-		_, err := r.m.ReadAt(b, p.Offset)
+		err := r.readAgain(b, p.Offset)
 		if r.isBadPlace(err) {
 			unreadable = err
 			continue
@@ -106,6 +106,8 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 	case despite:
 	case differing > 0:
 		err = fmt.Errorf("%w: %d of %d places that were read before read differently now", ErrOtherMedium, differing, sampled)
+	case sampled == 0 && unreadable == nil && r.rescue == nil && r.position > 0:
+		err = fmt.Errorf("%w, or nobody can tell: of the %d bytes that it was asked for before it gave none", ErrOtherMedium, r.position)
 	case sampled == 0 && unreadable != nil:
 		err = fmt.Errorf("%w, or it has died: of %d places that were read before none can be read now: %w", ErrOtherMedium, len(places), unreadable)
 	}
@@ -115,12 +117,39 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 	return sampled, differing, nil
 }
 
+// readAgain reads what was read before. Where a reading in place got nothing it leaves zeros, which the tree has there too.
+func (r *run) readAgain(b []byte, off int64) error {
+	if r.inPlace == nil {
+		_, err := r.m.ReadAt(b, off)
+		return err
+	}
+	clear(b)
+	at, end := off, off+int64(len(b))
+	for _, bad := range r.inPlace.bad {
+		if bad.End() <= at || bad.Offset >= end {
+			continue
+		}
+		if bad.Offset > at {
+			if _, err := r.m.ReadAt(b[at-off:bad.Offset-off], at); err != nil {
+				return err
+			}
+		}
+		at = min(bad.End(), end)
+	}
+	if at == end {
+		return nil
+	}
+	_, err := r.m.ReadAt(b[at-off:], at)
+	return err
+}
+
 // samples are whole groups, spread over what was read; if a rescue has none yet, parts of groups.
 func (r *run) samples() []image.Range {
 	if r.rescue == nil {
 		return spread(func(take func(p image.Range)) {
 			r.pieces(0, r.position, true, func(p image.Range) {
-				if r.inPlace == nil || !r.inPlace.overlaps(p.Offset, p.SizeBytes) {
+				// Of a group that gave nothing there is nothing to compare.
+				if r.inPlace == nil || !r.inPlace.covers(p.Offset, p.SizeBytes) {
 					take(p)
 				}
 			})

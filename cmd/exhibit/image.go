@@ -73,7 +73,7 @@ func runImageHash(ctx context.Context, u *ui, path string) error {
 				u.linef("%-7s %s", d.Algorithm(), d.Hex())
 			}
 		})
-		return errors.Join(err, statedHold(r, digests))
+		return errors.Join(err, statedHold(r, digests), damagedParts(u, r))
 	})
 }
 

@@ -128,6 +128,27 @@ func statedHold(r *image.Reader, computed []record.Digest) error {
 	return nil
 }
 
+// damagedParts names what is damaged besides the chunks: a digest that cannot be read is not one that holds.
+func damagedParts(u *ui, r *image.Reader) error {
+	if r.E01() == nil {
+		return nil
+	}
+	var n int64
+	for _, note := range r.E01().Notes() {
+		if !note.Damage {
+			continue
+		}
+		if n++; n <= maxDamageShown {
+			u.notef("%s", clean(fmt.Sprintf("%s, byte %d: %s", note.Segment, note.Offset, note.Text)))
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return withHints(withCode(codeMismatch, fmt.Errorf("the image's structure is damaged in %s, though all chunks were decoded", plural(n, "place"))),
+		"get another copy, and compare the digests")
+}
+
 // maxDamageShown bounds the damaged chunks that are named one by one.
 const maxDamageShown = 20
 
