@@ -68,7 +68,11 @@ func open(t *testing.T, f *FS, name string) *file {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { o.Close() })
-	return o.(*file)
+	opened, ok := o.(*file)
+	if !ok {
+		t.Fatalf("a file of type %T", o)
+	}
+	return opened
 }
 
 func readAt(t *testing.T, f *file, want []byte, off, n int) {
