@@ -303,7 +303,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 		return
 	}
 	l.header(i, name, e.event.Header())
-	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, Event: e.event})
+	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed})
 	if a, ok := e.event.(*record.Acquired); ok {
 		l.acquired = append(l.acquired, acquiredRef{a.Event.Exhibit, a.Acquisition.ID, i})
 	}
@@ -410,6 +410,7 @@ type loadedEntry struct {
 	leaf     record.LeafHash
 	event    record.Event // nil for a genesis
 	openings line
+	revealed record.Openings
 
 	note       ledger.Checkpoint // of size i+1
 	noteDigest record.Digest
@@ -443,10 +444,10 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 		return e
 	}
 	e.keyID = s.by.key.KeyID()
-	l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
+	e.revealed = l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
 	switch p := s.predicate.(type) {
 	case *record.Acquired: // of a record only what the chain needs is kept
-		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: p.Acquisition.ID}}
+		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: p.Acquisition.ID, Digests: p.Acquisition.Digests}}
 	case record.Event:
 		e.event = p
 	}

@@ -185,7 +185,7 @@ func TestSignedDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags := map[string]bool{}
-	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](),
+	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](), reflect.TypeFor[record.Handled](),
 		reflect.TypeFor[record.Opening](), reflect.TypeFor[record.Personal](), reflect.TypeFor[verify.TrustEntry]()} {
 		signedTags(typ, tags)
 	}
