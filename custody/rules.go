@@ -157,3 +157,24 @@ func (c *Case) States() ([]state.Report, error) {
 	}
 	return book.Reports(), nil
 }
+
+// Moment is an event of an exhibit, and what the log said once it was there.
+type Moment struct {
+	Entry Entry
+	After state.Report
+}
+
+// History reads the events of one exhibit, as Chain does, each with the state that it left.
+func (c *Case) History(exhibit string) ([]Moment, error) {
+	chain, err := c.Chain(exhibit)
+	if err != nil {
+		return nil, err
+	}
+	var book state.Book
+	moments := make([]Moment, len(chain))
+	for i, e := range chain {
+		book.Add(e.logged())
+		moments[i] = Moment{e, book.Report(exhibit)}
+	}
+	return moments, nil
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -37,12 +38,13 @@ type signerDocument struct {
 }
 
 func newCaseCommand(u *ui) *cobra.Command {
-	return group("case", "Open a case folder, show it", newCaseCreateCommand(u), newCaseShowCommand(u))
+	return group("case", "Open a case folder, show it", newCaseCreateCommand(u), newCaseShowCommand(u), newCaseStatusCommand(u), newCaseGapsCommand(u))
 }
 
 type caseCreateOptions struct {
 	number, agency, openedBy string
 	key, station, log        string
+	admit                    []string // NAME, or NAME=EVENT,...
 	pass                     passphraseFlags
 }
 
@@ -63,6 +65,7 @@ func newCaseCreateCommand(u *ui) *cobra.Command {
 			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the genesis (required)")
 			f.StringVar(&o.station, "station", "", "`NAME` of the station's key that will sign acquisitions (required)")
 			f.StringVar(&o.log, "log-key", "", "`NAME` of the log key (required)")
+			f.StringArrayVar(&o.admit, "admit", nil, "admit another `KEY` of this station: NAME for what its kind signs, or NAME=EVENT,EVENT; may be repeated")
 			o.pass.register(f, true)
 		},
 		run: func(_ *cobra.Command, args []string) error { return runCaseCreate(u, args[0], &o) },
@@ -91,16 +94,20 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	if err != nil {
 		return err
 	}
+	others, err := o.others(store)
+	if err != nil {
+		return err
+	}
 	signer, logKey, err := unlockWithLog(store, person, o.log, &o.pass)
 	if err != nil {
 		return err
 	}
 	c, err := custody.Create(dir, custody.NewCase{
 		Number: o.number, Agency: o.agency, OpenedBy: o.openedBy, Clock: now, Random: rand.Reader,
-		Admit: []custody.Admission{
+		Admit: append([]custody.Admission{
 			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: personEvents(), Certificate: person.Certificate},
 			{Key: station.PublicKey, Kind: record.KindStation, Events: []record.Type{record.TypeAcquired}, Certificate: station.Certificate},
-		},
+		}, others...),
 	}, signer, logKey)
 	if errors.Is(err, record.ErrMalformed) {
 		return misused(err, "number, agency and names are printable lines")
@@ -110,6 +117,40 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	}
 	defer c.Close() //nolint:errcheck // everything written is synced already
 	return showCase(u, c, "Opened")
+}
+
+// others are the keys admitted beside those of the person who opens the case and of the station.
+func (o *caseCreateOptions) others(store *sign.Store) ([]custody.Admission, error) {
+	var out []custody.Admission
+	seen := []string{o.key, o.station}
+	for _, admit := range o.admit {
+		name, events, some := strings.Cut(admit, "=")
+		info, err := store.Info(name)
+		switch {
+		case err != nil:
+			return nil, err
+		case slices.Contains(seen, name):
+			return nil, fmt.Errorf("key %q is named twice", name)
+		case info.Kind == sign.KindLog:
+			return nil, withHints(fmt.Errorf("key %q is a log key, which signs checkpoints only", name), "choose another with --admit NAME")
+		}
+		seen = append(seen, name)
+		a := custody.Admission{Key: info.PublicKey, Kind: record.KindPerson, Events: personEvents(), Certificate: info.Certificate}
+		if info.Kind == record.KindStation {
+			a.Kind, a.Events = record.KindStation, []record.Type{record.TypeAcquired}
+		}
+		if some {
+			a.Events = nil
+			for event := range strings.SplitSeq(events, ",") {
+				if !slices.Contains(record.EventTypes, record.Type(event)) || slices.Contains(a.Events, record.Type(event)) {
+					return nil, withHints(fmt.Errorf("--admit %q: %q is no event, or stands twice", admit, event), fmt.Sprintf("the events are: %v", record.EventTypes))
+				}
+				a.Events = append(a.Events, record.Type(event))
+			}
+		}
+		out = append(out, a)
+	}
+	return out, nil
 }
 
 // personEvents are all but the acquisition, which is the station's to sign.

@@ -153,6 +153,9 @@ func (d *demo) work() (string, error) {
 		"--place", "12 Example Street", "--seal", "S-1001"); err != nil {
 		return "", err
 	}
+	if err := d.sign("custody", "unseal", demoExhibit, "--case", d.path("case"), "--unseal", "S-1001", "--purpose", "imaging"); err != nil {
+		return "", err
+	}
 	if err := d.sign("acquire", d.path("practice.img"), "--exhibit", demoExhibit, "--case", d.path("case")); err != nil {
 		return "", err
 	}

@@ -25,6 +25,7 @@ func (c *chain) hold(e LoggedEvent, name string) {
 	c.report.Holder = Holder{KeyID: e.KeyID, Since: e.Event.Header().Number}
 	c.report.Holder.Name, _ = e.Openings.Value(name)
 	c.report.Returned = 0
+	c.report.Place = "" // where it was is not where it is, in other hands
 }
 
 func (c *chain) place(e LoggedEvent, path string) {
@@ -141,10 +142,10 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 	case record.TypeRefused:
 		c.answer(*h.Handling.Release)
 	case record.TypeReturned:
-		r.Holder, r.Returned = Holder{Since: h.Event.Number}, h.Event.Number
+		r.Holder, r.Returned, r.Place = Holder{Since: h.Event.Number}, h.Event.Number, ""
 		r.Holder.Name, _ = e.Openings.Value("/handling/to/name")
 	case record.TypeDestroyed:
-		r.Holder, r.Destroyed, r.Handover = Holder{}, h.Event.Number, nil
+		r.Holder, r.Destroyed, r.Handover, r.Place = Holder{}, h.Event.Number, nil, ""
 	case record.TypeRestricted:
 		if lifts := h.Handling.Restriction.Lifts; lifts == nil {
 			r.Restrictions = append(r.Restrictions, Restriction{h.Event.Number, e.Leaf, h.Handling.Restriction.Kind})

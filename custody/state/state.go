@@ -30,7 +30,7 @@ type Report struct {
 	Exhibit        string
 	Events         int64
 	Holder         Holder
-	Place          string   // the last one that was said and is revealed; empty: none
+	Place          string   // the last one that was said since the exhibit came to its holder, and is revealed; empty: none
 	Seals          []string // that are on, in the order in which they were put on
 	Handover       *Handover
 	Handovers      int64 // that were accepted
