@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -105,14 +106,14 @@ func newCaseStatusCommand(u *ui) *cobra.Command {
 
 // openText says what waits or is forbidden.
 func openText(r state.Report) string {
-	text := "-"
+	var all []string
 	if r.Handover != nil {
-		text = fmt.Sprintf("release of event %d%s", r.Handover.Number, named(" to ", clean(r.Handover.ToName), ""))
+		all = append(all, fmt.Sprintf("release of event %d%s", r.Handover.Number, named(" to ", clean(r.Handover.ToName), "")))
 	}
-	if len(r.Restrictions) > 0 {
-		text = fmt.Sprintf("%s; restricted (%s)", text, r.Restrictions[0].Kind)
+	for _, restriction := range r.Restrictions {
+		all = append(all, "restricted: "+restriction.Kind)
 	}
-	return text
+	return named("", strings.Join(all, "; "), "-")
 }
 
 func newCaseGapsCommand(u *ui) *cobra.Command {

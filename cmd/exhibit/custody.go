@@ -138,18 +138,30 @@ func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings,
 }
 
 func newCustodyShowCommand(u *ui) *cobra.Command {
-	var caseDir string
+	var caseDir, page string
 	return newCommand(command{
 		use: "show NUMBER", short: "Show an exhibit's chain of custody",
 		long: "Show an exhibit's chain of custody as the home log tells it. To know that the log is sound use: exhibit verify CASE",
 		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing},
-		flags: func(f *pflag.FlagSet) { f.StringVar(&caseDir, "case", ".", "the case `FOLDER`") },
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&page, "html", "", "write it as well to a new `FILE`, one page for every browser, to be read or printed")
+		},
 		run: func(_ *cobra.Command, args []string) error {
 			c, err := custody.Open(caseDir)
 			if err != nil {
 				return err
 			}
 			defer c.Close() //nolint:errcheck // opened for reading
+			if page != "" {
+				moments, err := history(c, args[0])
+				if err != nil {
+					return err
+				}
+				if err := writeTimeline(c, args[0], moments, page); err != nil {
+					return err
+				}
+			}
 			return showHistory(u, c, args[0], 0)
 		},
 	})

@@ -104,6 +104,9 @@ func (d draft) check(v verb) error {
 		if !f.many && len(d[f.name]) > 1 {
 			return fmt.Errorf("--%s is given twice", f.name)
 		}
+		if slices.Contains(d[f.name], "") {
+			return withHints(fmt.Errorf("--%s is empty", f.name), "leave it out, or write the word unknown")
+		}
 		if f.name == "seal" || f.name == "unseal" || f.name == "found" {
 			if err := checkSealFlags(f.name, d[f.name]); err != nil {
 				return err

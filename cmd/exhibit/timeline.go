@@ -54,6 +54,9 @@ func momentOf(m custody.Moment) moment {
 		said.late(e.Handling.OccurredAt, h.Time)
 		said.handling(&e.Handling)
 	}
+	if row.Who == "" && m.After.Holder.KeyID == row.Key {
+		row.Who = m.After.Holder.Name // the same key said so when the exhibit came to it
+	}
 	row.Lines = said.lines
 	return row
 }
@@ -175,12 +178,9 @@ func named(before, name, otherwise string) string {
 
 // showHistory prints the events of an exhibit, the oldest first; newest is how many of the newest, 0 for all.
 func showHistory(u *ui, c *custody.Case, exhibit string, newest int) error {
-	moments, err := c.History(exhibit)
+	moments, err := history(c, exhibit)
 	if err != nil {
 		return err
-	}
-	if len(moments) == 0 {
-		return withHints(withCode(codeMissing, fmt.Errorf("the case has no event of exhibit %q", exhibit)), "see all events with: exhibit log show")
 	}
 	now := moments[len(moments)-1].After
 	if newest > 0 {
@@ -227,4 +227,16 @@ func table(heading []string, rows [][]string) []string {
 		out = append(out, strings.TrimRight(b.String(), " "))
 	}
 	return out
+}
+
+// history reads the events of an exhibit; none is an error.
+func history(c *custody.Case, exhibit string) ([]custody.Moment, error) {
+	moments, err := c.History(exhibit)
+	if err != nil {
+		return nil, err
+	}
+	if len(moments) == 0 {
+		return nil, withHints(withCode(codeMissing, fmt.Errorf("the case has no event of exhibit %q", exhibit)), "see all events with: exhibit log show")
+	}
+	return moments, nil
 }
