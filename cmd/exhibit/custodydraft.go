@@ -42,6 +42,11 @@ func (d draft) addFile(name string, v verb, number string) error {
 	if err != nil {
 		return fmt.Errorf("read the event: %w", err)
 	}
+	return d.add(b, name, v, number)
+}
+
+// add is addFile of the file's bytes. After an error d means nothing.
+func (d draft) add(b []byte, name string, v verb, number string) error {
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(b, &members); err != nil {
 		return misused(fmt.Errorf("%q is no JSON object: %w", name, err), "see docs/json.md, section event draft")
