@@ -23,6 +23,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/state"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -291,7 +292,7 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 		return nil, err
 	}
 	logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(h ledger.Head) ([]ledger.Item, error) {
-		b := builder{c, h, signer, clock, map[string]last{}, map[[2]string]bool{}}
+		b := builder{c: c, head: h, signer: signer, clock: clock, last: map[string]last{}, imaged: map[[2]string]bool{}}
 		if err := b.unlikeOthers(events); err != nil {
 			return nil, err
 		}
@@ -346,6 +347,7 @@ type builder struct {
 	clock  record.Clock
 	last   map[string]last    // of each exhibit that this batch has an event of
 	imaged map[[2]string]bool // exhibits, and acquisitions or copies that this batch records
+	rules  rules
 }
 
 type last struct {
@@ -369,6 +371,9 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
 	header.Log = record.LogState{Anchors: b.head.Anchors, Attestations: b.head.Attestations, Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
+	if err := b.rules.hold(b.c, b.signer.PublicKey().KeyID(), e, before.number > 0); err != nil {
+		return ledger.Item{}, err
+	}
 	payload, err := record.Encode(e.Event)
 	if err != nil {
 		return ledger.Item{}, err
@@ -387,6 +392,7 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	}
 	leaf := ledger.LeafHash(entry)
 	b.last[header.Exhibit] = last{header.Number, &leaf}
+	b.rules.add(state.LoggedEvent{Leaf: leaf, KeyID: sealed.KeyID, Event: e.Event, Openings: e.Openings})
 	return ledger.Item{Envelope: envelope, Openings: e.Openings}, nil
 }
 

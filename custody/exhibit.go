@@ -159,19 +159,6 @@ func (c *Case) Entries() iter.Seq2[Entry, error] {
 	}
 }
 
-// HasEvents reports whether the home log has any event of the exhibit. For one that has none it reads the whole log.
-func (c *Case) HasEvents(exhibit string) (bool, error) {
-	for e, err := range c.Entries() {
-		if err != nil {
-			return false, err
-		}
-		if event, ok := e.Predicate.(record.Event); ok && event.Header().Exhibit == exhibit {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // Entry reads one statement of the home log, as Entries does.
 func (c *Case) Entry(i int64) (Entry, error) {
 	l, err := c.openLog()

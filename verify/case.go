@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -231,9 +232,21 @@ func (c *checker) takeLog(l *logCheck) {
 		}
 		own.checked = r.Events
 		c.events += r.Events
-		c.report.Exhibits = append(c.report.Exhibits, ExhibitFacts{r.Exhibit, r.Events, r.Seals, own.status()})
+		c.handovers += r.Handovers
+		c.report.Exhibits = append(c.report.Exhibits, exhibitFacts(r, own.status()))
 		c.lines[6].merge(&own)
 	}
+}
+
+func exhibitFacts(r state.Report, custody Status) ExhibitFacts {
+	f := ExhibitFacts{Exhibit: r.Exhibit, Events: r.Events, Seals: r.Seals, Custody: custody, Holder: r.Holder.KeyID, Handovers: r.Handovers}
+	switch {
+	case r.Destroyed > 0:
+		f.Ended = record.TypeDestroyed
+	case r.Returned > 0:
+		f.Ended = record.TypeReturned
+	}
+	return f
 }
 
 func (c *checker) takeFolder(f *folder) {

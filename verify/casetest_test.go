@@ -34,6 +34,7 @@ import (
 type forge struct {
 	t       testing.TB
 	person  sign.Signer
+	second  sign.Signer // another person's
 	station sign.Signer
 	log     sign.LogSigner
 	origin  string
@@ -83,12 +84,20 @@ func certificateOf(key *ecdsa.PrivateKey) []byte {
 
 var testTime = record.NewTime(time.Date(2026, 11, 23, 9, 15, 0, 0, time.UTC), record.ClockSystem, record.Known(true))
 
-// newForge opens a case: the person may seize, the station may acquire.
+// personEvents are all events but those about images, sorted.
+func personEvents() []record.Type {
+	return slices.Sorted(slices.Values(slices.DeleteFunc(slices.Clone(record.EventTypes), func(t record.Type) bool {
+		return t == record.TypeAcquired || t == record.TypeCopied
+	})))
+}
+
+// newForge opens a case: two persons may sign every event but those about images, which the station may.
 func newForge(t testing.TB) *forge { return newForgeWith(t, nil) }
 
 func newForgeWith(t testing.TB, device *softTPM) *forge {
 	f := &forge{t: t, tpm: device, logKey: newKey(), files: fileSet{}, checkpoints: map[int64][]byte{}, previous: map[string]last{}}
-	personKey, stationKey := newKey(), newKey()
+	personKey, secondKey, stationKey := newKey(), newKey(), newKey()
+	f.second = must(sign.NewSoftwareSigner(secondKey))
 	f.person, f.station = must(sign.NewSoftwareSigner(personKey)), must(sign.NewSoftwareSigner(stationKey))
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	f.stationKey = stationKey
@@ -103,12 +112,14 @@ func newForgeWith(t testing.TB, device *softTPM) *forge {
 	keys := f.log.Keys()
 	f.genesis = &record.CaseOpened{Agency: "Example Police", Case: "2026-001", LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]),
 		OpenedBy: commit("/openedBy", "A. Muster"), Origin: f.origin, Time: testTime, Signers: []record.Signer{
-			{Events: []record.Type{record.TypeSeized}, Holder: commit("/signers/0/holder", "A. Muster"), Kind: record.KindPerson, PublicKey: f.person.PublicKey().Base64()},
+			{Events: personEvents(), Holder: commit("/signers/0/holder", "A. Muster"), Kind: record.KindPerson, PublicKey: f.person.PublicKey().Base64()},
 			{Events: []record.Type{record.TypeAcquired, record.TypeCopied}, Holder: commit("/signers/1/holder", ""), Kind: record.KindStation, PublicKey: f.station.PublicKey().Base64()},
+			{Events: personEvents(), Holder: commit("/signers/2/holder", ""), Kind: record.KindPerson, PublicKey: f.second.PublicKey().Base64()},
 		}}
 	if device != nil {
 		f.genesis.Counter = device.counter()
 	}
+	f.files[layout.KeyFile(f.second.PublicKey().KeyID())] = certificateOf(secondKey)
 	f.files[layout.KeyFile(f.person.PublicKey().KeyID())] = certificateOf(personKey)
 	f.files[layout.KeyFile(f.station.PublicKey().KeyID())] = certificateOf(stationKey)
 	f.append(f.person, must(record.Encode(f.genesis)), openings)
@@ -205,7 +216,7 @@ func (f *forge) newSeized(exhibit string) (*record.Seized, record.Openings) {
 	var o record.Openings
 	none := record.Unknown[record.Personal]("not given")
 	return &record.Seized{Event: f.header(exhibit), Seizure: record.Seizure{Authority: none, Holder: none, Officer: none, Place: none,
-		Description: must(o.Commit(rand.Reader, "/seizure/description", "laptop, black")), Seals: []string{"S-1"}, SeizedAt: testTime}}, o
+		Description: must(o.Commit(rand.Reader, "/seizure/description", "laptop, black")), SeizedAt: testTime}}, o
 }
 
 func (f *forge) seize(exhibit string) {

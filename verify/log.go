@@ -317,7 +317,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 		return
 	}
 	l.header(i, name, e.event.Header())
-	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, Event: e.event})
+	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed})
 	if r := recordOf(e.event); r != nil {
 		l.images = append(l.images, imageRef{r.event.Exhibit, r.image.ID, i})
 	}

@@ -20,6 +20,7 @@ type loadedEntry struct {
 	leaf     record.LeafHash
 	event    record.Event // nil for a genesis
 	openings line
+	revealed record.Openings
 
 	note        ledger.Checkpoint // of size i+1
 	noteDigest  record.Digest
@@ -57,7 +58,7 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 		return e
 	}
 	e.keyID = s.by.key.KeyID()
-	l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
+	e.revealed = l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
 	switch p := s.predicate.(type) {
 	case *record.Acquired: // of a record only what the chain needs is kept
 		a := &p.Acquisition

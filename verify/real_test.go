@@ -57,7 +57,7 @@ func (c *realCase) seize(exhibit string) {
 	var o record.Openings
 	none := record.Unknown[record.Personal]("not given")
 	e := &record.Seized{Event: record.Header{Exhibit: exhibit}, Seizure: record.Seizure{Authority: none, Holder: none, Officer: none, Place: none,
-		Description: must(o.Commit(rand.Reader, "/seizure/description", "laptop, black")), Seals: []string{"S-1"}, SeizedAt: testTime}}
+		Description: must(o.Commit(rand.Reader, "/seizure/description", "laptop, black")), SeizedAt: testTime}}
 	if _, err := c.Append(c.t.Context(), e, o, c.person, c.log, testClock); err != nil {
 		c.t.Fatal(err)
 	}

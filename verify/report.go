@@ -203,8 +203,13 @@ type AcquisitionFacts struct {
 type ExhibitFacts struct {
 	Exhibit string   `json:"exhibit"`
 	Events  int64    `json:"events"`
-	Seals   []string `json:"seals,omitzero"`
+	Seals   []string `json:"seals,omitzero"` // that are on
 	Custody Status   `json:"custody"`
+	// Holder is the identifier of the key whose holder has the exhibit; empty: nobody who signs here.
+	Holder    string `json:"holder,omitzero"`
+	Handovers int64  `json:"handovers"` // that were accepted
+	// Ended is "returned" or "destroyed"; empty: it is neither.
+	Ended record.Type `json:"ended,omitzero"`
 }
 
 // Report is the outcome of Verify. The zero Report is not verified.

@@ -251,13 +251,22 @@ func (c *checker) sentenceCustody() string {
 	}
 	switch c.lines[6].status() {
 	case Verified:
-		return fmt.Sprintf("The custody of %s has no gap: %s, numbered through, each naming the one before.", number(int64(len(c.report.Exhibits)), "exhibit"), number(c.events, "event"))
+		return fmt.Sprintf("The custody of %s has no gap: %s, numbered through, each naming the one before; hashes and seals agree%s.",
+			number(int64(len(c.report.Exhibits)), "exhibit"), number(c.events, "event"), c.bothSides())
 	case Failed:
-		return "The custody events contradict each other: one was left out, put in or moved."
+		return "The custody events contradict each other, or an image at one of them was not what was acquired; what differs is listed."
 	case Unknown:
 		return "The custody has a gap, or something on the disk that no event explains."
 	}
 	return "The case has no custody event yet."
+}
+
+// bothSides says so of the handovers, where there were any: one of one side would be a gap.
+func (c *checker) bothSides() string {
+	if c.handovers == 0 {
+		return ", and nobody handed anything over"
+	}
+	return fmt.Sprintf(", and both sides of %s signed", number(c.handovers, "handover"))
 }
 
 // takenOver says what of the images was not read from the media.

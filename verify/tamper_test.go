@@ -67,7 +67,7 @@ var signerTamperings = map[string]tampering{
 		f := seizedCase(t)
 		addAcquired(f, f.person, untouched)
 		return f, f.build()
-	}, ExitMismatch, 2, `for ["seized"] and not for "acquired"`},
+	}, ExitMismatch, 2, `and not for "acquired"`},
 	"seizure signed by the station": {func(t *testing.T) (*forge, fileSet) {
 		f := newForge(t)
 		e, o := f.newSeized("7")

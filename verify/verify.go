@@ -89,6 +89,7 @@ type checker struct {
 	counters    int64
 	entries     int64
 	events      int64
+	handovers   int64 // that were accepted
 	bytes       int64 // of all media
 	taken       int64 // of them, not read from the medium
 

@@ -137,7 +137,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	}
 	defer takeDone()
 	opts.TakeOver = take
-	warnUnseized(u, c, opts.Exhibit)
+	warnGaps(u, c, opts.Exhibit)
 	to, err := openDestinations(c, opts.Exhibit, o.also)
 	if err != nil {
 		return err
@@ -316,18 +316,6 @@ func shellWord(s string) string {
 		b.WriteByte(c)
 	}
 	return "$'" + b.String() + "'"
-}
-
-// warnUnseized says in time what a mistyped number, or a log that cannot be read, will lead to. It stops nothing: the
-// medium may not be there tomorrow.
-func warnUnseized(u *ui, c *custody.Case, exhibit string) {
-	seized, err := c.HasEvents(exhibit)
-	switch {
-	case err != nil:
-		u.notef("the log cannot be read (%s): the image is made, its record waits until the log is mended", clean(err.Error()))
-	case !seized:
-		u.notef("exhibit %s was never seized in this case: is the number right? The acquisition is logged, and verify shows a gap", clean(exhibit))
-	}
 }
 
 // circumstances commits to what is personal: the record carries commitments, the openings lie beside it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -38,12 +39,14 @@ type signerDocument struct {
 }
 
 func newCaseCommand(u *ui) *cobra.Command {
-	return group("case", "Open a case folder, show it, close it", newCaseCreateCommand(u), newCaseShowCommand(u), newCaseCloseCommand(u))
+	return group("case", "Open a case folder, show it, close it", newCaseCreateCommand(u), newCaseShowCommand(u), newCaseStatusCommand(u), newCaseGapsCommand(u),
+		newCaseCloseCommand(u))
 }
 
 type caseCreateOptions struct {
 	number, agency, openedBy string
 	key, station, log        string
+	admit                    []string // NAME, or NAME=EVENT,...
 	pass                     passphraseFlags
 }
 
@@ -64,6 +67,7 @@ func newCaseCreateCommand(u *ui) *cobra.Command {
 			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the genesis (required)")
 			f.StringVar(&o.station, "station", "", "`NAME` of the station's key that will sign acquisitions (required)")
 			f.StringVar(&o.log, "log-key", "", "`NAME` of the log key (required)")
+			f.StringArrayVar(&o.admit, "admit", nil, "admit another `KEY` of this station: NAME for what its kind signs, or NAME=EVENT,EVENT; may be repeated")
 			o.pass.register(f, true)
 		},
 		run: func(_ *cobra.Command, args []string) error { return runCaseCreate(u, args[0], &o) },
@@ -92,6 +96,10 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	if err != nil {
 		return err
 	}
+	others, err := o.others(store)
+	if err != nil {
+		return err
+	}
 	signer, logKey, logPassphrase, err := unlockWithLog(store, person, o.log, &o.pass)
 	if err != nil {
 		return err
@@ -107,10 +115,10 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	c, err := custody.Create(dir, custody.NewCase{
 		Counter: identityOf(counter), Files: files,
 		Number: o.number, Agency: o.agency, OpenedBy: o.openedBy, Clock: now, Random: rand.Reader,
-		Admit: []custody.Admission{
+		Admit: append([]custody.Admission{
 			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: personEvents(), Certificate: person.Certificate},
 			{Key: station.PublicKey, Kind: record.KindStation, Events: stationEvents(), Certificate: station.Certificate},
-		},
+		}, others...),
 	}, signer, logKey)
 	if err != nil && counter != nil {
 		err = errors.Join(err, counter.Free())
@@ -123,6 +131,40 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	}
 	defer c.Close() //nolint:errcheck // everything written is synced already
 	return showCase(u, c, "Opened")
+}
+
+// others are the keys admitted beside those of the person who opens the case and of the station.
+func (o *caseCreateOptions) others(store keyStore) ([]custody.Admission, error) {
+	var out []custody.Admission
+	seen := []string{o.key, o.station}
+	for _, admit := range o.admit {
+		name, events, some := strings.Cut(admit, "=")
+		info, err := store.Info(name)
+		switch {
+		case err != nil:
+			return nil, err
+		case slices.Contains(seen, name):
+			return nil, fmt.Errorf("key %q is named twice", name)
+		case info.Kind == sign.KindLog:
+			return nil, withHints(fmt.Errorf("key %q is a log key, which signs checkpoints only", name), "choose another with --admit NAME")
+		}
+		seen = append(seen, name)
+		a := custody.Admission{Key: info.PublicKey, Kind: record.KindPerson, Events: personEvents(), Certificate: info.Certificate}
+		if info.Kind == record.KindStation {
+			a.Kind, a.Events = record.KindStation, stationEvents()
+		}
+		if some {
+			a.Events = nil
+			for event := range strings.SplitSeq(events, ",") {
+				if !slices.Contains(record.EventTypes, record.Type(event)) || slices.Contains(a.Events, record.Type(event)) {
+					return nil, withHints(fmt.Errorf("--admit %q: %q is no event, or stands twice", admit, event), fmt.Sprintf("the events are: %v", record.EventTypes))
+				}
+				a.Events = append(a.Events, record.Type(event))
+			}
+		}
+		out = append(out, a)
+	}
+	return out, nil
 }
 
 // identityOf is what the genesis says of a counter; nil of none.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,10 +31,11 @@ type eventDocument struct {
 type chainDocument struct {
 	Schema string          `json:"schema"`
 	Events []eventDocument `json:"events"`
+	State  stateDocument   `json:"state,omitzero"` // of the exhibit; absent of a whole log
 }
 
 func newCustodyCommand(u *ui) *cobra.Command {
-	return group("custody", "Log what happens to an exhibit", newSeizeCommand(u), newCustodyShowCommand(u))
+	return group("custody", "Log what happens to an exhibit", append(newHandleCommands(u), newSeizeCommand(u), newCustodyShowCommand(u))...)
 }
 
 type seizeOptions struct {
@@ -90,9 +90,9 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 		return err
 	}
 	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
-		return err
+		return ruleHints(err)
 	}
-	return showEvents(u, c, number, 1)
+	return showHistory(u, c, number, 1)
 }
 
 // checkNumber tries an exhibit's number before a passphrase is asked for; the folder itself is made by the first acquisition.
@@ -105,16 +105,9 @@ func checkNumber(number string) error {
 }
 
 func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings, error) {
-	at := now()
-	if o.at != "" {
-		t, err := time.Parse(time.RFC3339, o.at)
-		if err != nil {
-			return nil, nil, withHints(fmt.Errorf("--at %.60q is no time", o.at), "write it as 2026-11-23T09:15:00+01:00")
-		}
-		at = record.NewTime(t, record.ClockEntered, record.Unknown[bool]("entered by hand"))
-		if err := at.Validate(); err != nil {
-			return nil, nil, misused(fmt.Errorf("--at %.60q: %w", o.at, err), "write it as 2026-11-23T09:15:00+01:00")
-		}
+	at, err := timeOf(o.at)
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, seal := range o.seals {
 		if seal == "" || clean(seal) != seal {
@@ -126,7 +119,6 @@ func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings,
 		return nil, nil, misused(err, "one event has at most 100 seals, each of at most 200 bytes")
 	}
 	var open record.Openings
-	var err error
 	if e.Seizure.Description, err = open.Commit(rand.Reader, "/seizure/description", o.description); err != nil {
 		return nil, nil, err
 	}
@@ -146,42 +138,45 @@ func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings,
 }
 
 func newCustodyShowCommand(u *ui) *cobra.Command {
-	var caseDir string
+	var caseDir, page string
 	return newCommand(command{
 		use: "show NUMBER", short: "Show an exhibit's chain of custody",
 		long: "Show an exhibit's chain of custody as the home log tells it. To know that the log is sound use: exhibit verify CASE",
 		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing},
-		flags: func(f *pflag.FlagSet) { f.StringVar(&caseDir, "case", ".", "the case `FOLDER`") },
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&page, "html", "", "write it as well to a new `FILE`, one page for every browser, to be read or printed")
+		},
 		run: func(_ *cobra.Command, args []string) error {
 			c, err := custody.Open(caseDir)
 			if err != nil {
 				return err
 			}
 			defer c.Close() //nolint:errcheck // opened for reading
-			return showEvents(u, c, args[0], 0)
+			if page != "" {
+				moments, err := history(c, args[0])
+				if err != nil {
+					return err
+				}
+				if err := writeTimeline(c, args[0], moments, page); err != nil {
+					return err
+				}
+			}
+			return showHistory(u, c, args[0], 0)
 		},
 	})
 }
 
-// showEvents prints the events of one exhibit, or of the whole log when exhibit is empty, oldest first; limit is the
-// number of newest events to show, 0 for all.
-func showEvents(u *ui, c *custody.Case, exhibit string, limit int) error {
+// showEvents prints every entry of the log, oldest first.
+func showEvents(u *ui, c *custody.Case) error {
 	doc := chainDocument{Schema: "exhibit-events/v1", Events: []eventDocument{}}
 	for e, err := range c.Entries() {
 		if err != nil {
 			return err
 		}
-		if d := newEventDocument(e); exhibit == "" || d.Exhibit == exhibit {
-			doc.Events = append(doc.Events, d)
-		}
-		if limit > 0 && len(doc.Events) == limit {
-			break
-		}
+		doc.Events = append(doc.Events, newEventDocument(e))
 	}
 	slices.Reverse(doc.Events)
-	if len(doc.Events) == 0 {
-		return withHints(withCode(codeMissing, fmt.Errorf("the case has no event of exhibit %q", exhibit)), "see all events with: exhibit log show")
-	}
 	return u.result(doc, func() {
 		for _, e := range doc.Events {
 			u.linef("%5d  %s  %-12s %s  key %s", e.Index, e.Time, e.Type, exhibitText(e), e.KeyID[:16])

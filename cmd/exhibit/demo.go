@@ -150,7 +150,7 @@ func (d *demo) work() (string, error) {
 	}
 	d.step("The exhibit is seized, its medium acquired")
 	if err := d.sign("custody", "seize", demoExhibit, "--case", d.path("case"), "--description", "practice medium, 24 MiB",
-		"--place", "12 Example Street", "--seal", "S-1001"); err != nil {
+		"--place", "12 Example Street"); err != nil {
 		return "", err
 	}
 	if err := d.sign("acquire", d.path("practice.img"), "--exhibit", demoExhibit, "--case", d.path("case")); err != nil {

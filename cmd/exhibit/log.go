@@ -25,7 +25,7 @@ func newLogShowCommand(u *ui) *cobra.Command {
 				return err
 			}
 			defer c.Close() //nolint:errcheck // opened for reading
-			return showEvents(u, c, "", 0)
+			return showEvents(u, c)
 		},
 	})
 }

@@ -17,7 +17,7 @@ import (
 
 var (
 	shellForm    = regexp.MustCompile("(?s)```sh\n(.*?)```\n")
-	unlockForm   = regexp.MustCompile(`(?m)^exhibit (?:key create|case create|custody seize|acquire) [^#\n]*`)
+	unlockForm   = regexp.MustCompile(`(?m)^exhibit (?:key create|case create|custody (?:seize|unseal|seal)|acquire) [^#\n]*`)
 	promisedForm = regexp.MustCompile(`# .*\bexit ([0-9]+)\b`)
 	readOutForm  = regexp.MustCompile(`(?m)^Fingerprint: ([0-9a-f ]+)$`)
 )
@@ -88,7 +88,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	writePractice(t, medium)
-	if strings.Count(blocks[0], "/dev/sdb") != 1 || len(unlockForm.FindAllString(blocks[0], -1)) != 6 {
+	if strings.Count(blocks[0], "/dev/sdb") != 1 || len(unlockForm.FindAllString(blocks[0], -1)) != 8 {
 		t.Fatalf("the main job is not what this test knows how to run:\n%s", blocks[0])
 	}
 	first := strings.Replace(blocks[0], "/dev/sdb", strconv.Quote(medium), 1)

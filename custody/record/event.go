@@ -115,13 +115,20 @@ func (s *Seized) Validate() error {
 
 // Validate reports the first thing wrong with s.
 func (s *Seizure) Validate() error {
-	if len(s.Seals) > MaxSeals {
-		return fmt.Errorf("%w: %d seals, at most %d are allowed", ErrMalformed, len(s.Seals), MaxSeals)
+	if err := checkSeals("seals", s.Seals); err != nil {
+		return err
 	}
-	for i, seal := range s.Seals {
-		if err := checkShort(fmt.Sprintf("seals[%d]", i), seal, maxSeal); err != nil {
+	return s.SeizedAt.Validate()
+}
+
+func checkSeals(field string, seals []string) error {
+	if len(seals) > MaxSeals {
+		return fmt.Errorf("%w: %d seals, at most %d are allowed", ErrMalformed, len(seals), MaxSeals)
+	}
+	for i, seal := range seals {
+		if err := checkShort(fmt.Sprintf("%s[%d]", field, i), seal, maxSeal); err != nil {
 			return err
 		}
 	}
-	return s.SeizedAt.Validate()
+	return nil
 }

@@ -8,7 +8,11 @@ import (
 
 func FuzzDecode(f *testing.F) {
 	var o Openings
-	for _, p := range []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken(), exampleCopied()} {
+	seeds := []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken(), exampleCopied()}
+	for typ := range shapes {
+		seeds = append(seeds, exampleHandled(typ))
+	}
+	for _, p := range seeds {
 		b, err := Encode(p)
 		if err != nil {
 			f.Fatal(err)

@@ -29,12 +29,29 @@ const (
 	TypeSeized     Type = "seized"
 	TypeAcquired   Type = "acquired"
 	TypeCopied     Type = "copied"
+
+	// The events of one person, each a Handled.
+	TypeReceived   Type = "received"
+	TypeSealed     Type = "sealed"
+	TypeUnsealed   Type = "unsealed"
+	TypeReleased   Type = "released"
+	TypeAccepted   Type = "accepted"
+	TypeRefused    Type = "refused"
+	TypeExamined   Type = "examined"
+	TypeInspected  Type = "inspected"
+	TypeReturned   Type = "returned"
+	TypeDestroyed  Type = "destroyed"
+	TypeRestricted Type = "restricted"
+	TypeNoted      Type = "noted"
+	TypeCorrected  Type = "corrected"
+	TypeDisclosed  Type = "disclosed"
 )
 
 // EventTypes lists the custody events a signer can be admitted for.
-var EventTypes = []Type{TypeSeized, TypeAcquired, TypeCopied}
+var EventTypes = []Type{TypeSeized, TypeAcquired, TypeCopied, TypeReceived, TypeSealed, TypeUnsealed, TypeReleased, TypeAccepted, TypeRefused,
+	TypeExamined, TypeInspected, TypeReturned, TypeDestroyed, TypeRestricted, TypeNoted, TypeCorrected, TypeDisclosed}
 
-// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied.
+// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled.
 type Predicate interface {
 	// Type names the predicate.
 	Type() Type
@@ -125,6 +142,9 @@ func newPredicate(uri string) (Predicate, error) {
 			return new(Acquired), nil
 		case TypeCopied:
 			return new(Copied), nil
+		}
+		if h, err := NewHandled(Type(name)); err == nil {
+			return h, nil
 		}
 	}
 	return nil, fmt.Errorf("statement: predicate type %.100q is %w", uri, ErrNewer)

@@ -17,9 +17,11 @@ import (
 
 // LoggedEvent is an event with its place in the log.
 type LoggedEvent struct {
-	Index int64
-	Leaf  record.LeafHash
-	Event record.Event
+	Index    int64
+	Leaf     record.LeafHash
+	KeyID    string // of the key that signed
+	Event    record.Event
+	Openings record.Openings // what is revealed of its personal fields; used for words only, never for a rule
 }
 
 // Report is what the events of one exhibit say. Gaps are what nobody can tell from the events (verify: unknown);
@@ -27,11 +29,42 @@ type LoggedEvent struct {
 type Report struct {
 	Exhibit        string
 	Events         int64
-	Seals          []string // of the last seizure
+	Holder         Holder
+	Place          string   // the last one that was said since the exhibit came to its holder, and is revealed; empty: none
+	Seals          []string // that are on, in the order in which they were put on
+	Handover       *Handover
+	Handovers      int64 // that were accepted
+	Restrictions   []Restriction
+	Acquisitions   []string // identifiers, in the log's order
+	Returned       int64    // number of the event that gave the exhibit back for good; 0: it was not, or was received again
+	Destroyed      int64    // number of the event that ended it; 0: none
 	Gaps           []string
 	Contradictions []string
 	// Notes are worth a look and change no outcome, as a clock that went back: a time proves nothing by itself.
 	Notes []string
+}
+
+// Holder is who has the exhibit: whoever signed that it came to them. The zero Holder is nobody that the log knows.
+type Holder struct {
+	KeyID string // empty: somebody without a key, or nobody
+	Name  string // as revealed; may be empty
+	Since int64  // number of the event by which it came to them
+}
+
+// Handover is a release that nobody has accepted or refused yet.
+type Handover struct {
+	Number int64 // of the released event
+	Leaf   record.LeafHash
+	From   string // key identifier
+	To     string // key identifier; empty: the receiver is named without a key
+	ToName string // as revealed; may be empty
+}
+
+// Restriction forbids to examine, copy, disclose and transmit, until it is lifted.
+type Restriction struct {
+	Number int64 // of the restricted event
+	Leaf   record.LeafHash
+	Kind   string
 }
 
 // Sound reports whether the chain has events, no gap and no contradiction.
@@ -40,8 +73,8 @@ func (r Report) Sound() bool { return r.Events > 0 && len(r.Gaps) == 0 && len(r.
 // maxSentences bounds each list of a Report: of a log that is wrong throughout, the first hundred say enough.
 const maxSentences = 100
 
-// Book follows the chains of all exhibits of one log. The zero Book is empty and ready. Its memory grows with the number
-// of exhibits and acquisitions, not of events.
+// Book follows the chains of all exhibits of one log. The zero Book is empty and ready. Of an event it keeps the leaf hash
+// and what it changed, no more.
 type Book struct {
 	chains map[string]*chain
 }
@@ -54,36 +87,81 @@ func (b *Book) Add(e LoggedEvent) {
 	exhibit := e.Event.Header().Exhibit
 	c := b.chains[exhibit]
 	if c == nil {
-		c = &chain{report: Report{Exhibit: exhibit}, images: map[string]imaged{}}
+		c = newChain(exhibit)
 		b.chains[exhibit] = c
 	}
 	c.add(e)
+}
+
+// Check returns the rules that e would break as the next event of its exhibit, sorted by name; none if it may be logged.
+// A seizure and an acquisition break none: what is wrong about them is a gap.
+func (b *Book) Check(e LoggedEvent) []Breach {
+	h, ok := e.Event.(*record.Handled)
+	if !ok {
+		return nil
+	}
+	c := b.chains[h.Event.Exhibit]
+	if c == nil {
+		c = newChain(h.Event.Exhibit)
+	}
+	return c.check(e.KeyID, h)
 }
 
 // Reports returns one Report an exhibit, sorted by the exhibit's number as text.
 func (b *Book) Reports() []Report {
 	out := make([]Report, 0, len(b.chains))
 	for _, exhibit := range slices.Sorted(maps.Keys(b.chains)) {
-		out = append(out, b.chains[exhibit].report)
+		out = append(out, b.chains[exhibit].result())
 	}
 	return out
 }
 
-// chain is one exhibit's events so far.
-type chain struct {
-	report Report
-	number int64 // of the last event
-	leaf   record.LeafHash
-	at     time.Time         // when the last event was signed, by its clock
-	images map[string]imaged // by the ids of acquisitions and copies
+// Report returns that of one exhibit; of one without events, the zero Report with its number.
+func (b *Book) Report(exhibit string) Report {
+	if c := b.chains[exhibit]; c != nil {
+		return c.result()
+	}
+	return Report{Exhibit: exhibit}
 }
 
-// imaged is what a later copy is held against.
+// chain is one exhibit's events so far.
+type chain struct {
+	report   Report
+	number   int64 // of the last event
+	leaf     record.LeafHash
+	at       time.Time         // when the last event was signed, by its clock
+	images   map[string]imaged // by the ids of acquisitions and copies
+	leaves   map[record.LeafHash]bool
+	answered map[record.LeafHash]bool // releases that were accepted or refused
+	seals    map[string]bool          // every number that was ever on
+}
+
+// imaged is what a later copy, or an image that was hashed again, is held against.
 type imaged struct {
 	leaf     record.LeafHash
 	acquired bool
 	size     int64
 	digests  []record.MediaDigest
+}
+
+func newChain(exhibit string) *chain {
+	return &chain{report: Report{Exhibit: exhibit}, images: map[string]imaged{}, leaves: map[record.LeafHash]bool{},
+		answered: map[record.LeafHash]bool{}, seals: map[string]bool{}}
+}
+
+// result is the report as it stands, with what is a gap only as long as it lasts. It shares nothing with the chain.
+func (c *chain) result() Report {
+	r := c.report
+	for _, list := range []*[]string{&r.Seals, &r.Acquisitions, &r.Gaps, &r.Contradictions, &r.Notes} {
+		*list = slices.Clone(*list)
+	}
+	r.Restrictions = slices.Clone(r.Restrictions)
+	if r.Handover != nil {
+		open := *r.Handover
+		r.Handover = &open
+		note(&r.Gaps, "the release of event %d waits for its answer: nobody has signed yet that the exhibit came to them", open.Number)
+	}
+	return r
 }
 
 func (c *chain) add(e LoggedEvent) {
@@ -92,28 +170,26 @@ func (c *chain) add(e LoggedEvent) {
 	c.checkTime(e.Index, h)
 	switch event := e.Event.(type) {
 	case *record.Seized:
-		if c.report.Events > 0 {
-			note(&c.report.Gaps, "event %d (log entry %d) seizes the exhibit although its chain had already begun", h.Number, e.Index)
-		}
-		c.report.Seals = slices.Clone(event.Seizure.Seals)
+		c.seized(e, event)
 	case *record.Acquired:
-		if c.report.Events == 0 {
-			note(&c.report.Gaps, "the exhibit was acquired (log entry %d) though never seized: nothing says where it came from", e.Index)
-		}
-		c.image(e.Index, event.Acquisition.ID, imaged{e.Leaf, true, event.Acquisition.Medium.SizeBytes, event.Acquisition.Digests})
+		c.acquired(e, event)
 	case *record.Copied:
 		if c.report.Events == 0 {
 			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
 		}
 		c.copied(e.Index, &event.Copy)
 		c.image(e.Index, event.Copy.ID, imaged{e.Leaf, false, event.Copy.SizeBytes, event.Copy.Digests})
-	default:
+	case *record.Handled:
 		if c.report.Events == 0 {
 			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
 		}
+		c.handled(e, event)
+	default:
+		note(&c.report.Gaps, "event %d (log entry %d) is of type %q, which says nothing here", h.Number, e.Index, e.Event.Type())
 	}
 	c.report.Events++
 	c.number, c.leaf = h.Number, e.Leaf
+	c.leaves[e.Leaf] = true
 }
 
 func (c *chain) image(index int64, id string, i imaged) {

@@ -17,19 +17,18 @@ func header(exhibit string, number int64, previous *record.LeafHash, minute int)
 }
 
 func seized(index int64, exhibit string, number int64, previous *record.LeafHash) LoggedEvent {
-	return LoggedEvent{index, leaf(byte(index)), &record.Seized{Event: header(exhibit, number, previous, int(index)),
-		Seizure: record.Seizure{Seals: []string{"S-1"}}}}
+	return LoggedEvent{Index: index, Leaf: leaf(byte(index)), KeyID: "a", Event: &record.Seized{Event: header(exhibit, number, previous, int(index))}}
 }
 
 func acquired(index int64, exhibit, id string, number int64, previous *record.LeafHash) LoggedEvent {
-	return LoggedEvent{index, leaf(byte(index)), &record.Acquired{Event: header(exhibit, number, previous, int(index)),
+	return LoggedEvent{Index: index, Leaf: leaf(byte(index)), KeyID: "station", Event: &record.Acquired{Event: header(exhibit, number, previous, int(index)),
 		Acquisition: record.Acquisition{ID: id, Digests: media(1)}}}
 }
 
 // copied is a copy of the acquisition id, of entry of, whose medium begins with the byte fill.
 func copied(index int64, id, of string, entry, fill byte, number int64, previous *record.LeafHash) LoggedEvent {
 	ref := record.Reference{ID: of, Leaf: leaf(entry)}
-	return LoggedEvent{index, leaf(byte(index)), &record.Copied{Event: header("7", number, previous, int(index)),
+	return LoggedEvent{Index: index, Leaf: leaf(byte(index)), KeyID: "station", Event: &record.Copied{Event: header("7", number, previous, int(index)),
 		Copy: record.Copy{ID: id, Original: ref, Source: ref, Digests: media(fill)}}}
 }
 
@@ -130,7 +129,7 @@ func TestExhibitsAreApart(t *testing.T) {
 	if len(got) != 2 || got[0].Exhibit != "7" || got[1].Exhibit != "8" || !got[0].Sound() || !got[1].Sound() {
 		t.Fatalf("reports %+v, want sound ones of 7 and 8", got)
 	}
-	if r := got[1]; r.Events != 2 || !slices.Equal(r.Seals, []string{"S-1"}) {
+	if r := got[1]; r.Events != 2 || !slices.Equal(r.Acquisitions, []string{"a"}) || r.Holder.KeyID != "a" {
 		t.Errorf("facts of 8: %+v", r)
 	}
 }

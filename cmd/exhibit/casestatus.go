@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+)
+
+// stateDocument is what the events say of an exhibit together.
+type stateDocument struct {
+	Exhibit        string            `json:"exhibit"`
+	Events         int64             `json:"events"`
+	Holder         string            `json:"holder,omitzero"`
+	HolderName     string            `json:"holderName,omitzero"`
+	Place          string            `json:"place,omitzero"`
+	Seals          []string          `json:"seals"`
+	Handover       *handoverDocument `json:"handover,omitzero"`
+	Handovers      int64             `json:"handovers"`
+	Restrictions   []string          `json:"restrictions"`
+	Acquisitions   []string          `json:"acquisitions"`
+	Returned       int64             `json:"returned,omitzero"`
+	Destroyed      int64             `json:"destroyed,omitzero"`
+	Gaps           []string          `json:"gaps"`
+	Contradictions []string          `json:"contradictions"`
+	Notes          []string          `json:"notes"`
+}
+
+type handoverDocument struct {
+	Number int64  `json:"number"`
+	Leaf   string `json:"leaf"`
+	From   string `json:"from"`
+	To     string `json:"to,omitzero"`
+	ToName string `json:"toName,omitzero"`
+}
+
+type statusDocument struct {
+	Schema   string          `json:"schema"`
+	Exhibits []stateDocument `json:"exhibits"`
+}
+
+func newStateDocument(r state.Report) stateDocument {
+	filled := func(list []string) []string { return append([]string{}, list...) }
+	d := stateDocument{Exhibit: r.Exhibit, Events: r.Events, Holder: r.Holder.KeyID, HolderName: r.Holder.Name, Place: r.Place, Seals: filled(r.Seals),
+		Handovers: r.Handovers, Restrictions: []string{}, Acquisitions: filled(r.Acquisitions), Returned: r.Returned, Destroyed: r.Destroyed,
+		Gaps: filled(r.Gaps), Contradictions: filled(r.Contradictions), Notes: filled(r.Notes)}
+	if h := r.Handover; h != nil {
+		d.Handover = &handoverDocument{h.Number, h.Leaf.String(), h.From, h.To, h.ToName}
+	}
+	for _, restriction := range r.Restrictions {
+		d.Restrictions = append(d.Restrictions, restriction.Kind)
+	}
+	return d
+}
+
+// printState prints what is true of the exhibit now.
+func printState(u *ui, r state.Report) {
+	u.linef("Held by:      %s", clean(holderText(r)))
+	if r.Place != "" {
+		u.linef("Place:        %s", clean(r.Place))
+	}
+	u.linef("Seals on:     %s", clean(sealsText(r.Seals)))
+	for _, restriction := range r.Restrictions {
+		u.linef("Restricted:   %s, since event %d", restriction.Kind, restriction.Number)
+	}
+	for _, list := range []struct {
+		name      string
+		sentences []string
+	}{{"Gap:", r.Gaps}, {"CONTRADICTION:", r.Contradictions}, {"Note:", r.Notes}} {
+		for _, s := range list.sentences {
+			u.linef("%-13s %s", list.name, clean(s))
+		}
+	}
+	if len(r.Gaps)+len(r.Contradictions) == 0 {
+		u.linef("Gaps:         none")
+	}
+}
+
+func newCaseStatusCommand(u *ui) *cobra.Command {
+	return newCommand(command{
+		use: "status [DIR]", short: "Show who holds each exhibit, where it is, and what is open",
+		long: "Show who holds each exhibit, where it is, its seals and what is open, as the home log tells it. To know that the log is\n" +
+			"sound use: exhibit verify DIR",
+		args: cobra.MaximumNArgs(1), codes: []int{codeMismatch, codeMissing},
+		run: func(_ *cobra.Command, args []string) error {
+			return withStates(u, append(args, ".")[0], func(all []state.Report) {
+				if len(all) == 0 {
+					u.linef("The case has no exhibit yet.")
+					return
+				}
+				var rows [][]string
+				for _, r := range all {
+					rows = append(rows, []string{clean(r.Exhibit), clean(holderText(r)), named("", clean(r.Place), "-"), clean(sealsText(r.Seals)),
+						fmt.Sprint(len(r.Acquisitions)), openText(r), fmt.Sprint(len(r.Gaps) + len(r.Contradictions))})
+				}
+				for _, line := range table([]string{"exhibit", "held by", "place", "seals on", "images", "open", "gaps"}, rows) {
+					u.linef("%s", line)
+				}
+			})
+		},
+	})
+}
+
+// openText says what waits or is forbidden.
+func openText(r state.Report) string {
+	var all []string
+	if r.Handover != nil {
+		all = append(all, fmt.Sprintf("release of event %d%s", r.Handover.Number, named(" to ", clean(r.Handover.ToName), "")))
+	}
+	for _, restriction := range r.Restrictions {
+		all = append(all, "restricted: "+restriction.Kind)
+	}
+	return named("", strings.Join(all, "; "), "-")
+}
+
+func newCaseGapsCommand(u *ui) *cobra.Command {
+	return newCommand(command{
+		use: "gaps [DIR]", short: "List every gap in the custody of every exhibit",
+		long: "List every gap in the custody of every exhibit, as the home log tells it: 5 if there is one, 4 if events contradict each\n" +
+			"other. To know that the log is sound use: exhibit verify DIR",
+		args: cobra.MaximumNArgs(1), codes: []int{codeMismatch, codeMissing},
+		run: func(_ *cobra.Command, args []string) error {
+			return withStates(u, append(args, ".")[0], func(all []state.Report) {
+				for _, r := range all {
+					for _, s := range r.Gaps {
+						u.linef("exhibit %s: %s", clean(r.Exhibit), clean(s))
+					}
+					for _, s := range r.Contradictions {
+						u.linef("exhibit %s: CONTRADICTION: %s", clean(r.Exhibit), clean(s))
+					}
+				}
+			}, func(all []state.Report) {
+				u.code = gapsCode(all)
+				if u.code == codeDone && !u.json {
+					u.linef("No gap in the custody of %s.", plural(int64(len(all)), "exhibit"))
+				}
+			})
+		},
+	})
+}
+
+// gapsCode is 5 too for a case without exhibits: there is nothing that could have no gap.
+func gapsCode(all []state.Report) int {
+	code := codeDone
+	for _, r := range all {
+		switch {
+		case len(r.Contradictions) > 0:
+			return codeMismatch
+		case !r.Sound():
+			code = codeMissing
+		}
+	}
+	if len(all) == 0 {
+		return codeMissing
+	}
+	return code
+}
+
+// withStates opens a case for reading, prints the state of each exhibit, and then calls after.
+func withStates(u *ui, dir string, text func([]state.Report), after ...func([]state.Report)) error {
+	c, err := custody.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // opened for reading
+	all, err := c.States()
+	if err != nil {
+		return err
+	}
+	doc := statusDocument{Schema: "exhibit-case-status/v1", Exhibits: []stateDocument{}}
+	for _, r := range all {
+		doc.Exhibits = append(doc.Exhibits, newStateDocument(r))
+	}
+	err = u.result(doc, func() { text(all) })
+	for _, f := range after {
+		f(all)
+	}
+	return err
+}

@@ -1,0 +1,444 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json/jsontext"
+	"encoding/json/v2"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lukechampine.com/blake3"
+
+	"github.com/exhibit-forensics/exhibit/acquire/image"
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// draft is what the user said of an event, by the names of fields.
+type draft map[string][]string
+
+// draftSchema names the file of --from-file and its version.
+const draftSchema = "exhibit-event-draft/v1"
+
+// maxDraft bounds that file, in bytes.
+const maxDraft = 1 << 20
+
+// addFile takes in a file: an object with "schema", "type", "exhibit", and for each field a text or an array of texts. What a
+// flag said already is not said again.
+func (d draft) addFile(name string, v verb, number string) error {
+	b, err := readBounded(name, maxDraft)
+	if err != nil {
+		return fmt.Errorf("read the event: %w", err)
+	}
+	return d.add(b, name, v, number)
+}
+
+// add is addFile of the file's bytes. After an error d means nothing.
+func (d draft) add(b []byte, name string, v verb, number string) error {
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(b, &members); err != nil {
+		return misused(fmt.Errorf("%q is no JSON object: %w", name, err), "see docs/json.md, section event draft")
+	}
+	for member, want := range map[string]string{"schema": draftSchema, "type": string(v.typ), "exhibit": number} {
+		var got string
+		if err := json.Unmarshal(members[member], &got); err != nil || got != want {
+			return misused(fmt.Errorf("%q: member %q is %.80q, want %q", name, member, string(members[member]), want))
+		}
+		delete(members, member)
+	}
+	for member, value := range members {
+		i := slices.IndexFunc(v.fields(), func(f field) bool { return f.name == member })
+		if i < 0 {
+			return misused(fmt.Errorf("%q: an event of type %q has no member %.80q", name, v.typ, member), "see: exhibit custody "+v.name+" -h")
+		}
+		if _, said := d[member]; said {
+			return misused(fmt.Errorf("--%s is given by a flag and in %q", member, name))
+		}
+		var one string
+		var many []string
+		if json.Unmarshal(value, &one) == nil && value.Kind() == '"' {
+			many = []string{one}
+		} else if !v.fields()[i].many || value.Kind() != '[' || json.Unmarshal(value, &many) != nil {
+			return misused(fmt.Errorf("%q: member %q is not a text", name, member))
+		}
+		d[member] = many
+	}
+	return nil
+}
+
+func readBounded(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("%q is larger than %s", name, size(most))
+	}
+	return b, errors.Join(err, f.Close())
+}
+
+// check requires what the verb needs, all at once, and each single thing once.
+func (d draft) check(v verb) error {
+	var lacking []string
+	for _, name := range strings.Fields(v.required) {
+		if len(d[name]) == 0 || d[name][0] == "" {
+			lacking = append(lacking, "--"+name)
+		}
+	}
+	if v.typ == record.TypeRestricted && (len(d["kind"]) == 0) == (len(d["lift"]) == 0) {
+		lacking = append(lacking, "one of --kind and --lift")
+	}
+	if len(lacking) > 0 {
+		return withHints(fmt.Errorf("%s needs %s", v.name, strings.Join(lacking, ", ")), "what nobody knows is written as the word unknown",
+			"see: exhibit custody "+v.name+" -h")
+	}
+	for _, f := range v.fields() {
+		if !f.many && len(d[f.name]) > 1 {
+			return fmt.Errorf("--%s is given twice", f.name)
+		}
+		if slices.Contains(d[f.name], "") {
+			return withHints(fmt.Errorf("--%s is empty", f.name), "leave it out, or write the word unknown")
+		}
+		if f.name == "seal" || f.name == "unseal" || f.name == "found" {
+			if err := checkSealFlags(f.name, d[f.name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkSealFlags(name string, seals []string) error {
+	for i, seal := range seals {
+		switch {
+		case seal == "" || clean(seal) != seal:
+			return withHints(fmt.Errorf("--%s %.80q is not one printable line", name, seal), "give each seal its own --"+name+" NUMBER")
+		case slices.Contains(seals[:i], seal):
+			return fmt.Errorf("--%s %.80q is given twice", name, seal)
+		case seal == "none" && (name != "found" || len(seals) > 1):
+			return fmt.Errorf("--%s none: none is no seal's number", name)
+		}
+	}
+	return nil
+}
+
+// eventBuilder makes an event of what was said.
+type eventBuilder struct {
+	ctx    context.Context // of this command only
+	u      *ui
+	c      *custody.Case
+	number string
+	said   draft
+	verify bool
+	keyID  string // that will sign
+
+	openings record.Openings
+	chain    []custody.Entry
+}
+
+func (b *eventBuilder) one(name string) string { return append(b.said[name], "")[0] }
+
+// fact commits to what was said at path. Nothing said, and the word unknown, are unknown.
+func (b *eventBuilder) fact(path, name string) (record.Fact[record.Personal], error) {
+	switch value := b.one(name); value {
+	case "":
+		return record.Unknown[record.Personal]("not given"), nil
+	case "unknown":
+		return record.Unknown[record.Personal]("said to be unknown"), nil
+	default:
+		return b.openings.CommitFact(rand.Reader, path, value, "not given")
+	}
+}
+
+func (b *eventBuilder) build(t record.Type) (*record.Handled, record.Openings, error) {
+	e, err := record.NewHandled(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.Event.Exhibit = b.number
+	if b.chain, err = b.c.Chain(b.number); err != nil {
+		return nil, nil, err
+	}
+	h := &e.Handling
+	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images} {
+		if err := step(t, h); err != nil {
+			return nil, nil, err
+		}
+	}
+	h.SealsApplied, h.SealsRemoved = b.said["seal"], b.said["unseal"]
+	if found := b.said["found"]; len(found) > 0 {
+		h.SealsFound = slices.DeleteFunc(slices.Clone(found), func(s string) bool { return s == "none" })
+	}
+	return e, b.openings, nil
+}
+
+func (b *eventBuilder) time(_ record.Type, h *record.Handling) error {
+	var err error
+	h.OccurredAt, err = timeOf(b.one("at"))
+	return err
+}
+
+// timeOf reads the flag --at; an empty one is now.
+func timeOf(at string) (record.Time, error) {
+	if at == "" {
+		return now(), nil
+	}
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return record.Time{}, withHints(fmt.Errorf("--at %.60q is no time", at), "write it as 2026-11-23T09:15:00+01:00")
+	}
+	entered := record.NewTime(t, record.ClockEntered, record.Unknown[bool]("entered by hand"))
+	if err := entered.Validate(); err != nil {
+		return record.Time{}, misused(fmt.Errorf("--at %.60q: %w", at, err), "write it as 2026-11-23T09:15:00+01:00")
+	}
+	return entered, nil
+}
+
+func (b *eventBuilder) facts(t record.Type, h *record.Handling) (err error) {
+	all := map[string]*record.Fact[record.Personal]{"authority": &h.Authority, "condition": &h.Condition, "place": &h.Place,
+		"purpose": &h.Purpose, "remarks": &h.Remarks, "witness": &h.Witness}
+	if t == record.TypeDestroyed {
+		all["method"] = &h.Method
+	}
+	for name, to := range all {
+		if *to, err = b.fact("/handling/"+name, name); err != nil {
+			return err
+		}
+	}
+	if _, known := h.Remarks.Get(); !known && (t == record.TypeNoted || t == record.TypeCorrected || t == record.TypeRefused) {
+		return errors.New("--remarks must say something")
+	}
+	if reason := b.one("despite"); reason != "" {
+		h.Despite = new(record.Despite)
+		h.Despite.Reason, err = b.openings.Commit(rand.Reader, "/handling/despite/reason", reason)
+	}
+	return err
+}
+
+func (b *eventBuilder) parties(t record.Type, h *record.Handling) error {
+	if len(b.said["by"]) == 0 {
+		if name := b.holder(); name != "" {
+			b.said["by"] = []string{name}
+		}
+	}
+	actor, err := b.party("actor", "by")
+	if err != nil {
+		return err
+	}
+	h.Actor = *actor
+	switch t {
+	case record.TypeReceived:
+		h.From, err = b.party("from", "from")
+	case record.TypeReleased, record.TypeReturned:
+		h.To, err = b.party("to", "to")
+	}
+	if key := b.one("to-key"); err == nil && key != "" {
+		if _, parseErr := record.ParseLeafHash(key); parseErr != nil {
+			return withHints(fmt.Errorf("--to-key %.80q is not the identifier of a key, 64 hex digits", key), "see: exhibit case show")
+		}
+		h.To.Key = key
+	}
+	return err
+}
+
+// holder is who holds the key that signs, as far as the genesis reveals it.
+func (b *eventBuilder) holder() string {
+	genesis, err := b.c.Entry(0)
+	if err != nil {
+		return ""
+	}
+	for i, s := range b.c.Genesis().Signers {
+		if id, err := keyIDOf(s.PublicKey); err == nil && id == b.keyID {
+			name, _ := genesis.Openings.Value(fmt.Sprintf("/signers/%d/holder", i))
+			return name
+		}
+	}
+	return ""
+}
+
+func (b *eventBuilder) party(member, flag string) (*record.Party, error) {
+	var p record.Party
+	for _, f := range []struct {
+		to           *record.Fact[record.Personal]
+		member, flag string
+	}{{&p.Name, "name", flag}, {&p.Role, "role", flag + "-role"}, {&p.Agency, "agency", flag + "-agency"}, {&p.Identifier, "identifier", flag + "-id"}} {
+		var err error
+		if *f.to, err = b.fact("/handling/"+member+"/"+f.member, f.flag); err != nil {
+			return nil, err
+		}
+	}
+	return &p, nil
+}
+
+// references finds the events that this one names by their numbers.
+func (b *eventBuilder) references(t record.Type, h *record.Handling) (err error) {
+	switch t {
+	case record.TypeAccepted, record.TypeRefused:
+		h.Release, err = b.release()
+	case record.TypeCorrected:
+		h.Corrects, err = b.event("event")
+	case record.TypeRestricted:
+		h.Restriction = &record.RestrictionAct{Kind: b.one("kind")}
+		if kind := h.Restriction.Kind; kind != "" && !slices.Contains(record.RestrictionKinds, kind) {
+			return fmt.Errorf("--kind %.40q is none of %s", kind, strings.Join(record.RestrictionKinds, ", "))
+		}
+		if b.one("lift") != "" {
+			h.Restriction.Lifts, err = b.event("lift")
+		}
+	}
+	return err
+}
+
+func (b *eventBuilder) event(flag string) (*record.LeafHash, error) {
+	n, err := strconv.ParseInt(b.one(flag), 10, 64)
+	if err != nil || n < 1 || n > int64(len(b.chain)) {
+		return nil, withHints(fmt.Errorf("--%s %.40q: exhibit %q has no such event", flag, b.one(flag), b.number),
+			fmt.Sprintf("see the numbers with: exhibit custody show %q", b.number))
+	}
+	return &b.chain[n-1].Leaf, nil
+}
+
+// release is the event that is answered: the one that was named, or else the newest release, whether or not it is still open.
+func (b *eventBuilder) release() (*record.LeafHash, error) {
+	if b.one("release") != "" {
+		return b.event("release")
+	}
+	for _, e := range slices.Backward(b.chain) {
+		if e.Predicate.Type() == record.TypeReleased {
+			return &e.Leaf, nil
+		}
+	}
+	return nil, withHints(fmt.Errorf("exhibit %q was never released, so there is nothing to answer", b.number),
+		"what comes from somebody without a key in the case is logged with: exhibit custody receive")
+}
+
+func (b *eventBuilder) paper(_ record.Type, h *record.Handling) error {
+	name := b.one("paper")
+	if name == "" {
+		return nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("read the scan: %w", err)
+	}
+	sum, b3 := sha256.New(), blake3.New(32, nil)
+	_, err = io.Copy(io.MultiWriter(sum, b3), f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("read the scan: %w", err)
+	}
+	h.Paper = []record.Digest{record.BLAKE3Digest([32]byte(b3.Sum(nil))), record.SHA256Digest([32]byte(sum.Sum(nil)))}
+	return nil
+}
+
+// images names the acquisitions that the event is about, and hashes their images when that was asked for.
+func (b *eventBuilder) images(t record.Type, h *record.Handling) error {
+	acquired := map[string]*record.Acquired{}
+	for _, e := range b.chain {
+		if a, ok := e.Predicate.(*record.Acquired); ok {
+			acquired[a.Acquisition.ID] = a
+		}
+	}
+	ids := slices.Clone(b.said["image"])
+	if slices.Equal(ids, []string{"all"}) || b.verify && len(ids) == 0 {
+		ids = nil
+		for id := range acquired {
+			ids = append(ids, id)
+		}
+		if len(ids) == 0 {
+			return fmt.Errorf("exhibit %q has no image", b.number)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		if !record.ValidAcquisitionID(id) {
+			return withHints(fmt.Errorf("--image %.80q is no acquisition", id), fmt.Sprintf("see them with: exhibit custody show %q", b.number))
+		}
+		check := record.ImageCheck{Acquisition: id, Digests: []record.Digest{}}
+		if a := acquired[id]; a != nil && b.verify {
+			var err error
+			if check.Digests, err = b.hash(a); err != nil {
+				return err
+			}
+			if err := hashesAsAcquired(t, a, check.Digests); err != nil {
+				return err
+			}
+		}
+		h.Images = append(h.Images, check)
+	}
+	return nil
+}
+
+// hash reads the image of an acquisition as it lies in the case.
+func (b *eventBuilder) hash(a *record.Acquired) ([]record.Digest, error) {
+	dir, err := layout.ExhibitDir(b.number)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := fs.Sub(b.c.FS(), path.Join(dir, a.Acquisition.ID))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, f := range a.Acquisition.Files {
+		if f.Role == record.RoleImage {
+			names = append(names, f.Name)
+		}
+	}
+	open := image.OpenRaw // whatever the medium begins with
+	if a.Acquisition.Format == record.FormatE01 {
+		open = image.OpenE01
+	}
+	r, err := open(folder, names)
+	if err != nil {
+		return nil, fmt.Errorf("the image of acquisition %s: %w", a.Acquisition.ID, e01Error(err))
+	}
+	p := newProgress(b.u)
+	p.Phase("hashing", r.Size())
+	digests, err := hashMedia(b.ctx, r, p)
+	p.end()
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, fmt.Errorf("the image of acquisition %s: %w", a.Acquisition.ID, err)
+	}
+	return slices.DeleteFunc(digests, func(d record.Digest) bool {
+		return d.Algorithm() != record.BLAKE3 && d.Algorithm() != record.SHA256
+	}), nil
+}
+
+// hashesAsAcquired stops an event that would take over an image which is not what was acquired. What refuses it, or notes it, is
+// logged with the digests that were found.
+func hashesAsAcquired(t record.Type, a *record.Acquired, found []record.Digest) error {
+	if t == record.TypeRefused || t == record.TypeNoted {
+		return nil
+	}
+	for _, d := range a.Acquisition.Digests {
+		i := slices.IndexFunc(found, func(f record.Digest) bool { return f.Algorithm() == d.Digest.Algorithm() })
+		if i >= 0 && found[i] != d.Digest {
+			return withHints(withCode(codeMismatch, fmt.Errorf("the image of acquisition %s is not what was acquired: its digest is %s, recorded is %s",
+				a.Acquisition.ID, found[i], d.Digest)),
+				"see what differs with: exhibit verify CASE", "log that you do not take it over with: exhibit custody refuse --verify")
+		}
+	}
+	return nil
+}
+
+// keyIDOf returns the identifier of a public key in base64.
+func keyIDOf(publicKey string) (string, error) {
+	key, err := sign.ParsePublicKeyBase64(publicKey)
+	if err != nil {
+		return "", err
+	}
+	return key.KeyID(), nil
+}

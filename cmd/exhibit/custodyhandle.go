@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+)
+
+// field is something that an event can say: a flag of its command, and a member of a file of --from-file.
+type field struct {
+	name, usage string
+	many        bool // may be given several times
+}
+
+// fields lists all, in the order of the help's sections; each verb names those it has beside the common ones.
+var fields = []field{
+	{"at", "`TIME` when it was, RFC 3339 with offset, if it is entered late: 2026-11-23T09:15:00+01:00 (default: now)", false},
+	{"by", "who did it: `NAME` (default: the holder of the key, as the genesis reveals it)", false},
+	{"by-role", "`ROLE` of who did it", false},
+	{"by-agency", "`AGENCY` of who did it", false},
+	{"by-id", "badge or identity `NUMBER` of who did it", false},
+	{"place", "where, in `WORDS`", false},
+	{"purpose", "why, in `WORDS`", false},
+	{"authority", "the warrant, order or other ground, in `WORDS`", false},
+	{"condition", "the state of exhibit and wrapping, in `WORDS`", false},
+	{"witness", "who saw it: `NAME`", false},
+	{"remarks", "anything else, in `WORDS`", false},
+	{"despite", "log it although a rule stands against it, for this `REASON`; every report shows it as a gap", false},
+
+	{"from", "from whom it came: `NAME`", false},
+	{"from-role", "`ROLE` of who gave it", false},
+	{"from-agency", "`AGENCY` of who gave it", false},
+	{"from-id", "badge or identity `NUMBER` of who gave it", false},
+	{"to", "to whom it goes: `NAME`", false},
+	{"to-role", "`ROLE` of who gets it", false},
+	{"to-agency", "`AGENCY` of who gets it", false},
+	{"to-id", "badge or identity `NUMBER` of who gets it", false},
+	{"to-key", "`IDENTIFIER` of the key that will accept it, 64 hex digits; then no other key can", false},
+	{"release", "`NUMBER` of the release that is answered (default: the open one)", false},
+	{"event", "`NUMBER` of the event that is put right", false},
+	{"kind", "`KIND` of restriction: " + strings.Join(record.RestrictionKinds, ", "), false},
+	{"lift", "lift the restriction of this event `NUMBER` in place of putting one on", false},
+	{"method", "how it was destroyed, in `WORDS`", false},
+	{"found", "`NUMBER` of a seal that was on at the beginning; may be repeated. The word none: no seal was on", true},
+	{"unseal", "`NUMBER` of a seal taken off; may be repeated", true},
+	{"seal", "`NUMBER` of a seal put on, at the end; may be repeated", true},
+	{"image", "`ACQUISITION` that it is about, in place of the exhibit itself; may be repeated. The word all: every one", true},
+	{"paper", "`FILE` with the scan of what was signed on paper; its digests are logged, the file stays where it is", false},
+}
+
+// common is how many of fields every verb has.
+const common = 12
+
+// verb is a command that logs one type of event.
+type verb struct {
+	name     string
+	typ      record.Type
+	short    string
+	long     string
+	example  string // after the command's name and number
+	has      string // fields beside the common ones
+	required string
+}
+
+var verbs = []verb{
+	{"receive", record.TypeReceived, "Log that an exhibit came from somebody who signs nothing here",
+		"Whoever signs holds the exhibit then. From somebody with a key in the case it comes by release and accept.",
+		`--from "H. Older" --place "Example store"`, "from from-role from-agency from-id found unseal seal paper", "from place"},
+	{"seal", record.TypeSealed, "Log that seals were put on an exhibit", "", `--seal S-1002`, "seal found", "seal"},
+	{"unseal", record.TypeUnsealed, "Log that seals were taken off an exhibit", "",
+		`--unseal S-1001 --purpose imaging`, "unseal found", "unseal purpose"},
+	{"release", record.TypeReleased, "Hand an exhibit over: the giver's side",
+		"The handover is open until the receiver has logged: exhibit custody accept, or refuse.",
+		`--to "B. Lab" --purpose imaging`, "to to-role to-agency to-id to-key found", "to purpose"},
+	{"accept", record.TypeAccepted, "Take an exhibit over: the receiver's side",
+		"Signed by the giver's own key, the handover is reported as one-sided; so is one that the receiver signed on paper.",
+		`--found S-1001 --key blab`, "release found seal image paper", "found"},
+	{"refuse", record.TypeRefused, "Refuse an exhibit that was released, or take the release back", "",
+		`--remarks "seal broken"`, "release found image paper", "remarks"},
+	{"examine", record.TypeExamined, "Log an examination of an exhibit, or of its images", "",
+		`--purpose "search for chats" --image all`, "image found unseal seal", "purpose"},
+	{"inspect", record.TypeInspected, "Log that an exhibit, or an image, was looked at without a copy", "",
+		`--by "P. Rosecutor" --purpose "viewing"`, "image found unseal seal", "purpose"},
+	{"return", record.TypeReturned, "Log that an exhibit was given back for good", "",
+		`--to "H. Older" --authority "order 12/2026"`, "to to-role to-agency to-id found unseal seal paper", "to authority"},
+	{"destroy", record.TypeDestroyed, "Log that an exhibit was destroyed", "Nothing is deleted: the event says what was done with the thing itself.",
+		`--method shredded --authority "order 12/2026" --witness "W. Itness"`, "method found unseal paper", "method authority witness"},
+	{"restrict", record.TypeRestricted, "Restrict an exhibit, or lift a restriction",
+		"While a restriction is in force, examine is refused, and so is whatever copies or discloses.",
+		`--kind privilege --authority "order 7/2026"`, "kind lift paper", "authority"},
+	{"note", record.TypeNoted, "Log a note about an exhibit", "", `--remarks "moved to shelf 3"`, "image found", "remarks"},
+	{"correct", record.TypeCorrected, "Put an earlier event right by a new one", "The earlier event stays as it is.",
+		`--event 3 --remarks "the seal's number is S-1012"`, "event", "event remarks"},
+}
+
+// fields returns those that the verb has.
+func (v verb) fields() []field {
+	own := strings.Fields(v.has)
+	return slices.Concat(fields[:common], slices.Collect(func(yield func(field) bool) {
+		for _, f := range fields[common:] {
+			if slices.Contains(own, f.name) && !yield(f) {
+				return
+			}
+		}
+	}))
+}
+
+type handleOptions struct {
+	caseDir, key, file string
+	verify             bool
+	said               draft
+	pass               passphraseFlags
+}
+
+func newHandleCommands(u *ui) []*cobra.Command {
+	var out []*cobra.Command
+	for _, v := range verbs {
+		out = append(out, newHandleCommand(u, v))
+	}
+	return out
+}
+
+func newHandleCommand(u *ui, v verb) *cobra.Command {
+	o := handleOptions{said: draft{}}
+	values := map[string]*[]string{}
+	images := slices.ContainsFunc(v.fields(), func(f field) bool { return f.name == "image" })
+	long := v.short + ".\n"
+	if v.long != "" {
+		long += v.long + "\n"
+	}
+	return newCommand(command{
+		use: v.name + " NUMBER", short: v.short,
+		long: long + "Names and free text stand in the log only as commitments. What nobody knows is written as the word unknown. An event that\n" +
+			"contradicts what the log says of the exhibit is refused with the rule's name (docs/format.md, section 5.9).",
+		example: "  exhibit custody " + v.name + " 7 " + v.example,
+		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
+		flags: func(f *pflag.FlagSet) {
+			f.SortFlags = false
+			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs (default: the one the case admits)")
+			f.StringVar(&o.file, "from-file", "", "take what is not given by flags from a JSON `FILE` (docs/json.md)")
+			for _, field := range v.fields() {
+				values[field.name] = f.StringArray(field.name, nil, field.usage+requiredText(v, field.name))
+			}
+			if images {
+				f.BoolVar(&o.verify, "verify", false, "hash the images here and now, and log what was found")
+			}
+			o.pass.register(f, true)
+		},
+		run: func(cmd *cobra.Command, args []string) error {
+			for name, value := range values {
+				if cmd.Flags().Changed(name) {
+					o.said[name] = *value
+				}
+			}
+			return runHandle(cmd.Context(), u, v, args[0], &o)
+		},
+	})
+}
+
+func requiredText(v verb, name string) string {
+	if slices.Contains(strings.Fields(v.required), name) {
+		return " (required)"
+	}
+	return ""
+}
+
+func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptions) error {
+	if err := checkNumber(number); err != nil {
+		return err
+	}
+	if o.file != "" {
+		if err := o.said.addFile(o.file, v, number); err != nil {
+			return err
+		}
+	}
+	if err := o.said.check(v); err != nil {
+		return err
+	}
+	c, err := openToAppend(u, o.caseDir)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // everything written is synced already
+	keyID, err := chosenKey(c, o.key, v.typ)
+	if err != nil {
+		return err
+	}
+	b := eventBuilder{ctx: ctx, u: u, c: c, number: number, said: o.said, verify: o.verify, keyID: keyID}
+	event, openings, err := b.build(v.typ)
+	if err != nil {
+		return err
+	}
+	keys, err := unlock(c.Genesis(), o.key, v.typ, &o.pass)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
+		return ruleHints(err)
+	}
+	return showHistory(u, c, number, 1)
+}
+
+// chosenKey returns the identifier of the key that will sign, before anything is asked for.
+func chosenKey(c *custody.Case, name string, t record.Type) (string, error) {
+	store, err := openStore(false)
+	if err != nil {
+		return "", err
+	}
+	infos, err := store.List()
+	if err != nil {
+		return "", err
+	}
+	info, err := chooseKey(infos, c.Genesis(), name, t)
+	if err != nil {
+		return "", err
+	}
+	return info.PublicKey.KeyID(), nil
+}
+
+func ruleHints(err error) error {
+	if errors.Is(err, custody.ErrNothingDespite) {
+		return withHints(err, "leave out --despite")
+	}
+	e, ok := errors.AsType[*custody.RuleError](err)
+	if !ok {
+		return err
+	}
+	see := fmt.Sprintf("see what the log says of it with: exhibit custody show %q", e.Exhibit)
+	if e.Type == record.TypeSeized {
+		return withHints(err, "leave the words out: whoever is given the record could read them")
+	}
+	return withHints(err, see, "if it is so all the same, log it with --despite REASON; every report will show that")
+}

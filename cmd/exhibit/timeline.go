@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+)
+
+// moment is one event as a person reads it.
+type moment struct {
+	Number int64
+	When   string // local time where it was, with offset
+	Type   record.Type
+	Who    string
+	Key    string // identifier of the key that signed
+	Holder string // after it
+	Seals  string // on after it
+	Lines  []string
+}
+
+// momentOf tells an event in words.
+func momentOf(m custody.Moment) moment {
+	event, ok := m.Entry.Predicate.(record.Event)
+	if !ok {
+		return moment{}
+	}
+	h := event.Header()
+	row := moment{Number: h.Number, When: localTime(h.Time), Type: event.Type(), Key: m.Entry.KeyID, Holder: holderText(m.After), Seals: sealsText(m.After.Seals)}
+	said := teller{openings: m.Entry.Openings}
+	switch e := event.(type) {
+	case *record.Seized:
+		row.When, row.Who = localTime(e.Seizure.SeizedAt), said.value("/seizure/officer")
+		said.late(e.Seizure.SeizedAt, h.Time)
+		for _, path := range []string{"description", "place", "holder", "authority"} {
+			said.say(map[string]string{"holder": "from"}[path], path, "/seizure/"+path)
+		}
+	case *record.Acquired:
+		row.Who = said.value("/circumstances/examiner")
+		said.add("acquisition", e.Acquisition.ID)
+		for _, d := range e.Acquisition.Digests {
+			said.add("digest", d.Digest.String())
+		}
+		if n := e.Acquisition.Unread.Bytes; n > 0 {
+			said.add("not read", size(n))
+		}
+	case *record.Handled:
+		row.When, row.Who = localTime(e.Handling.OccurredAt), said.party("/handling/actor")
+		said.late(e.Handling.OccurredAt, h.Time)
+		said.handling(&e.Handling)
+	}
+	if row.Who == "" && m.After.Holder.KeyID == row.Key {
+		row.Who = m.After.Holder.Name // the same key said so when the exhibit came to it
+	}
+	row.Lines = said.lines
+	return row
+}
+
+// teller collects what an event says, as far as it is revealed.
+type teller struct {
+	openings record.Openings
+	lines    []string
+}
+
+func (t *teller) value(path string) string {
+	v, _ := t.openings.Value(path)
+	return v
+}
+
+func (t *teller) add(name, text string) {
+	if text != "" {
+		t.lines = append(t.lines, name+": "+clean(text))
+	}
+}
+
+// say adds what stands at path, under name, or else under other.
+func (t *teller) say(name, other, path string) {
+	if name == "" {
+		name = other
+	}
+	t.add(name, t.value(path))
+}
+
+func (t *teller) party(path string) string {
+	var parts []string
+	for _, member := range []string{"name", "role", "agency", "identifier"} {
+		if v := t.value(path + "/" + member); v != "" {
+			parts = append(parts, v)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (t *teller) late(occurred, signed record.Time) {
+	if occurred.Clock == record.ClockEntered {
+		t.lines = append(t.lines, "late entry: signed "+localTime(signed))
+	}
+}
+
+func (t *teller) handling(h *record.Handling) {
+	t.add("from", t.party("/handling/from"))
+	t.add("to", t.party("/handling/to"))
+	if h.To != nil && h.To.Key != "" {
+		t.add("to key", h.To.Key[:16])
+	}
+	for _, name := range []string{"place", "purpose", "authority", "condition", "witness", "method"} {
+		t.add(name, t.value("/handling/"+name))
+	}
+	if h.SealsFound != nil {
+		t.add("seals found", sealsText(h.SealsFound))
+	}
+	t.add("seals taken off", strings.Join(h.SealsRemoved, ", "))
+	t.add("seals put on", strings.Join(h.SealsApplied, ", "))
+	for _, image := range h.Images {
+		text := image.Acquisition
+		if len(image.Digests) > 0 {
+			text += ", hashed: " + image.Digests[len(image.Digests)-1].String()
+		}
+		t.add("image", text)
+	}
+	for _, d := range h.Paper {
+		t.add("signed on paper, scan", d.String())
+	}
+	if r := h.Restriction; r != nil && r.Kind != "" {
+		t.add("restriction", r.Kind)
+	} else if r != nil {
+		t.add("lifts the restriction of the event with leaf", r.Lifts.String()[:16])
+	}
+	if h.Corrects != nil {
+		t.add("corrects the event with leaf", h.Corrects.String()[:16])
+	}
+	t.add("remarks", t.value("/handling/remarks"))
+	if d := h.Despite; d != nil {
+		t.add("DESPITE THE RULE", fmt.Sprintf("%v, because %q", d.Rules, t.value("/handling/despite/reason")))
+	}
+}
+
+// localTime shows a time as the clock on the wall there did.
+func localTime(t record.Time) string {
+	at, err := t.Moment()
+	if err != nil {
+		return "no readable time"
+	}
+	return at.In(time.FixedZone("", t.OffsetMinutes*60)).Format("2006-01-02 15:04 -07:00")
+}
+
+func sealsText(seals []string) string {
+	if len(seals) == 0 {
+		return "none"
+	}
+	return strings.Join(seals, ", ")
+}
+
+// holderText says who has the exhibit, or why nobody here does.
+func holderText(r state.Report) string {
+	switch {
+	case r.Destroyed > 0:
+		return "destroyed"
+	case r.Returned > 0:
+		return named("returned to ", r.Holder.Name, "returned")
+	case r.Holder.KeyID != "":
+		return named("", r.Holder.Name, "key "+r.Holder.KeyID[:16])
+	}
+	return named("", r.Holder.Name, "nobody known")
+}
+
+func named(before, name, otherwise string) string {
+	if name == "" {
+		return otherwise
+	}
+	return before + name
+}
+
+// showHistory prints the events of an exhibit, the oldest first; newest is how many of the newest, 0 for all.
+func showHistory(u *ui, c *custody.Case, exhibit string, newest int) error {
+	moments, err := history(c, exhibit)
+	if err != nil {
+		return err
+	}
+	now := moments[len(moments)-1].After
+	if newest > 0 {
+		moments = moments[max(0, len(moments)-newest):]
+	}
+	doc := chainDocument{Schema: "exhibit-events/v1", Events: []eventDocument{}, State: newStateDocument(now)}
+	for _, m := range moments {
+		doc.Events = append(doc.Events, newEventDocument(m.Entry))
+	}
+	return u.result(doc, func() {
+		u.linef("Exhibit %s: %s", clean(exhibit), plural(now.Events, "event"))
+		var rows [][]string
+		for _, m := range moments {
+			row := momentOf(m)
+			rows = append(rows, []string{fmt.Sprint(row.Number), row.When, string(row.Type), named("", clean(row.Who), "-"), row.Key[:8], clean(row.Holder), clean(row.Seals)})
+		}
+		lines := table([]string{"no.", "when", "what", "by", "key", "then held by", "seals on"}, rows)
+		u.linef("%s", lines[0])
+		for i, m := range moments {
+			u.linef("%s", lines[i+1])
+			for _, line := range momentOf(m).Lines {
+				u.linef("       %s", line)
+			}
+		}
+		printState(u, now)
+	})
+}
+
+// table aligns columns; the first line is the heading.
+func table(heading []string, rows [][]string) []string {
+	width := make([]int, len(heading))
+	all := slices.Concat([][]string{heading}, rows)
+	for _, row := range all {
+		for i, cell := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var out []string
+	for _, row := range all {
+		var b strings.Builder
+		for i, cell := range row {
+			b.WriteString(cell + strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2))
+		}
+		out = append(out, strings.TrimRight(b.String(), " "))
+	}
+	return out
+}
+
+// history reads the events of an exhibit; none is an error.
+func history(c *custody.Case, exhibit string) ([]custody.Moment, error) {
+	moments, err := c.History(exhibit)
+	if err != nil {
+		return nil, err
+	}
+	if len(moments) == 0 {
+		return nil, withHints(withCode(codeMissing, fmt.Errorf("the case has no event of exhibit %q", exhibit)), "see all events with: exhibit log show")
+	}
+	return moments, nil
+}

@@ -1,0 +1,180 @@
+package custody
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+	"github.com/exhibit-forensics/exhibit/internal/mnemonic"
+)
+
+// ErrNothingDespite says that an event gives a reason to break a rule and breaks none.
+var ErrNothingDespite = errors.New("no rule stands against the event, so it cannot be logged despite one")
+
+// RuleError says which rules of custody stand against an event. It was not logged.
+type RuleError struct {
+	Exhibit  string
+	Type     record.Type
+	Breaches []state.Breach // never empty
+}
+
+// Error implements error.
+func (e *RuleError) Error() string {
+	var all []string
+	for _, b := range e.Breaches {
+		all = append(all, fmt.Sprintf("rule %s: %s", b.Rule, b.Reason))
+	}
+	return fmt.Sprintf("exhibit %q, event %q is refused by %s", e.Exhibit, e.Type, strings.Join(all, "; "))
+}
+
+// rules follow the exhibits of one append, under the log's lock.
+type rules struct {
+	book   state.Book
+	loaded map[string]bool
+	built  []state.LoggedEvent // of this append, of exhibits that are not loaded
+}
+
+// hold requires that no rule stands against e, or that it names a reason: then the rules are put into it. begun says that
+// the log has events of the exhibit.
+func (r *rules) hold(c *Case, keyID string, e Unlogged, begun bool) error {
+	h, ok := e.Event.(*record.Handled)
+	if !ok {
+		if _, seizure := e.Event.(*record.Seized); seizure && hasPhrase(e.Openings) {
+			return &RuleError{e.Event.Header().Exhibit, e.Event.Type(), []state.Breach{phraseBreach}}
+		}
+		return nil // an acquisition has happened, and its record is never refused
+	}
+	if begun {
+		if err := r.load(c, h.Event.Exhibit); err != nil {
+			return err
+		}
+	}
+	found := r.book.Check(state.LoggedEvent{KeyID: keyID, Event: h, Openings: e.Openings})
+	if hasPhrase(e.Openings) {
+		found = append(found, phraseBreach)
+	}
+	switch despite := h.Handling.Despite; {
+	case len(found) == 0 && despite != nil:
+		return fmt.Errorf("exhibit %q, event %q: %w", h.Event.Exhibit, h.Type(), ErrNothingDespite)
+	case len(found) > 0 && despite == nil:
+		return &RuleError{h.Event.Exhibit, h.Type(), found}
+	case despite != nil:
+		despite.Rules = nil
+		for _, b := range found {
+			despite.Rules = append(despite.Rules, b.Rule)
+		}
+		slices.Sort(despite.Rules)
+		despite.Rules = slices.Compact(despite.Rules)
+	}
+	return nil
+}
+
+// load reads the events that the log has of the exhibit, and those of this append.
+func (r *rules) load(c *Case, exhibit string) error {
+	if r.loaded[exhibit] {
+		return nil
+	}
+	entries, err := c.Chain(exhibit)
+	if err != nil {
+		return fmt.Errorf("the events of exhibit %q: %w", exhibit, err)
+	}
+	for _, e := range entries {
+		r.book.Add(e.logged())
+	}
+	for _, e := range r.built {
+		if e.Event.Header().Exhibit == exhibit {
+			r.book.Add(e)
+		}
+	}
+	if r.loaded == nil {
+		r.loaded = map[string]bool{}
+	}
+	r.loaded[exhibit] = true
+	return nil
+}
+
+// add takes in an event that this append built.
+func (r *rules) add(e state.LoggedEvent) {
+	if r.loaded[e.Event.Header().Exhibit] {
+		r.book.Add(e)
+	} else {
+		r.built = append(r.built, e)
+	}
+}
+
+var phraseBreach = state.Breach{Rule: record.RuleRecoveryPhrase,
+	Reason: "its text holds the words of a wallet's recovery phrase, by which whoever reads it can take the money"}
+
+func hasPhrase(o record.Openings) bool {
+	return slices.ContainsFunc(o, func(op record.Opening) bool { return mnemonic.In(op.Value) })
+}
+
+// logged is the entry for the book; it must be an event.
+func (e Entry) logged() state.LoggedEvent {
+	event, _ := e.Predicate.(record.Event)
+	return state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: event, Openings: e.Openings}
+}
+
+// Chain reads the events of one exhibit from the home log, the oldest first; none is no error. It reads the log back to the
+// exhibit's first event, as [Case.Entries] does.
+func (c *Case) Chain(exhibit string) ([]Entry, error) {
+	var chain []Entry
+	for e, err := range c.Entries() {
+		if err != nil {
+			return nil, err
+		}
+		event, ok := e.Predicate.(record.Event)
+		if !ok || event.Header().Exhibit != exhibit {
+			continue
+		}
+		chain = append(chain, e)
+		if event.Header().Number == 1 {
+			break
+		}
+	}
+	slices.Reverse(chain)
+	return chain, nil
+}
+
+// States computes what the events of the home log say of each exhibit, sorted by number. Nothing is verified.
+func (c *Case) States() ([]state.Report, error) {
+	var all []Entry
+	for e, err := range c.Entries() {
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := e.Predicate.(record.Event); ok {
+			e.Envelope = nil
+			all = append(all, e)
+		}
+	}
+	var book state.Book
+	for _, e := range slices.Backward(all) {
+		book.Add(e.logged())
+	}
+	return book.Reports(), nil
+}
+
+// Moment is an event of an exhibit, and what the log said once it was there.
+type Moment struct {
+	Entry Entry
+	After state.Report
+}
+
+// History reads the events of one exhibit, as Chain does, each with the state that it left.
+func (c *Case) History(exhibit string) ([]Moment, error) {
+	chain, err := c.Chain(exhibit)
+	if err != nil {
+		return nil, err
+	}
+	var book state.Book
+	moments := make([]Moment, len(chain))
+	for i, e := range chain {
+		book.Add(e.logged())
+		moments[i] = Moment{e, book.Report(exhibit)}
+	}
+	return moments, nil
+}

@@ -1,0 +1,180 @@
+package state
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+)
+
+func (c *chain) seized(e LoggedEvent, s *record.Seized) {
+	if c.report.Events > 0 {
+		note(&c.report.Gaps, "event %d (log entry %d) seizes the exhibit although its chain had already begun", s.Event.Number, e.Index)
+	}
+	c.report.Seals = slices.Clone(s.Seizure.Seals)
+	for _, seal := range s.Seizure.Seals {
+		c.seals[seal] = true
+	}
+	c.hold(e, "/seizure/officer")
+	c.place(e, "/seizure/place")
+}
+
+// hold says that the exhibit came to whoever signed e.
+func (c *chain) hold(e LoggedEvent, name string) {
+	c.report.Holder = Holder{KeyID: e.KeyID, Since: e.Event.Header().Number}
+	c.report.Holder.Name, _ = e.Openings.Value(name)
+	c.report.Returned = 0
+	c.report.Place = "" // where it was is not where it is, in other hands
+}
+
+func (c *chain) place(e LoggedEvent, path string) {
+	if place, ok := e.Openings.Value(path); ok {
+		c.report.Place = place
+	}
+}
+
+func (c *chain) acquired(e LoggedEvent, a *record.Acquired) {
+	index := e.Index
+	if c.report.Events == 0 {
+		note(&c.report.Gaps, "the exhibit was acquired (log entry %d) though never seized: nothing says where it came from", index)
+	}
+	if len(c.report.Seals) > 0 {
+		note(&c.report.Gaps, "the exhibit was acquired (log entry %d) although it was sealed (%s): nothing says that it was unsealed", index, sealsText(c.report.Seals))
+	}
+	for _, r := range c.report.Restrictions {
+		note(&c.report.Gaps, "the exhibit was acquired (log entry %d) although event %d restricts it (%s)", index, r.Number, r.Kind)
+	}
+	switch {
+	case c.report.Destroyed > 0:
+		note(&c.report.Gaps, "the exhibit was acquired (log entry %d) after event %d had destroyed it", index, c.report.Destroyed)
+	case c.report.Returned > 0:
+		note(&c.report.Gaps, "the exhibit was acquired (log entry %d) after event %d had returned it", index, c.report.Returned)
+	case c.report.Handover != nil:
+		note(&c.report.Gaps, "the exhibit was acquired (log entry %d) while the release of event %d waited for its answer", index, c.report.Handover.Number)
+	}
+	id := a.Acquisition.ID
+	if _, ok := c.images[id]; ok {
+		note(&c.report.Contradictions, "acquisition %s is recorded a second time (log entry %d)", id, index)
+		return
+	}
+	c.images[id] = imaged{e.Leaf, true, a.Acquisition.Medium.SizeBytes, a.Acquisition.Digests}
+	c.report.Acquisitions = append(c.report.Acquisitions, id)
+}
+
+// handled takes the event's effects in, whether or not rules stood against it: it says what was done.
+func (c *chain) handled(e LoggedEvent, h *record.Handled) {
+	c.noteBreaches(e, h)
+	c.noteImages(e.Index, h)
+	for _, seal := range h.Handling.SealsRemoved {
+		if i := slices.Index(c.report.Seals, seal); i >= 0 {
+			c.report.Seals = slices.Delete(c.report.Seals, i, i+1)
+		}
+	}
+	c.move(e, h)
+	for _, seal := range h.Handling.SealsApplied {
+		c.seals[seal] = true
+		if !slices.Contains(c.report.Seals, seal) {
+			c.report.Seals = append(c.report.Seals, seal)
+		}
+	}
+	if !onPaperOnly(h.Type()) && h.Handling.Images == nil {
+		c.place(e, "/handling/place")
+	}
+}
+
+// noteBreaches recomputes the rules: what was logged despite them is a gap that no reason closes.
+func (c *chain) noteBreaches(e LoggedEvent, h *record.Handled) {
+	var named []record.Rule
+	reason := "nothing says why"
+	if d := h.Handling.Despite; d != nil {
+		named = slices.Clone(d.Rules)
+		reason = "logged despite it, for a reason that is not revealed"
+		if value, ok := e.Openings.Value("/handling/despite/reason"); ok {
+			reason = "logged despite it, because " + strconv.Quote(value)
+		}
+	}
+	for _, breach := range c.check(e.KeyID, h) {
+		note(&c.report.Gaps, "event %d, %q (log entry %d), breaks the rule %s: %s; %s", h.Event.Number, h.Type(), e.Index, breach.Rule, breach.Reason, reason)
+		named = slices.DeleteFunc(named, func(r record.Rule) bool { return r == breach.Rule })
+	}
+	for _, rule := range named {
+		note(&c.report.Gaps, "event %d, %q (log entry %d), was logged despite the rule %s; %s", h.Event.Number, h.Type(), e.Index, rule, strings.TrimPrefix(reason, "logged despite it, "))
+	}
+}
+
+// noteImages compares what an image hashed to with what was acquired. A copy that its receiver refused was not taken.
+func (c *chain) noteImages(index int64, h *record.Handled) {
+	for _, image := range h.Handling.Images {
+		for _, found := range image.Digests {
+			for _, recorded := range c.images[image.Acquisition].digests {
+				want := recorded.Digest
+				if found.Algorithm() != want.Algorithm() || found == want {
+					continue
+				}
+				list := &c.report.Contradictions
+				if h.Type() == record.TypeRefused {
+					list = &c.report.Notes
+				}
+				note(list, "at event %d (log entry %d) the image of acquisition %s had the digest %s, and %s when it was acquired",
+					h.Event.Number, index, image.Acquisition, found, want)
+			}
+		}
+	}
+}
+
+// move follows the exhibit from hand to hand.
+func (c *chain) move(e LoggedEvent, h *record.Handled) {
+	r := &c.report
+	switch h.Type() {
+	case record.TypeReceived:
+		if r.Returned > 0 {
+			note(&r.Gaps, "from event %d, which returned the exhibit, to event %d nobody whom this log knows held it", r.Returned, h.Event.Number)
+		}
+		c.hold(e, "/handling/actor/name")
+	case record.TypeReleased:
+		r.Handover = &Handover{Number: h.Event.Number, Leaf: e.Leaf, From: e.KeyID, To: h.Handling.To.Key}
+		r.Handover.ToName, _ = e.Openings.Value("/handling/to/name")
+	case record.TypeAccepted:
+		c.accepted(e, h)
+	case record.TypeRefused:
+		c.answer(*h.Handling.Release)
+	case record.TypeReturned:
+		r.Holder, r.Returned, r.Place = Holder{Since: h.Event.Number}, h.Event.Number, ""
+		r.Holder.Name, _ = e.Openings.Value("/handling/to/name")
+	case record.TypeDestroyed:
+		r.Holder, r.Destroyed, r.Handover, r.Place = Holder{}, h.Event.Number, nil, ""
+	case record.TypeRestricted:
+		if lifts := h.Handling.Restriction.Lifts; lifts == nil {
+			r.Restrictions = append(r.Restrictions, Restriction{h.Event.Number, e.Leaf, h.Handling.Restriction.Kind})
+		} else if i := c.restriction(*lifts); i >= 0 {
+			r.Restrictions = slices.Delete(r.Restrictions, i, i+1)
+		}
+	}
+}
+
+// accepted closes a handover. One key on both sides, also where it logs what was signed on paper, makes it one-sided.
+func (c *chain) accepted(e LoggedEvent, h *record.Handled) {
+	open := c.report.Handover
+	if open != nil && open.Leaf == *h.Handling.Release {
+		c.report.Handovers++
+		switch {
+		case open.From == e.KeyID && h.Handling.Paper != nil:
+			note(&c.report.Gaps, "the handover of events %d and %d is one-sided: key %s signed both sides, and the receiver on paper", open.Number, h.Event.Number, short(e.KeyID))
+		case open.From == e.KeyID:
+			note(&c.report.Gaps, "the handover of events %d and %d is one-sided: key %s signed both", open.Number, h.Event.Number, short(e.KeyID))
+		}
+	}
+	c.hold(e, "/handling/actor/name")
+	if open != nil && open.From == e.KeyID && h.Handling.Paper != nil {
+		c.report.Holder.KeyID, c.report.Holder.Name = "", open.ToName // has no key here
+	}
+	c.answer(*h.Handling.Release)
+}
+
+func (c *chain) answer(release record.LeafHash) {
+	c.answered[release] = true
+	if open := c.report.Handover; open != nil && open.Leaf == release {
+		c.report.Handover = nil
+	}
+}

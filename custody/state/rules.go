@@ -1,0 +1,176 @@
+package state
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+)
+
+// Breach is a rule that an event breaks, with the reason in plain words.
+type Breach struct {
+	Rule   record.Rule
+	Reason string
+}
+
+// breaches collects them.
+type breaches []Breach
+
+func (b *breaches) add(rule record.Rule, format string, args ...any) {
+	*b = append(*b, Breach{rule, fmt.Sprintf(format, args...)})
+}
+
+// check holds an event against the state before it.
+func (c *chain) check(keyID string, h *record.Handled) []Breach {
+	var b breaches
+	if c.report.Events == 0 && h.Type() != record.TypeReceived {
+		b.add(record.RuleNotBegun, "exhibit %q has no event yet: it begins with its seizure, or when it is received", c.report.Exhibit)
+	}
+	if inFuture(h) {
+		b.add(record.RuleFuture, "it is said to have happened at %s, after it was signed", h.Handling.OccurredAt.UTC)
+	}
+	c.checkEnded(&b, h.Type())
+	c.checkHolder(&b, keyID, h)
+	c.checkHandover(&b, keyID, h)
+	c.checkSeals(&b, h)
+	c.checkRestrictions(&b, h)
+	c.checkNames(&b, h)
+	slices.SortStableFunc(b, func(x, y Breach) int { return strings.Compare(string(x.Rule), string(y.Rule)) })
+	return b
+}
+
+// inFuture reports whether a person wrote down a time that lies after the signature. A clock that was read is no person's word.
+func inFuture(h *record.Handled) bool {
+	occurred, err := h.Handling.OccurredAt.Moment()
+	signed, err2 := h.Event.Time.Moment()
+	return err == nil && err2 == nil && h.Handling.OccurredAt.Clock == record.ClockEntered && occurred.After(signed)
+}
+
+// onPaperOnly are the events that need no exhibit to be there.
+func onPaperOnly(t record.Type) bool {
+	switch t {
+	case record.TypeNoted, record.TypeCorrected, record.TypeRestricted, record.TypeDisclosed:
+		return true
+	}
+	return false
+}
+
+func (c *chain) checkEnded(b *breaches, t record.Type) {
+	if c.report.Destroyed > 0 && !onPaperOnly(t) {
+		b.add(record.RuleDestroyed, "the exhibit was destroyed by event %d", c.report.Destroyed)
+	}
+}
+
+// ofExhibit reports whether the event needs the exhibit in the hands of whoever signs it.
+func ofExhibit(h *record.Handled) bool {
+	switch h.Type() {
+	case record.TypeSealed, record.TypeUnsealed, record.TypeReleased, record.TypeReturned, record.TypeDestroyed:
+		return true
+	case record.TypeExamined, record.TypeInspected:
+		return h.Handling.Images == nil || len(h.Handling.SealsApplied)+len(h.Handling.SealsRemoved) > 0
+	}
+	return false
+}
+
+func (c *chain) checkHolder(b *breaches, keyID string, h *record.Handled) {
+	holder := c.report.Holder
+	switch {
+	case h.Type() == record.TypeReceived && holder.KeyID != "":
+		b.add(record.RuleAlreadyHeld, "the exhibit is held by key %s since event %d, and can be had from there only by a release", short(holder.KeyID), holder.Since)
+	case !ofExhibit(h), c.report.Destroyed > 0, holder.KeyID == keyID:
+	case holder.KeyID == "":
+		b.add(record.RuleNotHolder, "nobody who signs here holds the exhibit: log first that it was received")
+	default:
+		b.add(record.RuleNotHolder, "the exhibit is held by key %s since event %d, and key %s signs", short(holder.KeyID), holder.Since, short(keyID))
+	}
+}
+
+func (c *chain) checkHandover(b *breaches, keyID string, h *record.Handled) {
+	open := c.report.Handover
+	if h.Type() != record.TypeAccepted && h.Type() != record.TypeRefused {
+		if open != nil && ofExhibit(h) {
+			b.add(record.RuleHandoverOpen, "the release of event %d waits for its answer", open.Number)
+		}
+		return
+	}
+	switch leaf := *h.Handling.Release; {
+	case c.answered[leaf]:
+		b.add(record.RuleAcceptedTwice, "the release with leaf %s was answered already", short(leaf.String()))
+	case open == nil || open.Leaf != leaf:
+		b.add(record.RuleNoSuchRelease, "no open release of the exhibit has leaf %s", short(leaf.String()))
+	case open.To == "" || open.To == keyID:
+	case keyID != open.From, h.Type() == record.TypeAccepted && h.Handling.Paper == nil:
+		// The giver may take a release back, and log what the receiver signed on paper.
+		b.add(record.RuleNotReceiver, "event %d releases the exhibit to key %s, and key %s signs", open.Number, short(open.To), short(keyID))
+	}
+}
+
+func (c *chain) checkSeals(b *breaches, h *record.Handled) {
+	on := c.report.Seals
+	if found := h.Handling.SealsFound; found != nil && !sameSet(found, on) {
+		b.add(record.RuleSealsDiffer, "found were %s, and by the log there should be %s", sealsText(found), sealsText(on))
+	}
+	left := len(on)
+	for _, seal := range h.Handling.SealsRemoved {
+		if slices.Contains(on, seal) {
+			left--
+		} else {
+			b.add(record.RuleNoSuchSeal, "seal %q is not on: there should be %s", seal, sealsText(on))
+		}
+	}
+	for _, seal := range h.Handling.SealsApplied {
+		if c.seals[seal] {
+			b.add(record.RuleSealedTwice, "seal %q was on the exhibit before, and a seal can be put on once", seal)
+		}
+	}
+	if h.Type() == record.TypeExamined && h.Handling.Images == nil && left > 0 {
+		b.add(record.RuleSealed, "the exhibit is sealed (%s), and was not unsealed to be examined", sealsText(on))
+	}
+}
+
+func (c *chain) checkRestrictions(b *breaches, h *record.Handled) {
+	switch h.Type() {
+	case record.TypeExamined, record.TypeDisclosed:
+		for _, r := range c.report.Restrictions {
+			b.add(record.RuleRestricted, "event %d restricts the exhibit (%s)", r.Number, r.Kind)
+		}
+	case record.TypeRestricted:
+		if lifts := h.Handling.Restriction.Lifts; lifts != nil && c.restriction(*lifts) < 0 {
+			b.add(record.RuleNotRestricted, "no restriction in force has leaf %s", short(lifts.String()))
+		}
+	}
+}
+
+func (c *chain) restriction(leaf record.LeafHash) int {
+	return slices.IndexFunc(c.report.Restrictions, func(r Restriction) bool { return r.Leaf == leaf })
+}
+
+func (c *chain) checkNames(b *breaches, h *record.Handled) {
+	for _, image := range h.Handling.Images {
+		if _, ok := c.images[image.Acquisition]; !ok {
+			b.add(record.RuleNoSuchAcquisition, "the exhibit has no acquisition %s", image.Acquisition)
+		}
+	}
+	if corrects := h.Handling.Corrects; corrects != nil && !c.leaves[*corrects] {
+		b.add(record.RuleNoSuchEvent, "no event of the exhibit has leaf %s", short(corrects.String()))
+	}
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+func sealsText(seals []string) string {
+	if len(seals) == 0 {
+		return "no seals"
+	}
+	quoted := make([]string, len(seals))
+	for i, s := range seals {
+		quoted[i] = fmt.Sprintf("%q", s)
+	}
+	return "seals " + strings.Join(quoted, ", ")
+}
+
+// short is the beginning of a hash, enough for people to find it.
+func short(hex string) string { return hex[:min(len(hex), 16)] }
