@@ -402,8 +402,14 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 func (b *builder) unlikeOthers(events []Unlogged) error {
 	begun := map[string]string{}
 	for _, e := range events {
-		if e.Event.Type() == record.TypeSeized {
-			begun[fold(e.Event.Header().Exhibit)] = e.Event.Header().Exhibit
+		exhibit := e.Event.Header().Exhibit
+		first := e.Event.Type() == record.TypeSeized
+		if e.Event.Type() == record.TypeReceived { // which may come later in a chain, too
+			before, _ := b.head.Previous(exhibit)
+			first = before == 0
+		}
+		if first {
+			begun[fold(exhibit)] = exhibit
 		}
 	}
 	if len(begun) == 0 {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/acquire"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
+	"github.com/exhibit-forensics/exhibit/acquire/rescue"
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -116,6 +117,9 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	opts, err := o.parse()
 	if err != nil {
 		return err
+	}
+	if o.size != "" && path != "-" {
+		return misused(errors.New("--size is for standard input: of a device or a file the whole is read, and never a part"), "leave --size out")
 	}
 	c, err := openToAppend(u, o.caseDir)
 	if err != nil {
@@ -259,7 +263,11 @@ func (t *destinations) explain(path, id string, err error) error {
 	if c := exitCode(err); c == codeInterrupted {
 		code = c
 	}
-	return withHints(withCode(code, err), append(hintsFor(err), t.goOnHint(path, id, left))...)
+	hint := t.goOnHint(path, id, left)
+	if errors.Is(err, rescue.ErrTooManyBad) { // the same bound would stop it at the same place
+		hint += " --max-bad SIZE, with a larger bound"
+	}
+	return withHints(withCode(code, err), append(hintsFor(err), hint)...)
 }
 
 // left are the folders that can be gone on from. One that was lost before the other is offered only where it is that of the

@@ -74,7 +74,7 @@ func readTrust(file string) ([]verify.TrustEntry, error) {
 		if own && errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("read trust: %w", err)
+		return nil, misused(fmt.Errorf("read trust: %w", err)) // it is the user's own file and no evidence
 	}
 	entries, err := verify.ParseTrust(b)
 	if err != nil && !errors.Is(err, record.ErrNewer) {

@@ -59,7 +59,7 @@ func newImageRestoreCommand(u *ui) *cobra.Command {
 }
 
 func (o *restoreOptions) register(f *pflag.FlagSet) {
-	f.StringVar(&o.to, "to", "", "write to this block device, or to this new `FILE`")
+	f.StringVar(&o.to, "to", "", "write to this block device (its path, serial:NUMBER or wwn:NUMBER), or to this new `FILE`")
 	f.StringVar(&o.toSerial, "to-serial", "", "the serial `NUMBER` of the device to overwrite; without --to it also says which device")
 	f.StringVar(&o.confirm, "confirm", "", "overwrite without asking: `TEXT` is what would have to be typed, the serial, or of a device without one name and size")
 	f.StringVar(&o.caseDir, "case", "", "the case `FOLDER` whose drives are refused (default: that in which PATH lies)")
@@ -168,9 +168,10 @@ func (o *restoreOptions) options(a *acquiredImage) (restore.Options, error) {
 	return opts, nil
 }
 
-// toFile tells a new file from a device. A name in /dev that is not there is a device that is not there.
+// toFile tells a new file from a device. A name in /dev that is not there is a device that is not there, and so is a serial
+// or WWN that no disk has; a file of that name is ./serial:...
 func (r *restoring) toFile() bool {
-	if r.o.to == "" {
+	if r.o.to == "" || strings.HasPrefix(r.o.to, "serial:") || strings.HasPrefix(r.o.to, "wwn:") {
 		return false
 	}
 	info, err := os.Stat(r.o.to)

@@ -39,9 +39,9 @@ func exampleHandled(t Type) *Handled {
 	return h
 }
 
-// handledTypes are those that Handled stands for, and together with the other two all that a signer is admitted for.
+// handledTypes are those that Handled stands for, and together with the other three all that a signer is admitted for.
 func handledTypes(t *testing.T) []Type {
-	types := slices.DeleteFunc(slices.Clone(EventTypes), func(e Type) bool { return e == TypeSeized || e == TypeAcquired })
+	types := slices.DeleteFunc(slices.Clone(EventTypes), func(e Type) bool { return e == TypeSeized || e == TypeAcquired || e == TypeCopied })
 	for _, typ := range types {
 		if _, ok := shapes[typ]; !ok {
 			t.Fatalf("type %q has no shape", typ)

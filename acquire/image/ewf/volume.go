@@ -15,7 +15,8 @@ const (
 const (
 	maxSectorsPerChunk = 32768
 	maxBytesPerSector  = 4096
-	maxMediaBytes      = 1 << 59 // what offsets can be computed with
+	maxChunkBytes      = 16 << 20 // 32,768 sectors of 512 bytes
+	maxMediaBytes      = 1 << 59  // what offsets can be computed with
 )
 
 // MediaType says what kind of medium was imaged.
@@ -136,6 +137,8 @@ func (v Volume) Check() error {
 		return fmt.Errorf("%w: %d sectors a chunk", ErrStructure, v.SectorsPerChunk)
 	case v.BytesPerSector == 0 || v.BytesPerSector > maxBytesPerSector:
 		return fmt.Errorf("%w: sectors of %d bytes", ErrStructure, v.BytesPerSector)
+	case v.chunkBytes() > maxChunkBytes: // each core decodes one in memory
+		return fmt.Errorf("%w: chunks of %d bytes", ErrStructure, v.chunkBytes())
 	case v.Sectors > maxMediaBytes/uint64(v.BytesPerSector):
 		return fmt.Errorf("%w: a medium of %d sectors", ErrStructure, v.Sectors)
 	}
