@@ -68,7 +68,11 @@ func open(t *testing.T, f *FS, name string) *file {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { o.Close() })
-	return o.(*file)
+	one, ok := o.(*file)
+	if !ok {
+		t.Fatalf("%q is opened as a %T", name, o)
+	}
+	return one
 }
 
 func readAt(t *testing.T, f *file, want []byte, off, n int) {
