@@ -23,9 +23,11 @@ VERSION := $(or $(VERSION),unknown)
 BUILD := go build -trimpath -buildvcs=false
 TESTFLAGS ?=
 FUZZTIME ?= 10s
+# What tests check our output with, and Debian does not have. They are built from .ci/tools: eight minutes of one core.
+TOOLS := bin/cosign bin/bundlecheck bin/timestamp-server bin/publicwitness
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: build demo test race lint cross fuzz bench faults soak vmbench clean
+.PHONY: build demo test tools race lint cross fuzz bench faults cftt soak vmbench clean
 .DEFAULT_GOAL := build
 
 build: ## static bin/exhibit
@@ -49,6 +51,20 @@ lint: bin/golangci-lint ## the house rules of .golangci.yml
 bin/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
 	cd .ci/tools && $(BUILD) -o $(CURDIR)/bin/golangci-lint $(LINTER)
 
+tools: $(TOOLS) ## cosign and other tools that tests look for, into bin/
+
+bin/cosign: .ci/tools/go.mod .ci/tools/go.sum
+	cd .ci/tools && $(BUILD) -o $(CURDIR)/bin/cosign github.com/sigstore/cosign/v3/cmd/cosign
+
+bin/bundlecheck: .ci/tools/go.mod .ci/tools/go.sum .ci/tools/bundlecheck/main.go
+	cd .ci/tools && $(BUILD) -o $(CURDIR)/bin/bundlecheck ./bundlecheck
+
+bin/timestamp-server: .ci/tools/go.mod .ci/tools/go.sum
+	cd .ci/tools && $(BUILD) -o $(CURDIR)/bin/timestamp-server github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server
+
+bin/publicwitness: .ci/tools/publicwitness/go.mod .ci/tools/publicwitness/go.sum .ci/tools/publicwitness/main.go
+	cd .ci/tools/publicwitness && $(BUILD) -o $(CURDIR)/bin/publicwitness .
+
 cross: ## what must build elsewhere: everything for Windows and macOS, verify for the browser
 	GOOS=windows GOARCH=amd64 $(BUILD) ./...
 	GOOS=darwin GOARCH=arm64 $(BUILD) ./...
@@ -62,6 +78,9 @@ bench: build ## the speed table against other tools; ROW=name for one row
 
 faults: ## what is lost of failing media, beside other tools; FAULT=name for one fault; needs root
 	go run ./internal/faults $(if $(FAULT),-fault $(FAULT))
+
+cftt: build ## NIST's disk imaging cases, into docs/cftt.md; CASE=FT-DI-01 for one case; needs root
+	go run ./internal/cftt $(if $(CASE),-case $(CASE))
 
 vmbench: ## real drivers and a stick pulled out, in a virtual machine; docs/tested-media.md says what it needs
 	go run ./internal/vmbench

@@ -6,10 +6,14 @@
 // [ReadUnsigned] gives the record to be signed, and [Seal] puts the signed files beside the image and takes ".partial"
 // off the folder's name.
 //
+// A medium may be the one inside an E01 image. Then the digests that the image states are computed too, and the record says
+// whether they held.
+//
 // A medium is read in order until a read fails. Then, unless the caller chose to stop, package rescue reads what can
-// still be read in the order that spares the medium; what stays unread is zeros in the image. An E01 can only be written in
-// order, so there each bad place is tried at once, down to the sector, up to a bound. A run that ended too early,
-// for whatever reason, leaves a file from which [ReadState] and [Resume] go on.
+// still be read in the order that spares the medium; what stays unread is zeros in the image. What another program has read
+// can be copied from its image before (TakeOver). An E01 can only be written in order, so there each bad place is tried at
+// once, down to the sector, up to a bound. A run that ended too early, for whatever reason, leaves a file from which
+// [ReadState] and [Resume] go on.
 //
 // The promise: a folder that can be sealed holds every byte the medium gave, synced to the disk and, unless the caller
 // chose otherwise, read again from there and compared; and its record and map say which bytes the medium did not give.
@@ -17,8 +21,9 @@
 // folder that is called .partial and cannot be sealed. Of two destinations one that fails is given up, and the other goes
 // on. BLAKE3 is computed from the bytes as the medium gave them, and so is every other digest, unless there was a read
 // error: those run in order, and come from the image, each group of which was compared with its BLAKE3 value. Nothing
-// that exists is overwritten, and nothing is written to the medium. Memory does not grow with the medium; after a read
-// error it grows with the number of ranges in the map, which is bounded.
+// that exists is overwritten, and nothing is written to the medium. Bytes that were taken over from another image are as that
+// image gave them: record and list say which these are, and all others are the medium's. Memory does not grow with the
+// medium; after a read error it grows with the number of ranges in the map, which is bounded.
 //
 // The shapes are normative in docs/format.md. Acquisition works on Linux only.
 package acquire
@@ -83,7 +88,8 @@ type Options struct {
 	// SegmentBytes cuts a raw image into files of exactly this size, 0 into one; an E01 into files of at most this size, 0
 	// into such as ewf.NewPlan chooses.
 	SegmentBytes int64
-	// Extra are digests of the medium beside BLAKE3 and SHA-256: sha512, sha1, md5, in any order.
+	// Extra are digests of the medium beside BLAKE3 and SHA-256: sha512, sha1, md5, in any order. Those that a medium's
+	// container states are computed in any case.
 	Extra []record.Algorithm
 	// Reread reads the image again from the disk and compares it. False leaves a bad destination undetected until
 	// somebody verifies, and is refused of a raw image with SegmentBytes, because the digests of each segment come from it.
@@ -108,6 +114,8 @@ type Options struct {
 	// StretchBytes is for tests: how much is read between two places that a killed run goes on from. 0: as much as a
 	// second reads, at least 32 MiB.
 	StretchBytes int64
+	// TakeOver is an image that another program has begun, to be completed. It needs OnErrorRescue. Nil: none.
+	TakeOver *TakeOver
 	// Attest signs the finished record as it is written, with the key that will sign the statement; see Unsigned.Attested.
 	// Nil: it is not attested, and must not be signed by anyone but this process.
 	Attest func(message []byte) (signature []byte, err error)
@@ -115,20 +123,23 @@ type Options struct {
 
 // Progress is told how far the work is. Its methods are called from one goroutine, which waits for them.
 type Progress interface {
-	// Phase begins "reading", "rescuing", "re-reading" or "finishing", of totalBytes; -1 if that is not known.
+	// Phase begins "reading", "taking over", "rescuing", "re-reading" or "finishing", of totalBytes; -1 if that is not known.
 	Phase(name string, totalBytes int64)
 	// Doing says in words what a rescue does now, and how much of the medium is not read yet.
 	Doing(what string, unreadBytes int64)
 	// Done says how many bytes of the phase are done.
 	Done(bytes int64)
+	// Temperature says how warm the drive was when it was last asked, about every minute while it is read.
+	Temperature(celsius int64)
 }
 
 // The phases, in the journal and for Progress.
 const (
-	PhaseReading   = "reading"
-	PhaseRescuing  = "rescuing"
-	PhaseRereading = "re-reading"
-	PhaseFinishing = "finishing"
+	PhaseReading    = "reading"
+	PhaseTakingOver = "taking over"
+	PhaseRescuing   = "rescuing"
+	PhaseRereading  = "re-reading"
+	PhaseFinishing  = "finishing"
 )
 
 // Result is an acquisition that is ready to be signed at the destinations that are not Lost.
@@ -142,7 +153,7 @@ type Result struct {
 //
 // Before the first byte it refuses, and leaves nothing: options that do not fit (ErrOptions, ErrSegments), a folder that
 // exists (ErrExists), a destination on the medium (ErrSameDevice), too little space (ErrSpace), a file larger than the
-// file system can hold (ErrFileTooLarge).
+// file system can hold (ErrFileTooLarge), an image that cannot be taken over (ErrTakeOver).
 //
 // Later errors leave the .partial folder and name it: a *ReadError of the medium where OnError is not rescue,
 // medium.ErrLost, ErrMediumChanged, no destination left that can be written (*DestinationError; also ErrSpace,
@@ -153,7 +164,7 @@ func Acquire(ctx context.Context, m *medium.Medium, destinations []Destination, 
 	if err != nil {
 		return Result{}, err
 	}
-	return r.run(ctx, r.begin, r.read, r.reread, r.finish)
+	return r.run(ctx, r.sampleTaken, r.begin, r.listTaken, r.read, r.reread, r.finish)
 }
 
 // run does the steps and closes everything.
@@ -203,7 +214,11 @@ func (r *run) explain(err error) error {
 	case noSpace(err):
 		err = fmt.Errorf("%w: %w", ErrSpace, err)
 	case r.opts.OnError == record.OnErrorStop && r.isBadPlace(err) && r.resumable():
-		err = &medium.HintError{Err: err, Text: "let it read on around the bad places: --on-error rescue, together with --resume FOLDER for what is kept already"}
+		around := record.OnErrorRescue
+		if r.e01() { // which cannot be rescued
+			around = record.OnErrorInPlace
+		}
+		err = &medium.HintError{Err: err, Text: "let it read on around the bad places: --on-error " + around + ", together with --resume FOLDER for what is kept already"}
 	}
 	for _, d := range r.dests {
 		if d.root != nil {
@@ -213,7 +228,7 @@ func (r *run) explain(err error) error {
 	return err
 }
 
-// isReadError recognises a bad place of the medium itself.
+// isReadError recognises an error of reading the medium itself, of a bad place or of a medium that is lost.
 func (r *run) isReadError(err error) bool {
 	e, ok := errors.AsType[*ReadError](err)
 	if !ok || r.m == nil { // an image that is read back gives such errors too, perhaps when no medium is needed any more

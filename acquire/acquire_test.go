@@ -240,6 +240,8 @@ func (p *progress) Phase(name string, total int64) {
 	}
 }
 
+func (*progress) Temperature(int64) {}
+
 func (p *progress) Doing(string, int64) {}
 
 func (p *progress) Done(n int64) { p.done = n }

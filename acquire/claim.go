@@ -21,8 +21,12 @@ func (d *dest) claim() error {
 	}
 	dir, ok := f.(*os.File)
 	if !ok || !lockFolder(dir) {
+		pid := 0
+		if ok {
+			pid = lockHolder(dir)
+		}
 		f.Close() //nolint:errcheck // opened for reading only
-		return &durable.LockedError{Name: d.partial()}
+		return &durable.LockedError{Name: d.partial(), PID: pid}
 	}
 	d.claimed = dir
 	return nil
@@ -37,12 +41,14 @@ func (d *dest) open() (err error) {
 }
 
 // claimAll opens and claims every folder, and makes sure that nobody went on since the state was read, which is that of the
-// first.
+// first. Another one that was to get this state when the run was killed is given it now.
 func (r *run) claimAll(s *State) error {
 	for i, d := range r.alive() {
 		err := d.open()
 		if err == nil && i == 0 {
 			err = d.has(s)
+		} else if err == nil {
+			err = d.bringInLine(s)
 		}
 		if errors.Is(err, durable.ErrLocked) {
 			return err
@@ -65,6 +71,29 @@ func (d *dest) has(s *State) error {
 	}
 	if line, _, _ := bytes.Cut(b, []byte{'\n'}); !bytes.Equal(line, s.file) {
 		return fmt.Errorf("%q was %w by another run, which went on with it", d.partial(), durable.ErrLocked)
+	}
+	return nil
+}
+
+// ErrBehind is of a destination that was lost before the acquisition was interrupted. What it lacks is on the other one.
+var ErrBehind = errors.New("it was lost before the interruption, and lacks what was read since then")
+
+// bringInLine requires the folder to hold all that s says is durable.
+func (d *dest) bringInLine(s *State) error {
+	own, err := ReadState(d.root)
+	if errors.Is(err, fs.ErrNotExist) && len(s.Previous) == 0 { // it was to get the very first one
+		return d.root.Replace(layout.Resume, s.bytes())
+	}
+	if err != nil {
+		return err
+	}
+	switch behind := own.Behind(s); {
+	case own.Exhibit != s.Exhibit || own.Acquisition.ID != s.Acquisition.ID:
+		return fmt.Errorf("%w: its state is that of acquisition %s of exhibit %q", record.ErrMalformed, own.Acquisition.ID, own.Exhibit)
+	case behind == 1:
+		return d.root.Replace(layout.Resume, s.bytes())
+	case behind != 0:
+		return fmt.Errorf("%q: %w", d.partial(), ErrBehind)
 	}
 	return nil
 }

@@ -3,10 +3,14 @@ package acquire_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
+	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 )
 
@@ -18,8 +22,13 @@ func TestTwoRuns(t *testing.T) {
 	dest := []acquire.Destination{destination(t, dir)}
 	locked := func(when string) {
 		t.Helper()
-		if _, err := resume(t, t.Context(), path, []string{dir}, nil); !errors.Is(err, durable.ErrLocked) {
+		_, err := resume(t, t.Context(), path, []string{dir}, nil)
+		if !errors.Is(err, durable.ErrLocked) {
 			t.Errorf("resume %s: error %v, want ErrLocked", when, err)
+			return
+		}
+		if named := fmt.Sprintf("held by process %d;", os.Getpid()); !strings.Contains(err.Error(), named) {
+			t.Errorf("resume %s: error %v, want that it is %s", when, err, named)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -44,7 +53,9 @@ func TestTwoRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	unsigned := readFile(t, partial(dir), "unsigned.json")
-	opts2 := acquire.ResumeOptions{State: before, Openings: before.Openings, Clock: opts.Clock}
+	opts2 := acquire.ResumeOptions{State: before, Openings: before.Openings, Clock: opts.Clock,
+		Resumption: record.Resumption{CommandLine: opts.Circumstances.CommandLine, MediumPath: opts.Circumstances.MediumPath, Despite: opts.Circumstances.Live,
+			Live: opts.Circumstances.Live, Operator: opts.Circumstances.Live}}
 	if _, err := acquire.Resume(t.Context(), openMedium(t, path), []acquire.Destination{destination(t, dir)}, opts2); !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("resume with a state of before: error %v, want ErrLocked", err)
 	}

@@ -47,14 +47,19 @@ func (r *run) lookAtContents(ctx context.Context) error {
 	return nil
 }
 
-// openImage opens the image of the first destination where it can be opened.
+// openImage opens the image of the first destination where it can be opened. The format is known: a raw image may begin as an
+// E01 does.
 func (r *run) openImage() (*image.Reader, error) {
+	open := image.OpenRaw
+	if r.e01() {
+		open = image.OpenE01
+	}
 	for _, d := range r.alive() {
 		var names []string
 		for _, s := range d.segments {
 			names = append(names, s.Name)
 		}
-		img, err := image.Open(d.root.FS(), names)
+		img, err := open(d.root.FS(), names)
 		if err == nil {
 			return img, nil
 		}

@@ -294,6 +294,8 @@ type doing struct {
 
 func (d *doing) Phase(string, int64) {}
 func (d *doing) Done(int64)          {}
+func (*doing) Temperature(int64)     {}
+
 func (d *doing) Doing(_ string, unread int64) {
 	if unread <= d.unread && d.do != nil {
 		d.do()

@@ -24,6 +24,7 @@ type dest struct {
 	id       string
 	about    record.Destination // for the record
 	space    space
+	have     int64               // bytes of the file system that image and tree of an earlier run take already
 	root     *durable.Root       // of the .partial folder; nil until it is made
 	claimed  *os.File            // the same folder, locked; nil until then
 	journal  *durable.AppendFile // takes no more once finish has sealed it; nil if a run before this one did
@@ -82,8 +83,10 @@ func (d *dest) begin(r *run) (err error) {
 	if err := d.claim(); err != nil {
 		return err
 	}
-	if d.journal, err = d.root.OpenAppend(layout.Journal); err != nil {
-		return err
+	if r.copying == nil {
+		if d.journal, err = d.root.OpenAppend(layout.Journal); err != nil {
+			return err
+		}
 	}
 	if d.tree, err = d.root.OpenEx(layout.TreeName(r.name)); err != nil {
 		return err
@@ -152,6 +155,7 @@ func (d *dest) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
+	err = damaged(err)
 	switch {
 	case errors.Is(err, ErrFileTooLarge), errors.Is(err, ewf.ErrFileTooLarge):
 		err = d.tooLarge(err)
@@ -159,6 +163,17 @@ func (d *dest) wrap(err error) error {
 		err = d.tooLarge(fmt.Errorf("%w: %w", ErrFileTooLarge, err))
 	}
 	return &DestinationError{d.Dir, err}
+}
+
+// damaged marks what no run leaves in its folder, and no repeating of the command mends: a link or a pipe in the place of a
+// file, a file that is larger than it may be, read-only too early, or another one than was written.
+func damaged(err error) error {
+	for _, kind := range []error{durable.ErrNotRegular, durable.ErrNotFolder, durable.ErrTooLarge, durable.ErrSealed, durable.ErrDiffers, durable.ErrChanged} {
+		if errors.Is(err, kind) && !errors.Is(err, image.ErrPartial) {
+			return fmt.Errorf("%w: %w", image.ErrPartial, err)
+		}
+	}
+	return err
 }
 
 // DestinationError is a destination that failed.

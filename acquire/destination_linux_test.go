@@ -34,7 +34,9 @@ type at struct {
 }
 
 func (a *at) Phase(name string, _ int64) { a.now = name }
-func (a *at) Doing(string, int64)        {}
+func (*at) Temperature(int64)            {}
+
+func (a *at) Doing(string, int64) {}
 func (a *at) Done(n int64) {
 	if a.now == a.phase && n >= a.bytes && a.do != nil {
 		a.do()

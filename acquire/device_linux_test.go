@@ -311,22 +311,28 @@ func limited(t *testing.T, dir string) {
 	}
 }
 
-// A bad place stops the acquisition: the error says where, and what cannot be done yet.
+// A bad place stops the acquisition: the error says where, and how to read around it in this format.
 func TestReadError(t *testing.T) {
 	file := writeFile(t, filepath.Join(t.TempDir(), "medium.img"), content(8*mib))
 	dev := attach(t, file, "--read-only")
 	if err := os.Truncate(file, 5*mib); err != nil { // the device keeps its size and answers EIO from here on
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	_, err := acquire.Acquire(t.Context(), openMedium(t, dev), []acquire.Destination{destination(t, dir)}, options(t))
-	checkStopped(t, err, dir, syscall.EIO)
-	e, ok := errors.AsType[*acquire.ReadError](err)
-	if !ok || e.Offset != 5*mib || !strings.Contains(err.Error(), "offset 5242880") {
-		t.Errorf("got %v, want a ReadError at 5 MiB", err)
-	}
-	if h, ok := errors.AsType[*medium.HintError](err); !ok || !strings.Contains(h.Hint(), "--on-error rescue") {
-		t.Errorf("%v says nothing of failing media", err)
+	e01 := e01Options(t)
+	e01.OnError = record.OnErrorStop
+	for hint, opts := range map[string]acquire.Options{"--on-error rescue": options(t), "--on-error inplace": e01} {
+		t.Run(hint, func(t *testing.T) {
+			dir := t.TempDir()
+			_, err := acquire.Acquire(t.Context(), openMedium(t, dev), []acquire.Destination{destination(t, dir)}, opts)
+			checkStopped(t, err, dir, syscall.EIO)
+			e, ok := errors.AsType[*acquire.ReadError](err)
+			if !ok || e.Offset != 5*mib || !strings.Contains(err.Error(), "offset 5242880") {
+				t.Errorf("got %v, want a ReadError at 5 MiB", err)
+			}
+			if h, ok := errors.AsType[*medium.HintError](err); !ok || !strings.Contains(h.Hint(), hint) {
+				t.Errorf("%v does not hint at it", err)
+			}
+		})
 	}
 }
 

@@ -24,6 +24,17 @@ const firstE01 = ".E01"
 // e01 is whether the image is an E01. Then every destination has a Writer of that, and raw is nil.
 func (r *run) e01() bool { return r.acq.Format == record.FormatE01 }
 
+// sectorBytes is the medium's logical sector, also where the medium is not needed any more.
+func (r *run) sectorBytes() int64 {
+	if r.copying != nil {
+		return r.copying.sector
+	}
+	if n, ok := r.acq.Medium.LogicalSectorBytes.Get(); ok {
+		return n
+	}
+	return 512
+}
+
 // checkE01 makes the checks of this format that can be made before the first byte. It says how many bytes a destination
 // needs at worst, and how large a file gets.
 func (r *run) checkE01(maxFileBytes int64) (ewf.Plan, error) {
@@ -33,7 +44,7 @@ func (r *run) checkE01(maxFileBytes int64) (ewf.Plan, error) {
 			Text: "say how many bytes the stream has with --size, or take another format: --format raw",
 		}
 	}
-	p, err := ewf.NewPlan(r.size, int(r.m.SectorBytes()), r.opts.SegmentBytes, maxFileBytes)
+	p, err := ewf.NewPlan(r.size, int(r.sectorBytes()), r.opts.SegmentBytes, maxFileBytes)
 	switch {
 	case errors.Is(err, ewf.ErrValue):
 		return ewf.Plan{}, &medium.HintError{Err: fmt.Errorf("%w: %w", ErrOptions, err), Text: "take another format: --format raw"}
@@ -55,7 +66,7 @@ const maxBeside = 8
 func (r *run) e01Options(maxFileBytes int64) ewf.WriterOptions {
 	about := r.acq.Medium
 	set := sha256.Sum256([]byte("exhibit-e01-set-v1\n" + r.acq.ID))
-	o := ewf.WriterOptions{Name: r.name, SizeBytes: r.size, SectorBytes: int(r.m.SectorBytes()), SegmentBytes: r.opts.SegmentBytes,
+	o := ewf.WriterOptions{Name: r.name, SizeBytes: r.size, SectorBytes: int(r.sectorBytes()), SegmentBytes: r.opts.SegmentBytes,
 		MaxFileBytes: maxFileBytes, Level: e01Levels[r.acq.Options.Compression], SetID: [16]byte(set[:16]), Header: r.opts.Labels}
 	h := &o.Header
 	h.Evidence = r.opts.Exhibit
@@ -71,7 +82,14 @@ func (r *run) e01Options(maxFileBytes int64) ewf.WriterOptions {
 		h.Serial, _ = hardware.Serial.Get()
 		o.Removable, _ = hardware.Removable.Get()
 	}
-	o.Physical = r.m.WholeDisk()
+	if c := r.copying; c != nil {
+		o.Physical = c.physical
+		if t, err := c.source.Acquired.Moment(); err == nil {
+			h.Acquired = t
+		}
+	} else {
+		o.Physical = r.m.WholeDisk()
+	}
 	for _, f := range []struct {
 		text *string
 		max  int
@@ -101,7 +119,7 @@ func (r *run) newEncoder() (err error) {
 	if !r.e01() {
 		return nil
 	}
-	r.encoder, err = ewf.NewCompressor(e01Levels[r.acq.Options.Compression], ewf.SectorsPerChunk*int(r.m.SectorBytes()), 0)
+	r.encoder, err = ewf.NewCompressor(e01Levels[r.acq.Options.Compression], ewf.SectorsPerChunk*int(r.sectorBytes()), 0)
 	return err
 }
 
@@ -139,12 +157,12 @@ func (r *run) e01Trailer() ewf.Trailer {
 		t.SHA1 = nil
 	}
 	if r.inPlace != nil {
-		t.Unread = r.unreadSectors(r.m.SectorBytes())
+		t.Unread = r.unreadSectors(r.sectorBytes())
 	}
 	return t
 }
 
-// unreadSectors are the places that a reading in place could not read.
+// unreadSectors are the places that a reading in place, or the one that is copied, could not read.
 func (r *run) unreadSectors(sector int64) (out []ewf.Range) {
 	for _, b := range r.inPlace.bad {
 		out = append(out, ewf.Range{FirstSector: b.Offset / sector, Sectors: b.SizeBytes / sector})

@@ -128,6 +128,8 @@ func (a *atRead) Phase(name string, _ int64) {
 		a.disk.DieAfter(a.after)
 	}
 }
+func (*atRead) Temperature(int64) {}
+
 func (a *atRead) Doing(string, int64) {}
 func (a *atRead) Done(int64)          {}
 

@@ -54,6 +54,7 @@ func (r *run) finish(ctx context.Context) error {
 	for _, d := range r.alive() {
 		r.acq.Destinations = append(r.acq.Destinations, d.about)
 	}
+	r.acq.Compare()
 	r.acq.Ended = r.opts.Clock()
 	b, err := encodeUnsigned(r.unsigned(r.acq))
 	if err != nil {
@@ -119,6 +120,27 @@ func (r *run) unsigned(a record.Acquisition) Unsigned {
 
 // finish returns every file that the record binds.
 func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]record.File, error) {
+	files, err := d.bind(ctx, r, images)
+	if err != nil {
+		return nil, err
+	}
+	if d.journal != nil {
+		if err := d.journal.Seal(); err != nil {
+			return nil, err
+		}
+	}
+	b, err := d.root.ReadFile(layout.Journal, layout.MaxJournal)
+	if err != nil {
+		return nil, err
+	}
+	if now := r.lines.saved(); now.SizeBytes != int64(len(b)) || !now.isBeginningOf(b) {
+		return nil, &RereadError{Dir: d.partial(), Err: fmt.Errorf("%q is not as it was written", layout.Journal)}
+	}
+	return append(files, record.File{Name: layout.Journal, Role: record.RoleJournal, SizeBytes: int64(len(b)), Digests: digestsOf(b)}), nil
+}
+
+// bind adds to the files of the image tree, map and sums, which it writes.
+func (d *dest) bind(ctx context.Context, r *run, images []record.File) ([]record.File, error) {
 	files := slices.Clone(images)
 	beside := []struct{ name, role string }{{layout.TreeName(r.name), record.RoleTree}}
 	if r.acq.HasMap() {
@@ -127,10 +149,16 @@ func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]reco
 		}
 		beside = append(beside, struct{ name, role string }{layout.MapName(r.name), record.RoleMap})
 	}
+	if r.taking != nil {
+		beside = append(beside, struct{ name, role string }{layout.TakenName(r.name), record.RoleTakenOver})
+	}
 	for _, b := range beside {
 		f, err := digestFile(ctx, d.root, b.name, b.role, nil)
 		if err == nil && b.role == record.RoleMap && !r.savedLast(f) {
 			err = fmt.Errorf("%q is not the map that was saved", b.name)
+		}
+		if err == nil && b.role == record.RoleTakenOver && f.Digests[0] != r.taking.digest {
+			err = fmt.Errorf("%q is not the list that was written", b.name)
 		}
 		if err != nil && ctx.Err() == nil {
 			err = &RereadError{Dir: d.partial(), Err: err}
@@ -150,19 +178,6 @@ func (d *dest) finish(ctx context.Context, r *run, images []record.File) ([]reco
 		}
 		files = append(files, record.File{Name: s.name, Role: record.RoleSums, SizeBytes: int64(len(b)), Digests: digestsOf(b)})
 	}
-	if d.journal != nil {
-		if err := d.journal.Seal(); err != nil {
-			return nil, err
-		}
-	}
-	b, err := d.root.ReadFile(layout.Journal, layout.MaxJournal)
-	if err != nil {
-		return nil, err
-	}
-	if now := r.lines.saved(); now.SizeBytes != int64(len(b)) || !now.isBeginningOf(b) {
-		return nil, &RereadError{Dir: d.partial(), Err: fmt.Errorf("%q is not as it was written", layout.Journal)}
-	}
-	files = append(files, record.File{Name: layout.Journal, Role: record.RoleJournal, SizeBytes: int64(len(b)), Digests: digestsOf(b)})
 	return files, nil
 }
 

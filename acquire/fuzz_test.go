@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 )
@@ -77,7 +78,7 @@ func TestDecodeUnsigned(t *testing.T) {
 	}
 	for _, c := range [][2]string{
 		{`unsigned/v1`, `unsigned/v2`}, {`"exhibit":"7/a"`, `"exhibit":""`}, {`"openings":[`, `"openings":[{},`},
-		{`"value":"exhibit acquire"`, `"value":"exhibit acquirE"`}, {`"format":"raw"`, `"format":"e01"`}, {`"unread"`, `"Unread"`},
+		{`"value":"exhibit acquire"`, `"value":"exhibit acquirE"`}, {`"format":"raw"`, `"format":"aff4"`}, {`"unread"`, `"Unread"`},
 	} {
 		changed := bytes.Replace(sample, []byte(c[0]), []byte(c[1]), 1)
 		if bytes.Equal(changed, sample) {
@@ -134,4 +135,54 @@ func TestReadUnsignedChecksFiles(t *testing.T) {
 			t.Errorf("%s: got exhibit %q, %v", name, got.Exhibit, err)
 		}
 	}
+}
+
+// FuzzSplitMap holds what is taken over, by a map of anybody, against that map sector by sector.
+func FuzzSplitMap(f *testing.F) {
+	f.Add([]byte("0 ? 1\n0 700 +\n700 4300 -\n5000 9000 +\n14000 77 *\n"), uint8(0))
+	f.Add([]byte("0 + 1\n0 4096 +\n4096 1 /\n4097 4095 +\n"), uint8(3))
+	f.Add([]byte("0 + 1\n0 0x7FFFFFFFFFFFFFFF +\n"), uint8(3))
+	f.Add([]byte("0 + 1\n0 0 ?\n"), uint8(3))
+	f.Fuzz(func(t *testing.T, text []byte, shift uint8) {
+		theirs, err := image.ParseMap(bytes.NewReader(text), image.MapLimits{Ranges: 1000})
+		if err != nil {
+			return
+		}
+		sector := int64(512) << (shift % 4)
+		list, start, err := splitMap(theirs, sector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := theirs.Size()
+		for part := range start.All() {
+			if part.Status == image.Finished || part.Status == image.Bad || part.Offset%sector != 0 {
+				t.Errorf("the rescue would begin with %+v", part)
+			}
+		}
+		if size == 0 {
+			return
+		}
+		// Each border is looked at from both sides, and so is each sector that has one.
+		for part := range theirs.All() {
+			for _, at := range []int64{part.Offset, part.End() - 1} {
+				begin := at / sector * sector
+				end := size
+				if begin < size-sector {
+					end = begin + sector
+				}
+				whole := theirs.At(begin).Status == image.Finished && theirs.At(begin).End() >= end
+				if taken := list.At(at).Status == image.Finished; taken != whole {
+					t.Errorf("byte %d: taken %t, but its sector is finished: %t", at, taken, whole)
+				}
+				if have := list.At(at).Status; have != image.Finished && have != image.NonTried {
+					t.Errorf("byte %d of the list has status %q", at, have)
+				}
+			}
+		}
+		for part := range list.All() {
+			if part.Offset%sector != 0 {
+				t.Errorf("%+v of the list begins within a sector", part)
+			}
+		}
+	})
 }

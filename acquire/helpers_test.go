@@ -52,6 +52,7 @@ func options(t testing.TB) acquire.Options {
 			Description: record.Unknown[record.Personal]("not given"),
 			Examiner:    record.Known(personal("/circumstances/examiner", "A. Muster")),
 			Host:        record.Unknown[record.Personal]("not given"),
+			Despite:     record.Unknown[record.Personal]("not given"),
 			Live:        record.Unknown[record.Personal]("not given"), WriteBlocker: record.Unknown[record.Personal]("not given"),
 		},
 		Openings: openings,

@@ -17,7 +17,8 @@ import (
 // with more is better read by a rescue, which goes around the bad places first.
 const DefaultInPlaceBytes = 1 << 20
 
-// maxInPlace bounds the ranges that a reading in place keeps, all of which stand in every State.
+// maxInPlace bounds the ranges that a reading in place keeps, all of which stand in every State. The smallest segment of an
+// E01 has room for more in its list.
 const maxInPlace = 4096
 
 // inPlace reads in order and tries each bad place at once, down to the sector: for images that can only be written in
@@ -27,6 +28,7 @@ type inPlace struct {
 	bad       []image.Range // in order, apart
 	bytes     int64         // of these
 	recovered int64         // bytes that were read only on retry
+	untold    []image.Range // of these, what is not in the journal yet
 }
 
 // around reads a block of which a read failed, and leaves zeros where the medium gives nothing. off is a multiple of the
@@ -37,7 +39,7 @@ func (q *inPlace) around(ctx context.Context, p []byte, off int64) (int, error) 
 	if n := len(before.bad); n > 0 { // the last one may grow
 		before.bad = append(before.bad[:n-1:n-1], before.bad[n-1])
 	}
-	err := q.split(ctx, p, off)
+	err := q.split(ctx, p, off, true)
 	if err == nil {
 		err = q.r.stillReads()
 	}
@@ -52,11 +54,11 @@ func (q *inPlace) around(ctx context.Context, p []byte, off int64) (int, error) 
 	return len(p), nil
 }
 
-// split reads p in halves, because a read of all of it failed.
-func (q *inPlace) split(ctx context.Context, p []byte, off int64) error {
+// split reads p in halves, because something in it is bad; tried says that a read of all of it failed.
+func (q *inPlace) split(ctx context.Context, p []byte, off int64, tried bool) error {
 	sector := q.r.m.SectorBytes()
 	if int64(len(p)) <= sector {
-		return q.sector(ctx, p, off)
+		return q.sector(ctx, p, off, tried)
 	}
 	half := (int64(len(p))/2 + sector - 1) / sector * sector
 	failed, err := q.try(ctx, p[:half], off)
@@ -64,7 +66,7 @@ func (q *inPlace) split(ctx context.Context, p []byte, off int64) error {
 		return err
 	}
 	if failed {
-		if err := q.split(ctx, p[:half], off); err != nil {
+		if err := q.split(ctx, p[:half], off, true); err != nil {
 			return err
 		}
 		if failed, err = q.try(ctx, p[half:], off+half); err != nil || !failed {
@@ -72,19 +74,22 @@ func (q *inPlace) split(ctx context.Context, p []byte, off int64) error {
 		}
 	}
 	// Where the first half was read, the bad place lies in the second: asking for all of it would only strain the drive.
-	return q.split(ctx, p[half:], off+half)
+	return q.split(ctx, p[half:], off+half, failed)
 }
 
-// sector tries a sector that failed alone, or is known to be bad, as often as was asked for.
-func (q *inPlace) sector(ctx context.Context, p []byte, off int64) error {
+// sector tries a sector alone, unless that has failed already, and then as often as was asked for.
+func (q *inPlace) sector(ctx context.Context, p []byte, off int64, tried bool) error {
 	for n := range 1 + q.r.opts.Retries {
+		if n == 0 && tried {
+			continue
+		}
 		failed, err := q.try(ctx, p, off)
 		if err != nil {
 			return err
 		}
 		if !failed {
 			if n > 0 {
-				q.recovered += int64(len(p))
+				q.recover(image.Range{Offset: off, SizeBytes: int64(len(p))})
 			}
 			return nil
 		}
@@ -106,6 +111,26 @@ func (q *inPlace) try(ctx context.Context, p []byte, off int64) (failed bool, er
 		err = fmt.Errorf("read %d bytes of %d at offset %d: %w", n, len(p), off, ErrMediumChanged)
 	}
 	return false, err
+}
+
+// recover notes a sector that was read only on retry.
+func (q *inPlace) recover(part image.Range) {
+	q.recovered += part.SizeBytes
+	if n := len(q.untold); n > 0 && q.untold[n-1].End() == part.Offset {
+		part = image.Range{Offset: q.untold[n-1].Offset, SizeBytes: q.untold[n-1].SizeBytes + part.SizeBytes}
+		q.untold = q.untold[: n-1 : n-1] // a copy may have to be gone back to
+	}
+	q.untold = append(q.untold, part)
+}
+
+// tellRetried writes into the journal what was read only on retry.
+func (r *run) tellRetried() error {
+	if r.inPlace == nil {
+		return nil
+	}
+	parts := r.inPlace.untold
+	r.inPlace.untold = nil
+	return r.tell(parts)
 }
 
 // add notes a range that is not read. More than was allowed is rescue.ErrTooManyBad.
@@ -132,8 +157,20 @@ func (q *inPlace) good(places []int64) []int64 {
 
 // overlaps reports whether some of n bytes at off are unread.
 func (q *inPlace) overlaps(off, n int64) bool {
-	i, _ := slices.BinarySearchFunc(q.bad, off, func(b image.Range, off int64) int { return cmp.Compare(b.End(), off+1) })
+	i := q.search(off)
 	return i < len(q.bad) && q.bad[i].Offset < off+n
+}
+
+// covers reports whether all of n bytes at off are unread: ranges that touch are one.
+func (q *inPlace) covers(off, n int64) bool {
+	i := q.search(off)
+	return i < len(q.bad) && q.bad[i].Offset <= off && q.bad[i].End() >= off+n
+}
+
+// search is the index of the first range that ends behind off.
+func (q *inPlace) search(off int64) int {
+	i, _ := slices.BinarySearchFunc(q.bad, off, func(b image.Range, off int64) int { return cmp.Compare(b.End(), off+1) })
+	return i
 }
 
 // unread is what a State keeps of it.

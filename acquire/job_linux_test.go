@@ -45,6 +45,8 @@ type job struct {
 	KillAt  int64         // the call of package durable before which the process dies; 0: it lives
 	Timeout time.Duration `json:"-"`
 	Stop    bool          // at the first read error
+	Image   string        // and its Map are taken over; "": none
+	Map     string
 	Despite bool
 	Unread  bool // the image is not read again
 
@@ -85,7 +87,22 @@ func (j *job) step(ctx context.Context) (acquire.Result, error) {
 	if err != nil {
 		return acquire.Result{}, err
 	}
+	if len(dests) > 1 {
+		if other, err := j.state(dests[1]); err == nil && s.Behind(&other) > 0 {
+			s = other
+			dests[0], dests[1] = dests[1], dests[0]
+		}
+	}
 	return j.resume(ctx, dests, s)
+}
+
+func (j *job) state(d acquire.Destination) (acquire.State, error) {
+	folder, err := d.Root.Sub(testID + ".partial")
+	if err != nil {
+		return acquire.State{}, err
+	}
+	defer folder.Close()
+	return acquire.ReadState(folder)
 }
 
 // begin acquires anew; what lies there is of a run that had not made anything durable yet.
@@ -107,6 +124,11 @@ func (j *job) begin(ctx context.Context, dests []acquire.Destination) (acquire.R
 	if j.Stop {
 		opts.OnError = record.OnErrorStop
 	}
+	done, err := j.takeOver(&opts.TakeOver)
+	if err != nil {
+		return acquire.Result{}, err
+	}
+	defer done()
 	return acquire.Acquire(ctx, m, dests, opts)
 }
 
@@ -117,20 +139,39 @@ func (j *job) onError() string {
 	return record.OnErrorRescue
 }
 
+// takeOver opens what is to be taken over.
+func (j *job) takeOver(to **acquire.TakeOver) (done func(), err error) {
+	if j.Image == "" {
+		return func() {}, nil
+	}
+	m, err := medium.Open(context.Background(), j.Image, nil)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(j.Map)
+	*to = &acquire.TakeOver{Image: m, Map: text}
+	return func() { m.Close() }, err
+}
+
 func (j *job) resume(ctx context.Context, dests []acquire.Destination, s acquire.State) (acquire.Result, error) {
 	opts := options(&testing.T{})
 	again := acquire.ResumeOptions{State: s, Openings: s.Openings, Clock: opts.Clock, StretchBytes: j.Stretch, MaxBadBytes: j.MaxBad,
 		Retries: j.Retries, Progress: j.progress, Despite: j.Despite, OnError: j.onError(),
 		Resumption: record.Resumption{CommandLine: opts.Circumstances.CommandLine, MediumPath: opts.Circumstances.MediumPath,
-			Despite: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
+			Despite: record.Unknown[record.Personal]("not given"), Live: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
 	var m *medium.Medium
 	if s.Phase != acquire.PhaseRereading {
 		var err error
-		if m, err = medium.OpenWith(ctx, j.Path, medium.Options{ReadTimeout: j.Timeout}); err != nil {
+		if m, err = medium.OpenWith(ctx, j.Path, medium.Options{ReadTimeout: j.Timeout, WasWritable: s.WritableBefore}); err != nil {
 			return acquire.Result{}, err
 		}
 		defer m.Close()
 	}
+	done, err := j.takeOver(&again.TakeOver)
+	if err != nil {
+		return acquire.Result{}, err
+	}
+	defer done()
 	return acquire.Resume(ctx, m, dests, again)
 }
 

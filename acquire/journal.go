@@ -7,6 +7,7 @@ import (
 	"hash"
 	"syscall"
 
+	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
@@ -45,6 +46,7 @@ const (
 	EventResumed   = "resumed"          // SizeBytes is what was safe
 	EventLost      = "destination-lost" // one of two
 	EventOmitted   = "omitted"          // SizeBytes is the number of unread ranges that an E01 does not list
+	EventTakenOver = "taken-over"       // SizeBytes were copied from another image
 )
 
 // writeJournal appends a line to the journal of every destination, the same bytes, because one record binds them all. A
@@ -108,6 +110,9 @@ func (r *run) logError(err error) {
 		e.Offset, e.SizeBytes = bad.Offset, bad.SizeBytes
 		if errno, ok := errors.AsType[syscall.Errno](bad.Err); ok {
 			e.Text += ": " + errno.Error()
+		}
+		if damage, ok := errors.AsType[*ewf.DamageError](bad.Err); ok { // without the file's name, which may be a person's
+			e.Text += ": damaged chunk: " + damage.Reason
 		}
 	}
 	_ = r.event(e)

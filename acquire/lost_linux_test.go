@@ -46,8 +46,10 @@ func (b *breaker) hook(op durable.Op, _ string) error {
 type phases struct{ begun []string }
 
 func (p *phases) Phase(name string, _ int64) { p.begun = append(p.begun, name) }
-func (p *phases) Doing(string, int64)        {}
-func (p *phases) Done(int64)                 {}
+func (*phases) Temperature(int64)            {}
+
+func (p *phases) Doing(string, int64) {}
+func (p *phases) Done(int64)          {}
 
 // smallFailing is a medium with a bad sector in each of its two groups.
 func smallFailing(t *testing.T) (disk *faultdisk.Disk, bad []faultdisk.Range, want []byte) {

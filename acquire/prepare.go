@@ -20,6 +20,9 @@ import (
 
 const maxRetries = 1000
 
+// onErrorWords are what Options.OnError may be.
+var onErrorWords = []string{record.OnErrorRescue, record.OnErrorInPlace, record.OnErrorStop}
+
 // reserveBytes stay free at a destination beside image and tree: for sums, journal, record, and the file system itself.
 const reserveBytes = 16 << 20
 
@@ -42,9 +45,14 @@ type run struct {
 	inPlace   *inPlace        // nil unless OnError is that
 	following *following      // of an E01 that is not read again
 	mapped    []SavedMap      // in mode in-place, the map in the folders, once it is written
+	warm      *thermometer    // nil where nobody wants to know
+	writable  bool            // State.WritableBefore
+	taking    *taking         // nil: nothing is taken over from another image
 	pending   *background     // the checkpoint on its way
+	copying   *copying        // nil unless it is an image that is read: then there is no medium, and no journal
 	lines     journalLines
-	saved     *State // the last one kept
+	saved     *State          // the last one kept
+	previous  []record.Digest // of it, or of the one that this run goes on from
 
 	mu sync.Mutex // guards dest.lost
 }
@@ -72,6 +80,9 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 	if err := r.checkOptions(); err != nil {
 		return nil, err
 	}
+	if err := r.planTakeOver(); err != nil {
+		return nil, err
+	}
 	for _, d := range destinations {
 		d := &dest{Destination: d, id: opts.ID, about: medium.DescribeDestination(d.Dir)}
 		if err := d.check(m); err != nil {
@@ -84,7 +95,7 @@ func prepare(m *medium.Medium, destinations []Destination, opts Options) (*run, 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.rehearse(segments); err != nil {
+	if err := r.rehearse(segments, r.taking != nil); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -156,14 +167,19 @@ func (r *run) checkOptions() (err error) {
 			Text: "leave out either the cutting into segments or the switching off of the re-read",
 		}
 	}
+	about := r.m.Describe()
+	if err := r.takeContainer(&about); err != nil {
+		return err
+	}
 	o.Extra = slices.Sorted(slices.Values(o.Extra))
 	for i, alg := range o.Extra {
 		if newHash(alg) == nil || i > 0 && o.Extra[i-1] == alg {
 			return fmt.Errorf("%w: extra digest %.20q is unknown, doubled, or computed in any case", ErrOptions, alg)
 		}
 	}
-	about := r.m.Describe()
 	about.Hardware = r.m.Ask()
+	readOnly, known := about.Access.ReadOnlyBefore.Get()
+	r.writable = known && !readOnly
 	r.acq = record.Acquisition{
 		Contents: record.Unknown[record.Contents]("it is looked at when all is read"),
 		Format:   o.Format, Method: record.MethodPhysical, Mode: record.ModeSequential,
@@ -175,7 +191,7 @@ func (r *run) checkOptions() (err error) {
 	return nil
 }
 
-// checkFormat fills in what "" means, and refuses what does not go together.
+// checkFormat fills in what "" means of format and compression, and refuses what does not go together, OnError among it.
 func (o *Options) checkFormat() error {
 	if o.Format == "" {
 		o.Format = record.FormatRaw
@@ -197,7 +213,7 @@ func (o *Options) checkFormat() error {
 			Err:  fmt.Errorf("%w: an E01 is written in order, and cannot be filled in as a rescue goes on", ErrOptions),
 			Text: "acquire the failing medium as raw, and convert it then: exhibit image convert FOLDER --format e01",
 		}
-	case o.OnError != record.OnErrorRescue && o.OnError != record.OnErrorInPlace && o.OnError != record.OnErrorStop:
+	case !slices.Contains(onErrorWords, o.OnError):
 		return fmt.Errorf("%w: on error %.40q", ErrOptions, o.OnError)
 	}
 	return nil
@@ -221,8 +237,10 @@ func (d *dest) check(m *medium.Medium) (err error) {
 	if err != nil || !os.SameFile(a, b) {
 		return fmt.Errorf("%w: destination %q is not the folder that was opened", ErrOptions, d.Dir)
 	}
-	if err := m.CheckDestination(d.Dir); err != nil {
-		return err
+	if m != nil {
+		if err := m.CheckDestination(d.Dir); err != nil {
+			return err
+		}
 	}
 	if d.space, err = lookAtSpace(d.Dir); err != nil {
 		return fmt.Errorf("destination %q: %w", d.Dir, err)
@@ -230,8 +248,8 @@ func (d *dest) check(m *medium.Medium) (err error) {
 	return nil
 }
 
-// checkSpace asks for room for image and tree, twice where both destinations share a file system. Of a stream only the
-// reserve is known to be needed.
+// checkSpace asks for room for image and tree, as far as no earlier run has written them; twice where both destinations share
+// a file system. Of a stream only the reserve is known to be needed.
 func (r *run) checkSpace(image, largestFile int64) error {
 	need := int64(reserveBytes)
 	if r.size >= 0 {
@@ -242,7 +260,7 @@ func (r *run) checkSpace(image, largestFile int64) error {
 	}
 	wanted := map[uint64]int64{}
 	for _, d := range r.dests {
-		wanted[d.space.device] += need
+		wanted[d.space.device] += max(need-d.have, reserveBytes)
 		if wanted[d.space.device] > d.space.freeBytes {
 			return fmt.Errorf("%w: %q has %d bytes free and the acquisition needs %d", ErrSpace, d.Dir,
 				d.space.freeBytes, wanted[d.space.device])
@@ -263,10 +281,21 @@ func (d *dest) tooLarge(err error) error {
 
 // rehearse makes a record like the one at the end, so that a fact that was forgotten, or openings that do not fit, are
 // found now and not after nine hours.
-func (r *run) rehearse(segments []image.Segment) error {
+func (r *run) rehearse(segments []image.Segment, taking bool) error {
 	a := r.acq
 	a.Medium.SizeBytes = max(r.size, 0)
 	a.Ended = a.Started
+	a.Digests, a.Files = nil, nil // of a run that goes on
+	if taking {
+		a.Mode = record.ModeRescue
+	}
+	for len(a.Interruptions) < len(r.opts.Circumstances.Resumptions) {
+		a.Interruptions = append(slices.Clone(a.Interruptions), record.Interruption{Cause: record.CauseUnknown, Phase: PhaseReading, Resumed: a.Started, Stopped: record.Known(a.Started)})
+	}
+	linear := record.ComputedWhileReading
+	if a.Mode == record.ModeRescue {
+		linear = record.ComputedFromImage
+	}
 	zero := make([]byte, 64)
 	for _, alg := range append([]record.Algorithm{record.BLAKE3, record.SHA256}, r.opts.Extra...) {
 		size := 32
@@ -277,7 +306,11 @@ func (r *run) rehearse(segments []image.Segment) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrOptions, err)
 		}
-		a.Digests = append(a.Digests, record.MediaDigest{Computed: record.ComputedWhileReading, Digest: d})
+		computed := linear
+		if alg == record.BLAKE3 {
+			computed = record.ComputedWhileReading
+		}
+		a.Digests = append(a.Digests, record.MediaDigest{Computed: computed, Digest: d})
 	}
 	sortDigests(a.Digests)
 	file := func(name, role string, size int64) {
@@ -288,12 +321,19 @@ func (r *run) rehearse(segments []image.Segment) error {
 		file(s.Name, record.RoleImage, s.SizeBytes)
 	}
 	file(layout.TreeName(r.name), record.RoleTree, 0)
+	if a.HasMap() {
+		file(layout.MapName(r.name), record.RoleMap, 0)
+	}
+	if taking {
+		file(layout.TakenName(r.name), record.RoleTakenOver, 0)
+	}
 	file(layout.SHA256Sums, record.RoleSums, 0)
 	file(layout.B3Sums, record.RoleSums, 0)
 	file(layout.Journal, record.RoleJournal, 0)
 	if r.opts.Reread {
 		a.Reread = record.Reread{Kind: record.RereadDirect, Matches: true}
 	}
+	a.Compare()
 	if _, err := encodeUnsigned(r.unsigned(a)); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}

@@ -43,6 +43,9 @@ func (r *run) knownGood() []int64 {
 		}
 		return r.inPlace.good([]int64{0, r.position / 2 / sector * sector, (r.position - 1) / sector * sector})
 	}
+	if r.taking != nil { // what was taken over was never read here
+		return r.taking.given
+	}
 	m := r.rescue.m
 	var places []int64
 	if part, ok := m.Next(0, image.Finished); ok {

@@ -70,7 +70,15 @@ func (r *run) read(ctx context.Context) error {
 }
 
 func (r *run) readInOrder(ctx context.Context) error {
+	if r.taking != nil && r.rescue == nil {
+		if err := r.startTakingOver(); err != nil {
+			return err
+		}
+	}
 	if r.rescue != nil {
+		if err := r.takeOver(ctx); err != nil {
+			return err
+		}
 		return r.runRescue(ctx)
 	}
 	if err := r.newEncoder(); err != nil {
@@ -79,6 +87,7 @@ func (r *run) readInOrder(ctx context.Context) error {
 	if err := r.phase(PhaseReading, r.size); err != nil {
 		return err
 	}
+	r.watchTemperature()
 	if _, known := r.m.Size(); known {
 		if err := r.m.StartAt(r.position); err != nil {
 			return err
@@ -126,7 +135,10 @@ func (r *run) passOptions() pass.Options {
 	before := r.position
 	return pass.Options{
 		Tree: r.tree, FirstGroup: before / pass.BlockSize, Part: r.size > pass.BlockSize,
-		Linear: r.linear, Sinks: sinks, Progress: func(n int64) { r.done(before + n) },
+		Linear: r.linear, Sinks: sinks, Progress: func(n int64) {
+			r.done(before + n)
+			r.readCameBack()
+		},
 		Busy: r.opts.Stats.ofPass(r.algorithms(), parts...),
 	}
 }
@@ -191,6 +203,9 @@ func (b *background) wait() error {
 // checkpoint makes durable what was read, beside the reading, and then says so. It waits for the one before.
 func (r *run) checkpoint(cause string) error {
 	if err := r.pending.wait(); err != nil {
+		return err
+	}
+	if err := r.tellRetried(); err != nil {
 		return err
 	}
 	s, err := r.state(PhaseReading)

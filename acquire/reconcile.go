@@ -27,7 +27,7 @@ func (r *run) readMap(s *State) error {
 			first = d.wrap(fmt.Errorf("%q: %w", layout.MapName(r.name), err))
 		}
 	}
-	if len(s.Maps) > 1 || s.Phase != PhaseRescuing {
+	if len(s.Maps) > 1 || s.Phase != PhaseRescuing || !errors.Is(first, fs.ErrNotExist) {
 		return first
 	}
 	// Stopped before the first map was written: all but the beginning is yet to be read.

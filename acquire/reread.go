@@ -37,17 +37,21 @@ type Range struct {
 func (e *RereadError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v: %q", ErrReread, e.Dir)
-	for i, r := range e.Ranges {
-		if i == maxNamed {
-			fmt.Fprintf(&b, ", and %d more ranges", len(e.Ranges)-i)
-			break
-		}
-		fmt.Fprintf(&b, ", bytes %d to %d", r.Offset, r.Offset+r.SizeBytes-1)
-	}
+	writeRanges(&b, e.Ranges)
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
 	return b.String()
+}
+
+func writeRanges(b *strings.Builder, ranges []Range) {
+	for i, r := range ranges {
+		if i == maxNamed {
+			fmt.Fprintf(b, ", and %d more ranges", len(ranges)-i)
+			break
+		}
+		fmt.Fprintf(b, ", bytes %d to %d", r.Offset, r.Offset+r.SizeBytes-1)
+	}
 }
 
 // Unwrap returns what else is wrong.
@@ -71,6 +75,10 @@ func (r *run) reread(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return r.readBack(ctx)
+}
+
+func (r *run) readBack(ctx context.Context) (err error) {
 	if !r.opts.Reread && r.e01() {
 		r.acq.Files, err = r.filesUnread(ctx)
 		return err
@@ -151,7 +159,7 @@ func (c *rereading) do(ctx context.Context) ([]record.File, error) {
 		return nil, c.fail(err)
 	}
 	defer f.Close() //nolint:errcheck // opened for reading only
-	evict(f)
+	medium.Evict(f)
 	if c.tree, err = hashtree.Open(f, hashtree.FileSize(c.size)); err != nil {
 		return nil, c.fail(err)
 	}
@@ -313,7 +321,7 @@ func openUncached(root *durable.Root, name string) (*medium.Medium, error) {
 	if err != nil {
 		return nil, err
 	}
-	evict(f)
+	medium.Evict(f)
 	m, err := medium.FromFile(f)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -343,6 +351,11 @@ func (c *rereading) fail(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	return &RereadError{Dir: c.dest.partial(), Ranges: c.badRanges(), Err: err}
+}
+
+// badRanges joins the groups that differ.
+func (c *rereading) badRanges() []Range {
 	slices.Sort(c.bad)
 	var ranges []Range
 	for _, group := range c.bad {
@@ -354,5 +367,5 @@ func (c *rereading) fail(err error) error {
 		}
 		ranges = append(ranges, Range{off, n})
 	}
-	return &RereadError{Dir: c.dest.partial(), Ranges: ranges, Err: err}
+	return ranges
 }

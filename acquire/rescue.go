@@ -55,15 +55,29 @@ func (r *run) startRescuing(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
+	if err := r.beginRescue(q); err != nil {
+		return err
+	}
+	return r.runRescue(ctx)
+}
+
+// beginRescue makes room for all of the medium and saves the first map.
+func (r *run) beginRescue(q *rescuing) error {
 	if err := r.each(func(d *dest) error { return d.image.Extend(r.size) }); err != nil {
 		return err
 	}
 	r.rescue, r.acq.Mode = q, record.ModeRescue
 	q.groups = &groups{r: r, number: -1}
-	if err := r.saveRescue(record.CauseUnknown); err != nil {
-		return err
+	return r.saveRescue(record.CauseUnknown)
+}
+
+// enough says that it is time to save: as much was read as a second, or ten seconds, give. A test sets stretchBytes.
+func (q *rescuing) enough(testBytes int64) bool {
+	if testBytes > 0 {
+		return q.unsaved >= testBytes
 	}
-	return r.runRescue(ctx)
+	since := time.Since(q.saved)
+	return q.unsaved >= stretchBytes && since >= stretchTime || since >= rescueTime
 }
 
 // runRescue reads what the map does not call finished.
@@ -71,10 +85,11 @@ func (r *run) runRescue(ctx context.Context) error {
 	if err := r.phase(PhaseRescuing, r.size); err != nil {
 		return err
 	}
+	r.watchTemperature()
 	q := r.rescue
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	_, err := rescue.Run(ctx, source{r.m}, q.groups, q.m, rescue.Options{
+	err := rescue.Run(ctx, source{r.m}, q.groups, q.m, rescue.Options{
 		SectorBytes: r.m.SectorBytes(), Retries: int(r.opts.Retries), MaxBadBytes: r.opts.MaxBadBytes, SlowRelative: true,
 		Event: func(e rescue.Event) {
 			if err := r.rescueEvent(e); err != nil {
@@ -104,12 +119,12 @@ func (r *run) rescueEvent(e rescue.Event) error {
 		r.opts.Progress.Doing(e.Name(), t.NonTried.SizeBytes+t.NonTrimmed.SizeBytes+t.NonScraped.SizeBytes+t.Bad.SizeBytes)
 		r.opts.Progress.Done(t.Finished.SizeBytes)
 	}
+	r.readCameBack()
 	q.note(e)
-	since := time.Since(q.saved)
-	enough := q.unsaved >= stretchBytes && since >= stretchTime || since >= rescueTime
-	if r.opts.StretchBytes > 0 {
-		enough = q.unsaved >= r.opts.StretchBytes
+	if e.Err == nil && r.taking != nil {
+		r.taking.gave(e.Offset)
 	}
+	enough := q.enough(r.opts.StretchBytes)
 	if len(q.failed) > 0 && (enough || len(q.failed) >= maxFailed) {
 		if err := r.stillReads(); err != nil {
 			return err
@@ -134,9 +149,15 @@ func (q *rescuing) note(e rescue.Event) {
 	if e.Phase != image.PhaseRetrying {
 		return
 	}
-	if n := len(q.recovered); n > 0 && q.recovered[n-1].End() == part.Offset {
-		q.recovered[n-1].SizeBytes += part.SizeBytes
-		return
+	if n := len(q.recovered); n > 0 { // retries go forwards and backwards in turn
+		switch last := &q.recovered[n-1]; {
+		case last.End() == part.Offset:
+			last.SizeBytes += part.SizeBytes
+			return
+		case part.End() == last.Offset:
+			last.Offset, last.SizeBytes = part.Offset, last.SizeBytes+part.SizeBytes
+			return
+		}
 	}
 	q.recovered = append(q.recovered, part)
 }
@@ -194,17 +215,48 @@ func (r *run) mapText(m *image.Map) ([]byte, error) {
 	return text.Bytes(), err
 }
 
+// The journal has a bound, and a run must never fail for it: when it is half full, recovered ranges are told together, one line
+// a save; when it is nearly full, not at all. The record counts all of them.
+const (
+	listRecoveredTo = layout.MaxJournal / 2
+	tellRecoveredTo = layout.MaxJournal - 16<<20
+)
+
 // tellRecovered puts what was read on retry into journal and record.
 func (r *run) tellRecovered() error {
 	q := r.rescue
-	for _, part := range q.recovered {
+	parts := q.recovered
+	q.recovered = nil
+	for _, part := range parts {
 		r.acq.Unread.RecoveredBytes += part.SizeBytes
+	}
+	return r.tell(parts)
+}
+
+func (r *run) tell(parts []image.Range) error {
+	for i, part := range parts {
+		if r.lines.size > listRecoveredTo {
+			return r.tellTogether(parts[i:])
+		}
 		if err := r.event(JournalEvent{Event: EventRecovered, Offset: part.Offset, SizeBytes: part.SizeBytes}); err != nil {
 			return err
 		}
 	}
-	q.recovered = nil
 	return nil
+}
+
+// tellTogether says between which places recovered ranges lie, and what they come to.
+func (r *run) tellTogether(parts []image.Range) error {
+	if r.lines.size > tellRecoveredTo {
+		return nil
+	}
+	e := JournalEvent{Event: EventRecovered, Offset: parts[0].Offset}
+	var end, sum int64
+	for _, part := range parts {
+		e.Offset, end, sum = min(e.Offset, part.Offset), max(end, part.End()), sum+part.SizeBytes
+	}
+	e.SizeBytes, e.Text = end-e.Offset, fmt.Sprintf("of these %d bytes, in %d ranges", sum, len(parts))
+	return r.event(e)
 }
 
 // completeRescue ends a reading with read errors: what could not be read is zeros.

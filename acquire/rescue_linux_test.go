@@ -147,7 +147,7 @@ func resume(t *testing.T, ctx context.Context, path string, dirs []string, chang
 	}
 	again := acquire.ResumeOptions{State: s, Openings: s.Openings, Clock: opts.Clock, StretchBytes: mib,
 		Resumption: record.Resumption{CommandLine: opts.Circumstances.CommandLine, MediumPath: opts.Circumstances.MediumPath,
-			Despite: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
+			Despite: record.Unknown[record.Personal]("not given"), Live: record.Unknown[record.Personal]("not given"), Operator: record.Unknown[record.Personal]("not given")}}
 	if change != nil {
 		change(&again)
 	}
@@ -167,7 +167,9 @@ type stopAt struct {
 }
 
 func (s *stopAt) Phase(name string, _ int64) { s.now = name }
-func (s *stopAt) Doing(string, int64)        {}
+func (*stopAt) Temperature(int64)            {}
+
+func (s *stopAt) Doing(string, int64) {}
 func (s *stopAt) Done(n int64) {
 	if s.now == s.phase && n >= s.bytes {
 		s.stop()

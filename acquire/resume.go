@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"path/filepath"
+	"slices"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
@@ -23,6 +26,8 @@ type ResumeOptions struct {
 	State      State
 	Resumption record.Resumption
 	Openings   record.Openings // those of State, and of the commitments in Resumption
+	// TakeOver is the image that is being taken over, until all of it is copied. Its Despite means nothing here.
+	TakeOver *TakeOver
 	// Despite lets it go on although sampled groups of the medium read differently, as they may on an SSD.
 	Despite bool
 	OnError string // another choice than the one it was begun with; "": none. It changes nothing in a rescue
@@ -38,13 +43,16 @@ type ResumeOptions struct {
 }
 
 // Resume goes on with an interrupted acquisition at the destinations that have its folder. State is that of the first of
-// them; of two, that is the one whose State was saved earlier, so that all it says is durable at both. The caller has
-// checked State.Attested. Nothing that is safe is read again, but for a few samples, to know the medium. m may be nil in
-// the phase PhaseRereading.
+// them; of two, that is the one with the newer State (Behind): a second one that lags by more than one State was lost
+// before, and is lost again. The caller has checked State.Attested. Nothing that is safe is read again, but for a few
+// samples, to know the medium. m may be nil in the phase PhaseRereading.
 //
-// Errors: ErrOtherMedium, ErrNotResumable, image.ErrPartial, and those of Acquire.
+// Errors: ErrOtherMedium, ErrNotResumable, ErrTakeOver, image.ErrPartial, and those of Acquire.
 func Resume(ctx context.Context, m *medium.Medium, destinations []Destination, opts ResumeOptions) (Result, error) {
 	if err := opts.validate(len(destinations)); err != nil {
+		return Result{}, err
+	}
+	if err := opts.State.sameTakeOver(opts.TakeOver); err != nil {
 		return Result{}, err
 	}
 	r, err := prepareResume(m, destinations, opts)
@@ -53,10 +61,13 @@ func Resume(ctx context.Context, m *medium.Medium, destinations []Destination, o
 	}
 	again := func(context.Context) error { return r.reopen(opts) }
 	read := func(ctx context.Context) error {
-		if r.position == r.size && len(r.acq.Digests) > 0 { // all is read, and image and tree are finished
-			return nil
+		if r.position != r.size || len(r.acq.Digests) == 0 {
+			return r.read(ctx)
 		}
-		return r.read(ctx)
+		if opts.State.Phase != PhaseRereading { // all is read, and image and tree are finished; the drive was not asked again yet
+			r.acq.Medium = r.m.After(r.acq.Medium)
+		}
+		return nil
 	}
 	return r.run(ctx, again, read, r.reread, r.finish)
 }
@@ -69,7 +80,7 @@ func (o *ResumeOptions) validate(destinations int) error {
 		return fmt.Errorf("%w: no clock", ErrOptions)
 	case o.Retries < 0 || o.Retries > maxRetries || o.MaxBadBytes < 0:
 		return fmt.Errorf("%w: %d retries, at most %d bad bytes", ErrOptions, o.Retries, o.MaxBadBytes)
-	case o.OnError != "" && o.OnError != record.OnErrorRescue && o.OnError != record.OnErrorInPlace && o.OnError != record.OnErrorStop:
+	case o.OnError != "" && !slices.Contains(onErrorWords, o.OnError):
 		return fmt.Errorf("%w: on error %.40q", ErrOptions, o.OnError)
 	}
 	return nil
@@ -79,7 +90,7 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 	s := opts.State
 	a := s.Acquisition
 	s.Circumstances.Resumptions = append(s.Circumstances.Resumptions, opts.Resumption)
-	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, opts: Options{
+	r := &run{m: m, size: a.Medium.SizeBytes, acq: a, position: s.SafeBytes, previous: []record.Digest{s.digest()}, writable: s.WritableBefore, opts: Options{
 		Exhibit: s.Exhibit, ID: a.ID, Format: a.Format, Compression: a.Options.Compression, SegmentBytes: a.Options.SegmentBytes, Extra: a.Options.ExtraDigests,
 		Tool: a.Tool, Host: a.Host, Circumstances: s.Circumstances, Openings: opts.Openings, Clock: opts.Clock, Progress: opts.Progress,
 		Stats: opts.Stats, Attest: opts.Attest, StretchBytes: opts.StretchBytes,
@@ -124,7 +135,59 @@ func prepareResume(m *medium.Medium, destinations []Destination, opts ResumeOpti
 			return nil, err
 		}
 	}
-	return r, nil
+	return r, r.checkAgain(len(s.Taken) > 0)
+}
+
+// checkAgain makes before the first byte the checks that Acquire makes: room for what is missing, and that a record of it can
+// be encoded.
+func (r *run) checkAgain(taking bool) error {
+	names, err := r.imageNames()
+	if err != nil {
+		return err
+	}
+	for _, d := range r.dests {
+		for name := range names {
+			n, there := allocated(filepath.Join(d.partial(), name))
+			if !there {
+				break
+			}
+			d.have += n
+		}
+		n, _ := allocated(filepath.Join(d.partial(), layout.TreeName(r.name)))
+		d.have += n
+	}
+	segments, err := r.plan()
+	if errors.Is(err, ErrSpace) && len(r.dests) > 1 {
+		err = &medium.HintError{Err: err, Text: "make room, or go on at the other destination alone"}
+	}
+	if err != nil {
+		return err
+	}
+	return r.rehearse(segments, taking)
+}
+
+// imageNames are those that the image's files can have, in order.
+func (r *run) imageNames() (iter.Seq[string], error) {
+	if r.e01() {
+		return func(yield func(string) bool) {
+			for n := 1; n <= ewf.MaxSegments; n++ {
+				if ext, err := ewf.SegmentExtension(n); err != nil || !yield(r.name+ext) {
+					return
+				}
+			}
+		}, nil
+	}
+	segments, err := image.Plan(r.name, r.size, r.opts.SegmentBytes)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(string) bool) {
+		for _, s := range segments {
+			if !yield(s.Name) {
+				return
+			}
+		}
+	}, nil
 }
 
 // reopen opens what the interrupted run left, and writes into the record that it was interrupted.
@@ -144,7 +207,7 @@ func (r *run) reopen(opts ResumeOptions) error {
 	}
 	if s.Phase == PhaseRescuing || s.Acquisition.Mode == record.ModeRescue {
 		r.rescue = &rescuing{first: s.SafeBytes, midstates: s.Midstates, groups: &groups{r: r, number: -1, stale: true}}
-		if err := r.readMap(&s); err != nil {
+		if err := errors.Join(r.readMap(&s), r.resumeTaking(&s, opts.TakeOver)); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package acquire
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -19,7 +20,10 @@ func (r *run) sameMedium() error {
 	}
 	was, is := r.acq.Medium, r.m.Describe()
 	is.Hardware = r.m.Ask()
-	r.acq.Medium.Access = is.Access
+	r.acq.Medium.Access = bothAccesses(was.Access, is.Access)
+	if readOnly, known := is.Access.ReadOnlyBefore.Get(); known && !readOnly {
+		r.writable = true
+	}
 	switch {
 	case was.Kind != is.Kind:
 		return fmt.Errorf("%w: it was a %s and is a %s", ErrOtherMedium, was.Kind, is.Kind)
@@ -31,7 +35,24 @@ func (r *run) sameMedium() error {
 			return fmt.Errorf("%w: its sectors had %d bytes and have %d", ErrOtherMedium, w, i)
 		}
 	}
+	if err := sameContainer(was.Container, is.Container); err != nil {
+		return err
+	}
 	return sameDrive(was.Hardware, is.Hardware)
+}
+
+// bothAccesses is how the medium was opened by two runs: what the first one said of it stays true of the bytes it read.
+func bothAccesses(was, is record.Access) record.Access {
+	is.Live = is.Live || was.Live
+	is.Exclusive = is.Exclusive && was.Exclusive
+	is.ReadOnlyBefore, is.TimeoutBeforeSeconds = was.ReadOnlyBefore, was.TimeoutBeforeSeconds
+	for _, n := range was.Notes {
+		if !slices.Contains(is.Notes, n) {
+			is.Notes = append(is.Notes, n)
+		}
+	}
+	is.Notes = is.Notes[:min(len(is.Notes), record.MaxNotes)]
+	return is
 }
 
 // sameDrive compares what a drive is known by for life. Where one of the two does not tell, the samples must do.
@@ -62,7 +83,7 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 	var unreadable error
 	for _, p := range places {
 		b := buffer[:p.SizeBytes]
-		_, err := r.m.ReadAt(b, p.Offset)
+		err := r.readAgain(b, p.Offset)
 		if r.isBadPlace(err) {
 			unreadable = err
 			continue
@@ -74,6 +95,9 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
+		if r.taking != nil {
+			r.taking.gave(p.Offset)
+		}
 		if sampled++; !same {
 			differing++
 		}
@@ -82,6 +106,8 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 	case despite:
 	case differing > 0:
 		err = fmt.Errorf("%w: %d of %d places that were read before read differently now", ErrOtherMedium, differing, sampled)
+	case sampled == 0 && unreadable == nil && r.rescue == nil && r.position > 0:
+		err = fmt.Errorf("%w, or nobody can tell: of the %d bytes that it was asked for before it gave none", ErrOtherMedium, r.position)
 	case sampled == 0 && unreadable != nil:
 		err = fmt.Errorf("%w, or it has died: of %d places that were read before none can be read now: %w", ErrOtherMedium, len(places), unreadable)
 	}
@@ -91,20 +117,52 @@ func (r *run) sample(despite bool) (sampled, differing int64, err error) {
 	return sampled, differing, nil
 }
 
+// readAgain reads what was read before. Where a reading in place got nothing it leaves zeros, which the tree has there too.
+func (r *run) readAgain(b []byte, off int64) error {
+	if r.inPlace == nil {
+		_, err := r.m.ReadAt(b, off)
+		return err
+	}
+	clear(b)
+	at, end := off, off+int64(len(b))
+	for _, bad := range r.inPlace.bad {
+		if bad.End() <= at || bad.Offset >= end {
+			continue
+		}
+		if bad.Offset > at {
+			if _, err := r.m.ReadAt(b[at-off:bad.Offset-off], at); err != nil {
+				return err
+			}
+		}
+		at = min(bad.End(), end)
+	}
+	if at == end {
+		return nil
+	}
+	_, err := r.m.ReadAt(b[at-off:], at)
+	return err
+}
+
 // samples are whole groups, spread over what was read; if a rescue has none yet, parts of groups.
 func (r *run) samples() []image.Range {
 	if r.rescue == nil {
 		return spread(func(take func(p image.Range)) {
 			r.pieces(0, r.position, true, func(p image.Range) {
-				if r.inPlace == nil || !r.inPlace.overlaps(p.Offset, p.SizeBytes) {
+				// Of a group that gave nothing there is nothing to compare.
+				if r.inPlace == nil || !r.inPlace.covers(p.Offset, p.SizeBytes) {
 					take(p)
 				}
 			})
 		})
 	}
+	return r.placesOf(r.rescue.m)
+}
+
+// placesOf spreads places over what a map calls finished.
+func (r *run) placesOf(m *image.Map) []image.Range {
 	finished := func(whole bool) func(take func(p image.Range)) {
 		return func(take func(p image.Range)) {
-			for p := range r.rescue.m.All() {
+			for p := range m.All() {
 				if p.Status == image.Finished {
 					r.pieces(p.Offset, p.End(), whole, take)
 				}

@@ -17,6 +17,8 @@ type SealFiles struct {
 	Personal  []byte // nil: the openings were erased
 	Proof     []byte
 	Genesis   []byte
+	// Copy says that the log has the record of a finished copy: such a folder has no unsigned.json.
+	Copy bool
 }
 
 // Seal puts the signed files into the .partial folder of a finished acquisition, removes unsigned.json with its signature
@@ -35,7 +37,7 @@ func Seal(exhibitDir *durable.Root, id string, files SealFiles) error {
 		return fmt.Errorf("%w: seal %q without statement, proof or genesis", ErrOptions, id)
 	}
 	if err := seal(exhibitDir, id, files); err != nil {
-		return fmt.Errorf("seal acquisition %q in %q: %w", id, exhibitDir.Name(), err)
+		return fmt.Errorf("seal acquisition %q in %q: %w", id, exhibitDir.Name(), damaged(err))
 	}
 	return nil
 }
@@ -75,7 +77,7 @@ func fill(root *durable.Root, files SealFiles) error {
 	if err != nil {
 		return err
 	}
-	if !unsigned && !begun {
+	if !unsigned && !begun && !files.Copy {
 		return ErrUnfinished
 	}
 	if _, err := root.Sweep("."); err != nil {

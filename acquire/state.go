@@ -2,12 +2,17 @@ package acquire
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"encoding"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
+	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -33,11 +38,18 @@ type State struct {
 	Midstates []Midstate      `json:"midstates"` // of SHA-256 and the extra digests, after SafeBytes
 	Openings  record.Openings `json:"openings"`
 	Phase     string          `json:"phase"`
+	// Previous is SHA-256 of the first line of the state that was kept before this one; of the first state there is none. All
+	// destinations hold what a state says before any of them gets it, so one that has the state before it is as good.
+	Previous  []record.Digest `json:"previous"`
 	SafeBytes int64           `json:"safeBytes"` // of the medium, from its start; in phase "rescuing" up to the first read error
 	Saved     record.Time     `json:"saved"`
+	Taken     []record.Digest `json:"taken"` // of the file that lists what is taken over from another image; none or one
 	Type      string          `json:"type"`
 	// Unread are, in the phase "reading", the ranges before SafeBytes that a reading in place could not read.
 	Unread []Range `json:"unread"`
+	// WritableBefore says that the medium is a device whose read-only flag was not set when the acquisition was begun: a run
+	// that is killed cannot take the flag back, and the next one must (medium.Options.WasWritable).
+	WritableBefore bool `json:"writableBefore"`
 
 	file, signature []byte // as they were read
 }
@@ -70,11 +82,15 @@ func (s *State) Attested() (message, signature []byte) {
 	return append([]byte(stateDomain), s.file...), s.signature
 }
 
-// ReadState reads from which place the acquisition in a .partial folder can be resumed. ErrNotResumable if it cannot.
+// ReadState reads from which place the acquisition in a .partial folder can be resumed. ErrNotResumable if it cannot;
+// record.ErrMalformed or image.ErrPartial for what no run has left there.
 func ReadState(root *durable.Root) (State, error) {
 	b, err := root.ReadFile(layout.Resume, record.MaxJSON)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, fmt.Errorf("%w: %w", ErrNotResumable, err)
+	}
+	if err != nil {
+		return State{}, damaged(err)
 	}
 	s, err := decodeState(b)
 	if err != nil {
@@ -136,6 +152,17 @@ func (s *State) validate() error {
 	if s.Journal.SizeBytes < 1 || s.Journal.SizeBytes > layout.MaxJournal || s.Journal.Digest.Algorithm() != record.SHA256 {
 		return fmt.Errorf("%w: a journal of %d bytes", record.ErrMalformed, s.Journal.SizeBytes)
 	}
+	if taken := len(a.TakenOver); taken > 1 || taken != len(s.Taken) || taken > 0 && !rescued {
+		return fmt.Errorf("%w: %d lists of %d images taken over in mode %q", record.ErrMalformed, len(s.Taken), taken, a.Mode)
+	}
+	if len(s.Previous) > 1 || len(s.Previous) == 1 && s.Previous[0].Algorithm() != record.SHA256 {
+		return fmt.Errorf("%w: digest %v of the state before", record.ErrMalformed, s.Previous)
+	}
+	for _, d := range s.Taken {
+		if d.Algorithm() != record.BLAKE3 {
+			return fmt.Errorf("%w: a list of digest %s", record.ErrMalformed, d)
+		}
+	}
 	for _, m := range s.Maps {
 		if m.Digest.Algorithm() != record.BLAKE3 || m.RecoveredBytes < 0 || m.RecoveredBytes > size {
 			return fmt.Errorf("%w: a map of digest %s with %d bytes", record.ErrMalformed, m.Digest, m.RecoveredBytes)
@@ -175,7 +202,33 @@ func (s *State) encode(attest func([]byte) ([]byte, error)) ([]byte, error) {
 			return nil, fmt.Errorf("attest %q: %w", layout.Resume, err)
 		}
 	}
-	return fmt.Appendf(b, "\n%s\n", base64.StdEncoding.EncodeToString(signature)), nil
+	s.file, s.signature = b, signature
+	return s.bytes(), nil
+}
+
+// bytes is the file of a state that was read or encoded.
+func (s *State) bytes() []byte {
+	return fmt.Appendf(slices.Clone(s.file), "\n%s\n", base64.StdEncoding.EncodeToString(s.signature))
+}
+
+func (s *State) digest() record.Digest { return record.SHA256Digest(sha256.Sum256(s.file)) }
+
+// Behind compares the states at two destinations of one acquisition. 0: they are the same. 1: s is the one that newer took the
+// place of, so all that newer says is durable where s lies, too. 2: s lies at a destination that was lost before. Negative: the
+// same with the two exchanged. Both were read by ReadState.
+func (s *State) Behind(newer *State) int {
+	switch order := cmp.Or(cmp.Compare(s.Journal.SizeBytes, newer.Journal.SizeBytes), cmp.Compare(s.SafeBytes, newer.SafeBytes),
+		strings.Compare(s.Saved.UTC, newer.Saved.UTC)); {
+	case bytes.Equal(s.file, newer.file):
+		return 0
+	case slices.Contains(newer.Previous, s.digest()):
+		return 1
+	case slices.Contains(s.Previous, newer.digest()):
+		return -1
+	case order > 0:
+		return -2
+	}
+	return 2
 }
 
 // algorithms are those of r.linear.
@@ -223,7 +276,10 @@ func (r *run) restore(s *State) error {
 func (r *run) state(phase string) (*State, error) {
 	s := &State{Acquisition: r.acq, Cause: record.CauseUnknown, Circumstances: r.opts.Circumstances, Exhibit: r.opts.Exhibit,
 		Openings: r.opts.Openings, Phase: phase, SafeBytes: r.position, Saved: r.opts.Clock(), Journal: r.lines.saved()}
-	s.Acquisition.Ended = s.Saved
+	s.Acquisition.Ended, s.WritableBefore = s.Saved, r.writable
+	if r.taking != nil {
+		s.Taken = []record.Digest{r.taking.digest}
+	}
 	if r.rescue != nil {
 		s.SafeBytes, s.Midstates, s.Maps = r.rescue.first, r.rescue.midstates, r.rescue.maps
 		return s, nil
@@ -243,10 +299,11 @@ func (r *run) state(phase string) (*State, error) {
 
 // keep writes a state to every destination, when all it says is durable there.
 func (r *run) keep(s *State) error {
+	s.Previous = r.previous
 	b, err := s.encode(r.opts.Attest)
 	if err != nil {
 		return err
 	}
-	r.saved = s
+	r.saved, r.previous = s, []record.Digest{s.digest()}
 	return r.each(func(d *dest) error { return d.root.Replace(layout.Resume, b) })
 }

@@ -56,6 +56,15 @@ func lookAtSpace(dir string) (space, error) {
 	return s, nil
 }
 
+// allocated is how much of its file system a file takes, and whether it is there. One that cannot be looked at takes nothing.
+func allocated(path string) (sizeBytes int64, there bool) {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Blocks < 0 || st.Blocks > math.MaxInt64/512 {
+		return 0, false
+	}
+	return min(st.Blocks*512, st.Size), true // blocks beyond its end are not its for good
+}
+
 // freeBytes is what a process without privileges may use; bounded, because some file systems claim to be endless.
 func freeBytes(st *unix.Statfs_t) int64 {
 	unit := uint64(st.Frsize)
@@ -66,11 +75,6 @@ func freeBytes(st *unix.Statfs_t) int64 {
 		return math.MaxInt64
 	}
 	return int64(st.Bavail * unit)
-}
-
-// evict asks the system to forget what it keeps of a synced file. It is a request only; direct I/O does not need it.
-func evict(f *os.File) {
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
 
 // noSpace recognises a full disk or quota.

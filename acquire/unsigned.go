@@ -94,7 +94,7 @@ func (u *Unsigned) validate() error {
 // are there with their sizes, and that sums and journal have the bytes it says. The image itself is not read.
 //
 // Errors: ErrUnfinished if there is no record; ErrSealing if there is none any more, because a Seal was interrupted after
-// it had removed it; record.ErrMalformed if a file is not as the record says.
+// it had removed it; record.ErrMalformed if a file is not as the record says; image.ErrPartial if it is no file.
 func ReadUnsigned(root *durable.Root) (Unsigned, error) {
 	b, err := root.ReadFile(layout.Unsigned, record.MaxJSON)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,7 +107,7 @@ func ReadUnsigned(root *durable.Root) (Unsigned, error) {
 		return Unsigned{}, fmt.Errorf("%q: no record waits to be signed: %w", root.Name(), err)
 	}
 	if err != nil {
-		return Unsigned{}, err
+		return Unsigned{}, damaged(err)
 	}
 	u, err := decodeUnsigned(b)
 	if err != nil {
@@ -120,7 +120,7 @@ func ReadUnsigned(root *durable.Root) (Unsigned, error) {
 	}
 	u.file = b
 	if u.signature, err = root.ReadFile(layout.UnsignedSignature, layout.MaxSignature); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Unsigned{}, err
+		return Unsigned{}, damaged(err)
 	}
 	return u, nil
 }
@@ -138,7 +138,7 @@ func checkFile(root *durable.Root, f record.File) error {
 	}
 	got, err := root.ReadFile(f.Name, max(layout.MaxJournal, layout.MaxMap))
 	if err != nil {
-		return err
+		return damaged(err)
 	}
 	if digests := digestsOf(got); digests[0] != f.Digests[0] || digests[1] != f.Digests[1] {
 		return fmt.Errorf("%w: %q does not have the digests of the record", record.ErrMalformed, f.Name)

@@ -72,11 +72,13 @@ type Admission struct {
 	Certificate []byte        // PEM, copied into keys/
 }
 
-// NewCase is what a genesis says. All but OpenedBy and Admission.Holder is required.
+// NewCase is what a genesis says. All but OpenedBy, Admission.Holder, Counter and Files is required.
 type NewCase struct {
 	Number, Agency string
 	OpenedBy       string // a person's name; stands in the genesis only as a commitment
 	Admit          []Admission
+	Counter        *record.Counter   // of the log key; may be nil
+	Files          map[string][]byte // further files of keys/, by their names below the case folder
 	Clock          record.Clock
 	Random         io.Reader
 }
@@ -100,7 +102,7 @@ func Create(dir string, n NewCase, person sign.Signer, logKey sign.LogSigner) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := fill(root, genesis, n.Admit, payload, ledger.Item{Envelope: envelope, Openings: openings}, logKey); err != nil {
+	if err := fill(root, genesis, n, payload, ledger.Item{Envelope: envelope, Openings: openings}, logKey); err != nil {
 		return nil, errors.Join(fmt.Errorf("create case %q: %w", dir, err), root.Close())
 	}
 	if err := root.Close(); err != nil {
@@ -120,7 +122,7 @@ func newGenesis(n NewCase, logKey sign.LogSigner) (*record.CaseOpened, record.Op
 	}
 	keys := logKey.Keys()
 	g := &record.CaseOpened{
-		Agency: n.Agency, Case: n.Number, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
+		Agency: n.Agency, Case: n.Number, Counter: n.Counter, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
 	}
 	var openings record.Openings
 	if g.OpenedBy, err = openings.CommitFact(n.Random, "/openedBy", n.OpenedBy, "not given"); err != nil {
@@ -161,14 +163,19 @@ func newFolder(dir string) (*durable.Root, error) {
 }
 
 // fill writes the folder in this order: keys, the log with its genesis, and last case.json, which makes it a case.
-func fill(root *durable.Root, g *record.CaseOpened, admit []Admission, payload []byte, genesis ledger.Item, logKey sign.LogSigner) error {
+func fill(root *durable.Root, g *record.CaseOpened, n NewCase, payload []byte, genesis ledger.Item, logKey sign.LogSigner) error {
 	for _, d := range []string{layout.KeysDir, layout.ExhibitsDir, layout.LogDir(g.Origin)} {
 		if err := root.MkdirAll(d); err != nil {
 			return err
 		}
 	}
-	for _, a := range admit {
+	for _, a := range n.Admit {
 		if err := root.CreateEx(layout.KeyFile(a.Key.KeyID()), a.Certificate); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.Files)) {
+		if err := root.CreateEx(name, n.Files[name]); err != nil {
 			return err
 		}
 	}
@@ -285,6 +292,9 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	}
 	logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(h ledger.Head) ([]ledger.Item, error) {
 		b := builder{c, h, signer, clock, map[string]last{}, map[[2]string]bool{}}
+		if err := b.unlikeOthers(events); err != nil {
+			return nil, err
+		}
 		var items []ledger.Item
 		for _, e := range events {
 			item, err := b.item(e)
@@ -306,14 +316,36 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	return logged, nil
 }
 
+// Settle completes what an interrupted append has left, without appending anything, and requires what an append requires
+// of the log and its counter.
+func (c *Case) Settle(ctx context.Context, logKey sign.LogSigner) error {
+	root, err := c.root.Sub(layout.LogDir(c.genesis.Origin))
+	if err != nil {
+		return err
+	}
+	recovered, err := ledger.Append(ctx, root, logKey, c.Waiting, func(ledger.Head) ([]ledger.Item, error) { return nil, nil })
+	if errors.Is(err, ledger.ErrNothing) {
+		err = nil
+	}
+	if err := errors.Join(missing(err), root.Close()); err != nil {
+		return err
+	}
+	for _, l := range recovered {
+		if c.Recovered != nil {
+			c.Recovered(l)
+		}
+	}
+	return nil
+}
+
 // builder numbers and signs the events of one append, under the log's lock.
 type builder struct {
-	c        *Case
-	head     ledger.Head
-	signer   sign.Signer
-	clock    record.Clock
-	last     map[string]last    // of each exhibit that this batch has an event of
-	acquired map[[2]string]bool // exhibits and acquisitions that this batch records
+	c      *Case
+	head   ledger.Head
+	signer sign.Signer
+	clock  record.Clock
+	last   map[string]last    // of each exhibit that this batch has an event of
+	imaged map[[2]string]bool // exhibits, and acquisitions or copies that this batch records
 }
 
 type last struct {
@@ -327,18 +359,16 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	if !ok {
 		before.number, before.leaf = b.head.Previous(header.Exhibit)
 	}
-	if e.Event.Type() == record.TypeSeized {
-		if err := b.begin(header.Exhibit, before.number); err != nil {
-			return ledger.Item{}, err
-		}
+	if e.Event.Type() == record.TypeSeized && before.number > 0 {
+		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)
 	}
-	if a, ok := e.Event.(*record.Acquired); ok {
-		if err := b.once(a, before.number > 0); err != nil {
+	if id, ok := imageID(e.Event); ok {
+		if err := b.once(header.Exhibit, id, before.number > 0); err != nil {
 			return ledger.Item{}, err
 		}
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
-	header.Log = record.LogState{Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
+	header.Log = record.LogState{Anchors: b.head.Anchors, Attestations: b.head.Attestations, Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
 	payload, err := record.Encode(e.Event)
 	if err != nil {
 		return ledger.Item{}, err
@@ -360,40 +390,66 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	return ledger.Item{Envelope: envelope, Openings: e.Openings}, nil
 }
 
-// begin requires that a chain begins once, and under a number that nobody takes for another's. Of an acquisition without a
-// seizure ExhibitFolder required the same before the image was made; its record is not refused any more.
-func (b *builder) begin(exhibit string, number int64) error {
-	if number > 0 {
-		return fmt.Errorf("exhibit %q: %w, with %d events", exhibit, ErrSeized, number)
+// unlikeOthers requires that the chains that begin here begin under numbers that nobody takes for another's. Of an
+// acquisition without a seizure ExhibitFolder required the same before the image was made; its record is not refused any
+// more. The exhibits of the case are gone through once, however many events there are.
+func (b *builder) unlikeOthers(events []Unlogged) error {
+	begun := map[string]string{}
+	for _, e := range events {
+		if e.Event.Type() == record.TypeSeized {
+			begun[fold(e.Event.Header().Exhibit)] = e.Event.Header().Exhibit
+		}
+	}
+	if len(begun) == 0 {
+		return nil
 	}
 	folders, err := b.c.exhibitFolders()
 	if err != nil {
 		return err
 	}
-	for _, others := range []iter.Seq[string]{b.head.Exhibits, maps.Keys(b.last), slices.Values(folders)} {
+	here := func(yield func(string) bool) {
+		for _, e := range events {
+			if !yield(e.Event.Header().Exhibit) {
+				return
+			}
+		}
+	}
+	for _, others := range []iter.Seq[string]{b.head.Exhibits, here, slices.Values(folders)} {
 		for other := range others {
-			if alike(exhibit, other) {
-				return errAlike(exhibit, other)
+			if number, ok := begun[fold(other)]; ok && number != other {
+				return errAlike(number, other)
 			}
 		}
 	}
 	return nil
 }
 
-// once refuses the record of an acquisition that the log has already. It must be asked under the lock: another process may
-// have logged it, or the append that was just completed for one that was killed. A second record could never be taken back.
-func (b *builder) once(a *record.Acquired, begun bool) error {
-	key := [2]string{a.Event.Exhibit, a.Acquisition.ID}
-	found := b.acquired[key]
+// once refuses the record of an acquisition or copy that the log has already. It must be asked under the lock: another
+// process may have logged it, or the append that was just completed for one that was killed. A second record could never be
+// taken back.
+func (b *builder) once(exhibit, id string, begun bool) error {
+	key := [2]string{exhibit, id}
+	found := b.imaged[key]
 	if begun && !found {
 		var err error
-		if _, _, found, err = b.c.findRecord(a.Event.Exhibit, a.Acquisition.ID); err != nil {
+		if _, found, err = b.c.findRecord(exhibit, id); err != nil {
 			return err
 		}
 	}
 	if found {
-		return fmt.Errorf("exhibit %q, acquisition %s: %w", a.Event.Exhibit, a.Acquisition.ID, ErrRecorded)
+		return fmt.Errorf("exhibit %q, acquisition %s: %w", exhibit, id, ErrRecorded)
 	}
-	b.acquired[key] = true
+	b.imaged[key] = true
 	return nil
+}
+
+// imageID is the identifier of the image that an event records, if it is the record of one.
+func imageID(e record.Event) (id string, ok bool) {
+	switch e := e.(type) {
+	case *record.Acquired:
+		return e.Acquisition.ID, true
+	case *record.Copied:
+		return e.Copy.ID, true
+	}
+	return "", false
 }

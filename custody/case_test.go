@@ -54,7 +54,7 @@ func newLogSigner(t *testing.T) sign.LogSigner {
 	return s
 }
 
-// testCase is a case with a person who may sign everything and a station that may only acquire.
+// testCase is a case with a person who may sign everything and a station that may only acquire and copy.
 type testCase struct {
 	*Case
 	person, station sign.Signer
@@ -66,7 +66,7 @@ func admit(person, station sign.Signer) NewCase {
 		Number: "2026-001", Agency: "Example Police", OpenedBy: "I. N. Spector", Clock: testClock, Random: rand.Reader,
 		Admit: []Admission{
 			{person.PublicKey(), record.KindPerson, "I. N. Spector", []record.Type{record.TypeSeized, record.TypeAcquired}, []byte("certificate\n")},
-			{station.PublicKey(), record.KindStation, "", []record.Type{record.TypeAcquired}, []byte("certificate\n")},
+			{station.PublicKey(), record.KindStation, "", []record.Type{record.TypeAcquired, record.TypeCopied}, []byte("certificate\n")},
 		},
 	}
 }
@@ -114,7 +114,7 @@ func acquired(t *testing.T, exhibit, id string) Unlogged {
 	return Unlogged{&record.Acquired{
 		Event: record.Header{Exhibit: exhibit},
 		Circumstances: record.Circumstances{CommandLine: commit("/circumstances/commandLine"), MediumPath: commit("/circumstances/mediumPath"),
-			Description: none, Examiner: none, Host: none, Live: none, WriteBlocker: none},
+			Description: none, Despite: none, Examiner: none, Host: none, Live: none, WriteBlocker: none},
 		Acquisition: record.Acquisition{
 			Contents: record.Unknown[record.Contents]("a test"),
 			ID:       id, Format: record.FormatRaw, Method: record.MethodPhysical, Mode: record.ModeSequential, Started: testClock(), Ended: testClock(),
@@ -123,7 +123,7 @@ func acquired(t *testing.T, exhibit, id string) Unlogged {
 			Files: []record.File{file("7.raw", record.RoleImage), file("7.tree", record.RoleTree), file("SHA256SUMS", record.RoleSums),
 				file("B3SUMS", record.RoleSums), file("journal", record.RoleJournal)},
 			Host:    record.Host{Architecture: "amd64", Kernel: record.Known("6"), OS: "linux", Processors: 1},
-			Medium:  record.Medium{Access: record.UnknownAccess("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: no, PhysicalSectorBytes: no, Name: record.Unknown[string]("a file"), ReadOnly: record.Known(false)},
+			Medium:  record.Medium{Access: record.UnknownAccess("a file"), Container: record.Unknown[record.Container]("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: no, PhysicalSectorBytes: no, Name: record.Unknown[string]("a file"), ReadOnly: record.Known(false)},
 			Options: record.Options{Compression: record.CompressionNone, OnError: record.OnErrorRescue}, Reread: record.Reread{Kind: record.RereadNone}, Tool: record.Tool{Build: record.Unknown[record.Digest]("no"), Name: "exhibit", Version: "1"},
 		},
 	}, open}

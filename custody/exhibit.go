@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -69,8 +70,17 @@ func (c *Case) removeEmpty() error {
 
 // alike reports whether two numbers differ only by the case of letters or by spaces around them: people take one for the
 // other, and many file systems could not hold both folders.
-func alike(a, b string) bool {
-	return a != b && strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+func alike(a, b string) bool { return a != b && fold(a) == fold(b) }
+
+// fold gives alike numbers the same text, as strings.EqualFold compares.
+func fold(number string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, strings.TrimSpace(number))
 }
 
 func errAlike(number, other string) error {
@@ -218,56 +228,77 @@ func readEntry(l *ledger.Log, i int64) (Entry, error) {
 	return out, nil
 }
 
-// Logged is what an acquisition folder gets from the log, beside its own files.
+// Logged is what the folder of an acquisition or a copy gets from the log, beside its own files.
 type Logged struct {
 	Index     int64
-	Record    *record.Acquired
-	Statement []byte // the envelope
-	Personal  []byte // the file of openings
-	Proof     []byte // inclusion under the newest checkpoint
-	Genesis   []byte // the envelope of leaf 0
+	Leaf      record.LeafHash
+	Record    *record.Acquired // nil: it is that of a copy
+	Copy      *record.Copied   // nil: it is that of an acquisition
+	Openings  record.Openings  // nil when erased
+	Statement []byte           // the envelope
+	Personal  []byte           // the file of openings
+	Proof     []byte           // inclusion under the newest checkpoint
+	Genesis   []byte           // the envelope of leaf 0
+}
+
+// Image is what the record says of its image.
+func (l *Logged) Image() record.Image {
+	if l.Copy != nil {
+		return l.Copy.Copy.Image()
+	}
+	return l.Record.Acquisition.Image()
 }
 
 // FindAcquisition looks for the record of an acquisition in the home log, newest first. found is false when the log
 // holds none: then it must be signed.
 func (c *Case) FindAcquisition(exhibit, id string) (logged Logged, found bool, err error) {
-	e, a, found, err := c.findRecord(exhibit, id)
+	logged, found, err = c.FindImage(exhibit, id)
+	if found && logged.Record == nil {
+		return Logged{}, false, fmt.Errorf("exhibit %q: %s is a copy: %w", exhibit, id, ErrRecorded)
+	}
+	return logged, found, err
+}
+
+// FindImage is FindAcquisition for the record of an acquisition or of a copy. Like Entries it checks no signature.
+func (c *Case) FindImage(exhibit, id string) (logged Logged, found bool, err error) {
+	e, found, err := c.findRecord(exhibit, id)
 	if err != nil || !found {
 		return Logged{}, false, err
 	}
-	logged, err = c.acquisitionFiles(e, a)
+	logged, err = c.imageFiles(e)
 	return logged, err == nil, err
 }
 
-func (c *Case) findRecord(exhibit, id string) (Entry, *record.Acquired, bool, error) {
+func (c *Case) findRecord(exhibit, id string) (Entry, bool, error) {
 	for e, err := range c.Entries() {
 		if err != nil {
-			return Entry{}, nil, false, err
+			return Entry{}, false, err
 		}
 		event, ok := e.Predicate.(record.Event)
 		if !ok || event.Header().Exhibit != exhibit {
 			continue
 		}
-		if a, ok := event.(*record.Acquired); ok && a.Acquisition.ID == id {
-			return e, a, true, nil
+		if have, ok := imageID(event); ok && have == id {
+			return e, true, nil
 		}
 		if event.Header().Number == 1 {
 			break // the exhibit's first event
 		}
 	}
-	return Entry{}, nil, false, nil
+	return Entry{}, false, nil
 }
 
 // recorded returns the entry of an acquisition that the log has already, if it is the same acquisition.
 func (c *Case) recorded(want *record.Acquired) (ledger.Logged, error) {
-	e, have, found, err := c.findRecord(want.Event.Exhibit, want.Acquisition.ID)
+	e, found, err := c.findRecord(want.Event.Exhibit, want.Acquisition.ID)
 	if err != nil {
 		return ledger.Logged{}, err
 	}
-	if !found || !sameJSON(have.Acquisition, want.Acquisition) || !sameJSON(have.Circumstances, want.Circumstances) {
+	have, ok := e.Predicate.(*record.Acquired)
+	if !found || !ok || !sameJSON(have.Acquisition, want.Acquisition) || !sameJSON(have.Circumstances, want.Circumstances) {
 		return ledger.Logged{}, fmt.Errorf("exhibit %q, acquisition %s: %w", want.Event.Exhibit, want.Acquisition.ID, ErrRecorded)
 	}
-	files, err := c.acquisitionFiles(e, have)
+	files, err := c.imageFiles(e)
 	if err != nil {
 		return ledger.Logged{}, err
 	}
@@ -283,22 +314,59 @@ func sameJSON(a, b any) bool {
 	return err == nil && bytes.Equal(x, y)
 }
 
-func (c *Case) acquisitionFiles(e Entry, a *record.Acquired) (Logged, error) {
-	personal, err := e.Openings.Encode()
-	if err != nil {
+func (c *Case) imageFiles(e Entry) (Logged, error) {
+	out := Logged{Index: e.Index, Leaf: e.Leaf, Openings: e.Openings, Statement: e.Envelope}
+	switch p := e.Predicate.(type) {
+	case *record.Acquired:
+		out.Record = p
+	case *record.Copied:
+		out.Copy = p
+	}
+	var err error
+	if out.Personal, err = e.Openings.Encode(); err != nil {
 		return Logged{}, err
 	}
 	l, err := c.openLog()
 	if err != nil {
 		return Logged{}, err
 	}
-	proof, err := l.EncodeProof(e.Index)
-	if err != nil {
+	if out.Proof, err = l.EncodeProof(e.Index); err != nil {
 		return Logged{}, err
 	}
-	genesis, err := l.Statement(0)
+	out.Genesis, err = l.Statement(0)
+	return out, err
+}
+
+// CheckSignature requires the statement that the log has of an image to be signed by a key that the genesis admits for it,
+// and to be the one whose leaf the log has. Who makes something that points at it does so first.
+func (c *Case) CheckSignature(l *Logged) error {
+	e, err := sign.ParseEnvelope(l.Statement)
 	if err != nil {
-		return Logged{}, err
+		return err
 	}
-	return Logged{Index: e.Index, Record: a, Statement: e.Envelope, Personal: personal, Proof: proof, Genesis: genesis}, nil
+	t := record.TypeAcquired
+	if l.Copy != nil {
+		t = record.TypeCopied
+	}
+	for _, s := range c.genesis.Signers {
+		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
+		if err != nil {
+			return err
+		}
+		if key.KeyID() != e.KeyID || !c.genesis.MaySign(s.PublicKey, t) {
+			continue
+		}
+		if err := e.Verify(key); err != nil {
+			return err
+		}
+		entry, err := e.Entry(key)
+		if err != nil {
+			return err
+		}
+		if ledger.LeafHash(entry) != l.Leaf {
+			return fmt.Errorf("log entry %d: %w: the statement is not the one that was logged", l.Index, record.ErrMalformed)
+		}
+		return nil
+	}
+	return fmt.Errorf("log entry %d: %w: signed by key %s, which the case does not admit for %q", l.Index, sign.ErrSignature, e.KeyID, t)
 }

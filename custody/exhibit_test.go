@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // Two exhibits that people, or file systems, take for one: refused at the first event, and before an image is made.
@@ -40,6 +41,20 @@ func TestExhibitsAlike(t *testing.T) {
 	if _, err := c.AppendBatch(t.Context(), both, c.person, c.log, testClock); !errors.Is(err, ErrExists) {
 		t.Errorf("two alike at once: %v, want ErrExists", err)
 	}
+}
+
+func FuzzFold(f *testing.F) {
+	f.Add("7a", " 7A ")
+	f.Add("straße ä K", "STRASSE Ä \u212a")
+	f.Add("\xff", "\xfe")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if !utf8.ValidString(a) || !utf8.ValidString(b) {
+			return // no number of an exhibit is
+		}
+		if got, want := fold(a) == fold(b), strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b)); got != want {
+			t.Errorf("%q and %q are folded to %q and %q, EqualFold says %t", a, b, fold(a), fold(b), want)
+		}
+	})
 }
 
 // A folder that nothing was put into goes with the case's Close; any other stays.

@@ -25,14 +25,33 @@ type folder struct {
 	payload    []byte          // of it
 	gen        *genesis
 	by         signer
-	acquired   *record.Acquired
+	rec        *imageRecord // nil: there is none that can be read
 	openings   record.Openings
 
 	image, signature, log line // the report's lines 1, 2 and 3
 }
 
+// imageRecord is the record of an acquisition or of a copy: what is checked of a folder is the same.
+type imageRecord struct {
+	event    *record.Header
+	image    record.Image
+	acquired *record.Acquisition // nil of a copy
+	copied   *record.Copy        // nil of an acquisition
+}
+
+// recordOf is nil where the predicate is not about an image.
+func recordOf(p record.Predicate) *imageRecord {
+	switch p := p.(type) {
+	case *record.Acquired:
+		return &imageRecord{event: &p.Event, image: p.Acquisition.Image(), acquired: &p.Acquisition}
+	case *record.Copied:
+		return &imageRecord{event: &p.Event, image: p.Copy.Image(), copied: &p.Copy}
+	}
+	return nil
+}
+
 // checkFolder checks the folder that the log names in ref. The error is that of the context.
-func (c *checker) checkFolder(ctx context.Context, l *logCheck, ref acquiredRef) (*folder, error) {
+func (c *checker) checkFolder(ctx context.Context, l *logCheck, ref imageRef) (*folder, error) {
 	name, err := layout.ExhibitDir(ref.exhibit)
 	dir := within(name, ref.id)
 	f := &folder{c: c, dir: dir, in: l, index: ref.index, size: l.size, gen: l.gen}
@@ -50,12 +69,11 @@ func (c *checker) checkFolder(ctx context.Context, l *logCheck, ref acquiredRef)
 		f.signature.add(fromError(file, err))
 		return f, nil
 	}
-	a, ok := s.predicate.(*record.Acquired)
-	if !ok {
+	if f.rec = recordOf(s.predicate); f.rec == nil {
 		f.log.add(fromError(file, content(fmt.Errorf("the statement changed while it was checked"))))
 		return f, nil
 	}
-	f.acquired, f.by, f.payload = a, s.by, s.payload
+	f.by, f.payload = s.by, s.payload
 	f.sameStatement()
 	f.proof(s.entry)
 	f.openings = c.checkOpenings(within(dir, layout.Personal), s.payload, &f.signature)
@@ -63,6 +81,7 @@ func (c *checker) checkFolder(ctx context.Context, l *logCheck, ref acquiredRef)
 		f.openings = c.checkOpenings(l.path(layout.PersonalFile(ref.index)), s.payload, &line{})
 	}
 	f.sameGenesis()
+	f.revoked()
 	return f, f.files(ctx)
 }
 
@@ -152,7 +171,7 @@ func (c *checker) checkAlone(ctx context.Context, dir string) (*folder, error) {
 		return f, nil
 	}
 	f.statementAlone(name)
-	if f.acquired == nil {
+	if f.rec == nil {
 		f.image.add(Finding{Severity: Missing, File: name, Text: "without a readable record nothing says which bytes were acquired", Advice: adviceCopy})
 		return f, nil
 	}
@@ -164,7 +183,7 @@ func (c *checker) checkAlone(ctx context.Context, dir string) (*folder, error) {
 func (f *folder) statementAlone(name string) {
 	if f.gen == nil {
 		var err error
-		if f.acquired, err = readUnsignedBy(f.envelope); err != nil {
+		if f.rec, err = readUnsignedBy(f.envelope); err != nil {
 			f.signature.add(fromError(name, err))
 		}
 		return
@@ -172,36 +191,36 @@ func (f *folder) statementAlone(name string) {
 	s, err := f.gen.readStatement(f.envelope)
 	if err != nil {
 		f.signature.add(fromError(name, err))
-		if f.acquired, err = readUnsignedBy(f.envelope); err != nil {
-			f.acquired = nil
+		if f.rec, err = readUnsignedBy(f.envelope); err != nil {
+			f.rec = nil
 		}
 		return
 	}
-	a, ok := s.predicate.(*record.Acquired)
-	if !ok {
+	if f.rec = recordOf(s.predicate); f.rec == nil {
 		f.signature.add(mismatch(name, "predicateType", string(record.TypeAcquired), string(s.predicate.Type()), "the statement is not the record of an acquisition"))
 		return
 	}
-	f.acquired, f.by, f.payload, f.leaf = a, s.by, s.payload, s.leaf
+	f.by, f.payload, f.leaf = s.by, s.payload, s.leaf
 	f.signature.checked++
-	if got, want := a.Event.Log.Origin, f.gen.opened.Origin; got != want {
+	if got, want := f.rec.event.Log.Origin, f.gen.opened.Origin; got != want {
 		f.log.add(mismatch(name, "event.log.origin", want, got, "the record was signed for another log"))
 	}
 	f.openings = f.c.checkOpenings(within(f.dir, layout.Personal), s.payload, &f.signature)
 	f.proof(s.entry)
-	if f.size > 0 && a.Event.Log.Size > f.index {
-		f.log.add(mismatch(name, "event.log.size", fmt.Sprintf("at most %d", f.index), fmt.Sprint(a.Event.Log.Size), "the record names a checkpoint that comes after it"))
+	f.revoked()
+	if n := f.rec.event.Log.Size; f.size > 0 && n > f.index {
+		f.log.add(mismatch(name, "event.log.size", fmt.Sprintf("at most %d", f.index), fmt.Sprint(n), "the record names a checkpoint that comes after it"))
 	}
 }
 
 // files checks line 1, and lists what the record does not cover.
 func (f *folder) files(ctx context.Context) error {
-	id := f.acquired.Acquisition.ID
+	id := f.rec.image.ID
 	if name := f.c.folderName(f.dir); name != "" && name != id {
 		f.image.add(f.otherName(name, id))
 	}
 	known := map[string]bool{layout.Statement: true, layout.Personal: true, layout.Proof: true, layout.Genesis: true}
-	for _, file := range f.acquired.Acquisition.Files {
+	for _, file := range f.rec.image.Files {
 		known[file.Name] = true
 	}
 	entries, err := f.c.fsys.readDir(f.dir, layout.MaxFolder)
@@ -214,9 +233,9 @@ func (f *folder) files(ctx context.Context) error {
 			f.c.uncovered(within(f.dir, e.Name()))
 		}
 	}
-	a := &f.acquired.Acquisition
-	c := &files{fsys: f.c.fsys, dir: f.dir, a: a, workers: f.c.policy.Workers, progress: f.c.done}
-	f.c.phase("image "+id, a.Medium.SizeBytes)
+	c := &files{fsys: f.c.fsys, dir: f.dir, a: &f.rec.image, workers: f.c.policy.Workers, progress: f.c.done}
+	f.c.phase("image "+id, c.a.SizeBytes)
+	f.note(&c.line)
 	err = c.check(ctx)
 	f.image.merge(&c.line)
 	return err
@@ -240,20 +259,19 @@ func (f *folder) facts() AcquisitionFacts {
 	if f.size > 0 {
 		out.Index = f.index
 	}
-	if f.acquired == nil {
+	if f.rec == nil {
 		return out
 	}
-	a := f.acquired
-	out.Exhibit, out.ID, out.SizeBytes, out.Digests, out.SignedAt =
-		a.Event.Exhibit, a.Acquisition.ID, a.Acquisition.Medium.SizeBytes, a.Acquisition.Digests, a.Event.Time
+	i := &f.rec.image
+	out.Exhibit, out.ID, out.SizeBytes, out.Digests, out.SignedAt = f.rec.event.Exhibit, i.ID, i.SizeBytes, i.Digests, f.rec.event.Time
+	if f.rec.copied != nil {
+		out.CopyOf = f.rec.copied.Original.ID
+	}
 	if v, ok := f.openings.Value("/circumstances/examiner"); ok {
 		out.Examiner = v
 	}
 	if !f.by.key.IsZero() {
-		out.KeyID, out.KeyKind, out.Holder, out.Assurance = f.by.key.KeyID(), f.by.Kind, f.gen.holder(f.by), assurance
+		out.KeyID, out.KeyKind, out.Holder, out.Assurance = f.by.key.KeyID(), f.by.Kind, f.gen.holder(f.by), AssuranceSoftware
 	}
 	return out
 }
-
-// assurance is what this version can derive of any key: nothing certified it, so it counts as software.
-const assurance = "software"

@@ -28,7 +28,7 @@ func (c *checker) checkCase(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, l := range logs {
 		c.takeLog(l)
-		for _, ref := range l.acquired {
+		for _, ref := range l.images {
 			f, err := c.checkFolder(ctx, l, ref)
 			if err != nil {
 				return err
@@ -107,8 +107,9 @@ func (c *checker) caseFile(logs []*logCheck) {
 		c.lines[2].add(mismatch(layout.CaseFile, "predicateType", string(record.TypeCaseOpened), string(p.Type()), "the file does not open a case"))
 		return
 	}
+	belongs := c.continued(opened, logs)
 	for _, l := range logs {
-		if l.origin != opened.Origin {
+		if !belongs[l.origin] {
 			c.lines[2].add(Finding{Severity: Missing, File: l.dir, Text: "a second log lies here, and nothing says that it belongs to the case of " + layout.CaseFile,
 				Advice: "take the folders of another case out of this one and verify each by itself"})
 		}
@@ -150,13 +151,14 @@ func (c *checker) certificates(logs []*logCheck) {
 			c.lines[2].add(fromError(name, err))
 		}
 	}
+	used := c.attestations(logs)
 	entries, err := c.fsys.readDir(layout.KeysDir, layout.MaxFolder)
 	if err != nil && !isMissing(err) {
 		c.lines[2].add(fromError(layout.KeysDir, err))
 	}
 	for _, e := range entries {
 		name := within(layout.KeysDir, e.Name())
-		if id, ok := strings.CutSuffix(e.Name(), ".pem"); !ok || !wanted[id] {
+		if id, ok := strings.CutSuffix(e.Name(), ".pem"); (!ok || !wanted[id]) && !used[name] {
 			c.uncovered(name)
 		}
 	}
@@ -188,12 +190,22 @@ func (c *checker) takeLog(l *logCheck) {
 		} else {
 			l.signature.add(untrusted(l.path(layout.StatementFile(0)), l.gen.leaf.String()))
 		}
-		c.report.Cases = append(c.report.Cases, l.gen.facts(l.size, l.checkpoints))
+		facts := l.gen.facts(l.size, l.checkpoints)
+		facts.Witnessed, facts.Stamped = l.witnessedTo, l.stampedTo
+		if l.stampedTo > 0 {
+			facts.StampedAt, facts.StampedBy = l.stampedBy.stamp.Time.Format(trustTime), l.stampedBy.stamp.Authority
+		}
+		c.report.Cases = append(c.report.Cases, facts)
 	}
 	c.lines[2].merge(&l.signature)
 	c.lines[3].merge(&l.log)
 	c.lines[4].merge(&l.append)
+	c.lines[5].merge(&l.time)
 	c.checkpoints += l.checkpoints
+	if l.counter != nil {
+		c.certified += l.counter.verified
+		c.counters++
+	}
 	c.entries += l.size
 	for id := range l.keys {
 		c.keys[id] = true
@@ -229,10 +241,16 @@ func (c *checker) takeFolder(f *folder) {
 	c.lines[2].merge(&f.signature)
 	c.lines[3].merge(&f.log)
 	facts := f.facts()
+	if facts.KeyID != "" {
+		facts.Assurance = c.assurance(facts.KeyID)
+	}
 	c.report.Acquisitions = append(c.report.Acquisitions, facts)
 	c.bytes += facts.SizeBytes
-	if f.acquired != nil {
-		c.times = append(c.times, f.acquired.Event.Time)
+	if f.rec != nil {
+		for _, t := range f.rec.image.TakenOver {
+			c.taken += t.Bytes
+		}
+		c.times = append(c.times, f.rec.event.Time)
 	}
 }
 
@@ -283,7 +301,7 @@ func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEnt
 		return nil
 	}
 	if strings.HasSuffix(dir, layout.PartialSuffix) {
-		c.note(Finding{File: dir, Text: "an acquisition that is not finished: no evidence of anything", Advice: adviceResume(dir)})
+		c.note(Finding{File: dir, Text: "an acquisition that is not finished: no evidence of anything", Advice: adviceFinish(c.fsys.exists(within(dir, layout.Journal)), dir)})
 		return nil
 	}
 	c.lines[6].add(Finding{Severity: Missing, File: dir, Text: "no event in the logs of this case names this folder",

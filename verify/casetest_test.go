@@ -39,6 +39,10 @@ type forge struct {
 	origin  string
 	genesis *record.CaseOpened
 
+	tpm        *softTPM // nil: the log has no counter
+	stationKey *ecdsa.PrivateKey
+	logKey     *ecdsa.PrivateKey
+
 	files       fileSet
 	envelopes   [][]byte
 	entries     [][]byte
@@ -80,12 +84,15 @@ func certificateOf(key *ecdsa.PrivateKey) []byte {
 var testTime = record.NewTime(time.Date(2026, 11, 23, 9, 15, 0, 0, time.UTC), record.ClockSystem, record.Known(true))
 
 // newForge opens a case: the person may seize, the station may acquire.
-func newForge(t testing.TB) *forge {
-	f := &forge{t: t, files: fileSet{}, checkpoints: map[int64][]byte{}, previous: map[string]last{}}
+func newForge(t testing.TB) *forge { return newForgeWith(t, nil) }
+
+func newForgeWith(t testing.TB, device *softTPM) *forge {
+	f := &forge{t: t, tpm: device, logKey: newKey(), files: fileSet{}, checkpoints: map[int64][]byte{}, previous: map[string]last{}}
 	personKey, stationKey := newKey(), newKey()
 	f.person, f.station = must(sign.NewSoftwareSigner(personKey)), must(sign.NewSoftwareSigner(stationKey))
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	f.log = must(sign.NewSoftwareLogSigner(newKey(), must(ed, err)))
+	f.stationKey = stationKey
+	f.log = must(sign.NewSoftwareLogSigner(f.logKey, must(ed, err)))
 	f.origin = must(layout.NewOrigin(rand.Reader))
 	var nonce [32]byte
 	must(rand.Read(nonce[:]))
@@ -97,8 +104,11 @@ func newForge(t testing.TB) *forge {
 	f.genesis = &record.CaseOpened{Agency: "Example Police", Case: "2026-001", LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]),
 		OpenedBy: commit("/openedBy", "A. Muster"), Origin: f.origin, Time: testTime, Signers: []record.Signer{
 			{Events: []record.Type{record.TypeSeized}, Holder: commit("/signers/0/holder", "A. Muster"), Kind: record.KindPerson, PublicKey: f.person.PublicKey().Base64()},
-			{Events: []record.Type{record.TypeAcquired}, Holder: commit("/signers/1/holder", ""), Kind: record.KindStation, PublicKey: f.station.PublicKey().Base64()},
+			{Events: []record.Type{record.TypeAcquired, record.TypeCopied}, Holder: commit("/signers/1/holder", ""), Kind: record.KindStation, PublicKey: f.station.PublicKey().Base64()},
 		}}
+	if device != nil {
+		f.genesis.Counter = device.counter()
+	}
 	f.files[layout.KeyFile(f.person.PublicKey().KeyID())] = certificateOf(personKey)
 	f.files[layout.KeyFile(f.station.PublicKey().KeyID())] = certificateOf(stationKey)
 	f.append(f.person, must(record.Encode(f.genesis)), openings)
@@ -161,6 +171,9 @@ func (f *forge) publish() {
 	root := mth(f.leaves)
 	text := fmt.Sprintf("%s\n%d\n%s\n", f.origin, size, base64.StdEncoding.EncodeToString(root[:]))
 	f.checkpoints[size] = []byte(must(f.log.Sign(f.origin, text)))
+	if f.tpm != nil {
+		f.put(layout.AttestFile(size), f.tpm.certify(text))
+	}
 }
 
 // header is what an honest program puts before an event.
@@ -174,6 +187,9 @@ func (f *forge) header(exhibit string) record.Header {
 	for size, cp := range f.checkpoints {
 		if size > h.Log.Size {
 			h.Log.Size, h.Log.Checkpoint = size, record.SHA256Digest(sha256.Sum256(cp))
+			if f.tpm != nil {
+				h.Log.Attestations = []record.Digest{record.SHA256Digest(sha256.Sum256(f.files[logFile(f, layout.AttestFile(size))]))}
+			}
 		}
 	}
 	return h
@@ -271,7 +287,7 @@ func newImage(name, id string, data []byte, cut int) forgedImage {
 	a.Contents = record.Unknown[record.Contents]("a test")
 	a.Destinations = []record.Destination{{Device: unknown, FileSystem: unknown}}
 	a.Host = record.Host{Architecture: "amd64", Kernel: unknown, OS: "linux", Processors: 2}
-	a.Medium = record.Medium{Access: record.UnknownAccess("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: record.Unknown[int64]("a file"), PhysicalSectorBytes: record.Unknown[int64]("a file"),
+	a.Medium = record.Medium{Access: record.UnknownAccess("a file"), Container: record.Unknown[record.Container]("a file"), Hardware: record.Unknown[record.Hardware]("a file"), HealthAfter: record.Unknown[record.Health]("a file"), Kind: record.MediumFile, LogicalSectorBytes: record.Unknown[int64]("a file"), PhysicalSectorBytes: record.Unknown[int64]("a file"),
 		Name: unknown, ReadOnly: record.Known(false), SizeBytes: int64(len(data))}
 	a.Options = record.Options{Compression: record.CompressionNone, ExtraDigests: []record.Algorithm{}, OnError: record.OnErrorRescue, Reread: true, SegmentBytes: int64(cut)}
 	a.Reread = record.Reread{Kind: record.RereadCached, Matches: true}
@@ -283,7 +299,7 @@ func newImage(name, id string, data []byte, cut int) forgedImage {
 func (f *forge) newAcquired(exhibit string, a record.Acquisition) (*record.Acquired, record.Openings) {
 	var o record.Openings
 	none := record.Unknown[record.Personal]("not given")
-	c := record.Circumstances{Description: none, Host: none, Live: none, WriteBlocker: none,
+	c := record.Circumstances{Description: none, Despite: none, Host: none, Live: none, WriteBlocker: none,
 		CommandLine: must(o.Commit(rand.Reader, "/circumstances/commandLine", "exhibit acquire")),
 		MediumPath:  must(o.Commit(rand.Reader, "/circumstances/mediumPath", "/dev/sdz")),
 		Examiner:    record.Known(must(o.Commit(rand.Reader, "/circumstances/examiner", "B. Beispiel")))}

@@ -100,7 +100,7 @@ func (c *files) decodeE01(ctx context.Context, r *image.Reader) error {
 			c.line.add(mismatch(n.Segment, "", "", "", fmt.Sprintf("damaged at byte %d: %s", n.Offset, n.Text)))
 		}
 	}
-	if size := c.a.Medium.SizeBytes; r.Size() != size {
+	if size := c.a.SizeBytes; r.Size() != size {
 		c.line.add(mismatch(c.dir, "acquisition.medium.sizeBytes", fmt.Sprint(size), fmt.Sprint(r.Size()), "the image is of a medium of another length than the record says"))
 		return nil
 	}

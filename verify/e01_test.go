@@ -99,7 +99,8 @@ func TestE01StoredDigest(t *testing.T) {
 	}
 	defer r.Close()
 	a := record.Acquisition{Digests: []record.MediaDigest{{Digest: must(record.NewDigest(record.MD5, make([]byte, 16)))}}}
-	f := &files{a: &a}
+	i := a.Image()
+	f := &files{a: &i}
 	if err := f.compareStored(r.E01()); err != nil || f.line.worst != Mismatch {
 		t.Errorf("a stored digest that is another: %v, %v", f.line.worst, err)
 	}

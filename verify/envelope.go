@@ -124,7 +124,7 @@ func (g *genesis) readStatement(envelope []byte) (statement, error) {
 }
 
 // readUnsignedBy decodes a record whose signer cannot be checked, so that at least the image is compared with it.
-func readUnsignedBy(envelope []byte) (*record.Acquired, error) {
+func readUnsignedBy(envelope []byte) (*imageRecord, error) {
 	e, err := sign.ParseEnvelope(envelope)
 	if err != nil {
 		return nil, content(err)
@@ -133,11 +133,11 @@ func readUnsignedBy(envelope []byte) (*record.Acquired, error) {
 	if err != nil {
 		return nil, content(err)
 	}
-	a, ok := p.(*record.Acquired)
-	if !ok {
+	rec := recordOf(p)
+	if rec == nil {
 		return nil, content(fmt.Errorf("the statement is not a record of an acquisition but %q", p.Type()))
 	}
-	return a, nil
+	return rec, nil
 }
 
 // checkOpenings reads a file of openings and holds it against the statement. None is no fault: it was erased or withheld.

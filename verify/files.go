@@ -10,6 +10,7 @@ import (
 
 	"lukechampine.com/blake3"
 
+	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -20,12 +21,13 @@ import (
 type files struct {
 	fsys     *plainFS
 	dir      string // of the acquisition
-	a        *record.Acquisition
+	a        *record.Image
 	workers  int
 	progress func(bytes int64)
 
 	line     line
-	compared int64 // digests of the record that were compared, whatever came out
+	compared int64      // digests of the record that were compared, whatever came out
+	given    *image.Map // what the medium gave, by a map that holds; nil: none
 	tree     *hashtree.File
 	treeBad  string // why the tree cannot locate damage; empty when it can
 }
@@ -44,9 +46,10 @@ func (c *files) check(ctx context.Context) error {
 			c.checkWhole(f, layout.MaxJournal)
 		case record.RoleMap:
 			c.checkMap(f)
+		case record.RoleTakenOver:
+			c.checkTaken(f)
 		}
 	}
-	c.noteAcquisition()
 	err = c.checkImage(ctx)
 	if closeErr := closeTree(); closeErr != nil && c.tree != nil {
 		c.line.add(fromError(within(c.dir, c.role(record.RoleTree)[0].Name), closeErr))
@@ -60,15 +63,7 @@ func (c *files) check(ctx context.Context) error {
 	return nil
 }
 
-func (c *files) role(role string) []record.File {
-	var out []record.File
-	for _, f := range c.a.Files {
-		if f.Role == role {
-			out = append(out, f)
-		}
-	}
-	return out
-}
+func (c *files) role(role string) []record.File { return c.a.Role(role) }
 
 // compare is the only place where a recorded digest is held against a computed one.
 func (c *files) compare(file, field string, want, got record.Digest) bool {
@@ -203,8 +198,8 @@ func (c *files) checkRoot(name string, tree *hashtree.File) {
 		c.noTree(mismatch(name, "acquisition.digests", want.String(), root.String(), "the tree belongs to other bytes than the recorded ones"))
 		return
 	}
-	if tree.Size() != c.a.Medium.SizeBytes {
-		c.noTree(mismatch(name, "acquisition.medium.sizeBytes", fmt.Sprint(c.a.Medium.SizeBytes), fmt.Sprint(tree.Size()),
+	if tree.Size() != c.a.SizeBytes {
+		c.noTree(mismatch(name, "acquisition.medium.sizeBytes", fmt.Sprint(c.a.SizeBytes), fmt.Sprint(tree.Size()),
 			"the tree says another length than the record"))
 		return
 	}
@@ -218,14 +213,7 @@ func (c *files) noTree(f Finding) {
 }
 
 // media returns the recorded digest of the media stream.
-func (c *files) media(alg record.Algorithm) record.Digest {
-	for _, d := range c.a.Digests {
-		if d.Digest.Algorithm() == alg {
-			return d.Digest
-		}
-	}
-	return record.Digest{}
-}
+func (c *files) media(alg record.Algorithm) record.Digest { return c.a.Digest(alg) }
 
 // contextReader ends a copy when ctx does.
 type contextReader struct {

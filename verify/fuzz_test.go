@@ -51,3 +51,26 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCertificates requires that a file of certificates that is taken is those certificates in PEM, byte for byte.
+func FuzzCertificates(f *testing.F) {
+	a := newAuthority()
+	f.Add(pemOf(a.cert.Raw, a.issue(newKey(), "attestation")))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		certs, err := parseCertificates(b)
+		if err != nil {
+			if certs != nil {
+				t.Error("an error and certificates")
+			}
+			return
+		}
+		var ders [][]byte
+		for _, c := range certs {
+			ders = append(ders, c.Raw)
+		}
+		if len(certs) == 0 || !bytes.Equal(pemOf(ders...), b) {
+			t.Errorf("%q was taken for %d certificates", b, len(certs))
+		}
+	})
+}

@@ -77,7 +77,7 @@ var newHash = map[record.Algorithm]func() hash.Hash{
 // readWhole reads the media stream once and compares every digest of it and of its files.
 func (c *files) readWhole(ctx context.Context, parts []part) error {
 	opts := pass.Options{Workers: c.workers, Progress: c.progress}
-	cmp, own := newComparator(c.tree, parts, 0, c.a.Medium.SizeBytes), new(hashtree.Hasher)
+	cmp, own := newComparator(c.tree, parts, 0, c.a.SizeBytes), new(hashtree.Hasher)
 	if c.tree != nil {
 		opts.Tree = cmp
 	} else {
@@ -93,8 +93,8 @@ func (c *files) readWhole(ctx context.Context, parts []part) error {
 	if err != nil || size < 0 {
 		return err
 	}
-	if size != c.a.Medium.SizeBytes {
-		c.line.add(mismatch(c.dir, "acquisition.medium.sizeBytes", fmt.Sprint(c.a.Medium.SizeBytes), fmt.Sprint(size),
+	if size != c.a.SizeBytes {
+		c.line.add(mismatch(c.dir, "acquisition.medium.sizeBytes", fmt.Sprint(c.a.SizeBytes), fmt.Sprint(size),
 			"the image gave another number of bytes than the record says"))
 		return nil
 	}
@@ -150,7 +150,7 @@ func (c *files) root(cmp *comparator, own *hashtree.Hasher) record.Digest {
 	if c.reportDamage(cmp) {
 		return record.Digest{}
 	}
-	if cmp.groups != hashtree.Groups(c.a.Medium.SizeBytes) {
+	if cmp.groups != hashtree.Groups(c.a.SizeBytes) {
 		c.line.add(Finding{Severity: Missing, File: c.dir, Text: fmt.Sprintf("only %d groups of the image were compared", cmp.groups)})
 		return record.Digest{}
 	}

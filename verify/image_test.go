@@ -151,13 +151,13 @@ func TestSizes(t *testing.T) {
 // TestEveryDigestIsCompared requires that a file check that compares too little is not verified.
 func TestEveryDigestIsCompared(t *testing.T) {
 	_, sealed := alone(t, 100, 0)
-	a := must(readUnsignedBy(sealed["statement.dsse.json"])).Acquisition
-	c := &files{fsys: newPlainFS(sealed.fs("")), dir: ".", a: &a}
+	i := must(readUnsignedBy(sealed["statement.dsse.json"])).image
+	c := &files{fsys: newPlainFS(sealed.fs("")), dir: ".", a: &i}
 	if err := c.check(t.Context()); err != nil || c.line.status() != Verified || c.line.checked < 12 {
 		t.Fatalf("status %s, %d checks, %v", c.line.status(), c.line.checked, err)
 	}
-	a.Files[4].Role = "later"
-	c = &files{fsys: newPlainFS(sealed.fs("")), dir: ".", a: &a}
+	i.Files[4].Role = "later"
+	c = &files{fsys: newPlainFS(sealed.fs("")), dir: ".", a: &i}
 	if err := c.check(t.Context()); err != nil || c.line.status() != Unknown {
 		t.Errorf("with a file passed over: status %s, %v", c.line.status(), err)
 	}

@@ -79,8 +79,11 @@ func TestHostileNamesInSentences(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{"exhibits/7/" + idA + ".partial": idA + ".partial", "; touch x; .partial": "FOLDER", "$(x).partial": "FOLDER", "": "FOLDER"} {
-		if got := adviceResume(name); !strings.HasSuffix(got, "--resume "+want) {
+		if got := adviceFinish(true, name); !strings.HasSuffix(got, "--resume "+want) {
 			t.Errorf("advice for %q: %s", name, got)
+		}
+		if got := adviceFinish(false, name); !strings.HasSuffix(got, "image convert "+want) {
+			t.Errorf("advice for %q without a journal: %s", name, got)
 		}
 	}
 }

@@ -2,8 +2,6 @@ package verify
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,8 +23,8 @@ const maxEntries = 10_000_000
 // maxUnreadable ends the check of a log that says it is long and is not there: it can be no more than unknown.
 const maxUnreadable = 10_000
 
-// acquiredRef is an acquisition that the log names.
-type acquiredRef struct {
+// imageRef is an acquisition, or a copy of one, that the log names.
+type imageRef struct {
 	exhibit, id string
 	index       int64
 }
@@ -40,16 +38,23 @@ type logCheck struct {
 	gen    *genesis
 	size   int64 // of the newest checkpoint
 
-	signature, log, append line // the report's lines 2, 3 and 4, as far as this log goes
+	signature, log, append, time line // the report's lines 2, 3, 4 and 5, as far as this log goes
 
+	counter     *counterCheck // nil: the log has none
 	tree        tree
 	bundle      []byte        // the entry bundle being rebuilt
 	diskEntries [][]byte      // of the same bundle, as it lies there
 	diskHashes  []tlog.Hash   // of the same tile
 	last        checkpointRef // the newest checkpoint that an event can have seen so far
 	book        state.Book
-	acquired    []acquiredRef
-	keys        map[string]bool // that signed
+	images      []imageRef
+	keys        map[string]bool  // that signed
+	lastBy      map[string]int64 // the newest entry by each of them
+	anchors     anchors
+	witnessedTo int64 // so many entries a quorum of witnesses saw
+	stampedTo   int64 // so many a time-stamp authority
+	stampedBy   stamped
+	sound       map[string]int64 // of each revoked key: entries before this were signed before its revocation
 	checkpoints int64
 	unreadable  int64 // statements that are missing or cannot be read
 	cut         bool  // too many of them: not every entry was looked at
@@ -58,13 +63,14 @@ type logCheck struct {
 }
 
 type checkpointRef struct {
-	size   int64
-	digest record.Digest
+	size        int64
+	digest      record.Digest
+	certificate record.Digest // of the counter; zero when there is none
 }
 
 // checkLog checks the log of that origin. The error is that of the context.
 func (c *checker) checkLog(origin string) (*logCheck, error) {
-	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}}
+	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}, lastBy: map[string]int64{}}
 	l.tree.full = func(level int, n int64, hashes []tlog.Hash) { l.compareTile(level, n, len(hashes), tileBytes(hashes)) }
 	if !l.readGenesis() {
 		return l, nil
@@ -72,12 +78,16 @@ func (c *checker) checkLog(origin string) (*logCheck, error) {
 	if err := l.readNewest(); err != nil || l.size == 0 {
 		return l, err
 	}
+	l.listAnchors()
 	if err := l.entries(); err != nil {
 		return nil, err
 	}
 	if l.cut {
+		l.judgeRevoked(0)
 		return l, l.strangers()
 	}
+	l.checkAnchors()
+	l.judgeAnchors()
 	l.tree.finish()
 	if l.tree.size%tileWidth != 0 {
 		l.compareTile(-1, l.tree.size/tileWidth, int(l.tree.size%tileWidth), l.bundle)
@@ -102,6 +112,7 @@ func (l *logCheck) readGenesis() bool {
 		l.signature.add(mismatch(name, "origin", l.origin, l.gen.opened.Origin, "the genesis is that of another log"))
 		return false
 	}
+	l.readCounter()
 	l.gen.openings = l.c.checkOpenings(l.path(layout.PersonalFile(0)), l.gen.payload, &l.signature)
 	return true
 }
@@ -191,7 +202,7 @@ func (l *logCheck) readPending() {
 	}
 	var note []byte
 	if err == nil {
-		note, err = ledger.ParsePending(b)
+		note, _, err = ledger.ParsePending(b)
 	}
 	if err == nil {
 		_, err = ledger.OpenCheckpoint(note, l.origin, l.gen.opened.LogKeys)
@@ -241,6 +252,9 @@ func (l *logCheck) entry(i int64, e loadedEntry) {
 		l.compareTile(-1, i/tileWidth, tileWidth, l.bundle)
 	}
 	l.tree.add(tlog.Hash(leaf))
+	if l.anchors.wanted[i+1] {
+		l.anchors.roots[i+1] = ledger.Checkpoint{Origin: l.origin, Size: i + 1, Root: l.tree.root()}
+	}
 	l.statement(i, leaf, e)
 	l.checkpoint(i+1, e)
 }
@@ -294,7 +308,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	}
 	l.signature.checked++
 	l.log.checked++
-	l.keys[e.keyID] = true
+	l.keys[e.keyID], l.lastBy[e.keyID] = true, i
 	if i == 0 {
 		return
 	}
@@ -304,14 +318,20 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	}
 	l.header(i, name, e.event.Header())
 	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, Event: e.event})
-	if a, ok := e.event.(*record.Acquired); ok {
-		l.acquired = append(l.acquired, acquiredRef{a.Event.Exhibit, a.Acquisition.ID, i})
+	if r := recordOf(e.event); r != nil {
+		l.images = append(l.images, imageRef{r.event.Exhibit, r.image.ID, i})
 	}
 }
 
 // header requires that the event saw the checkpoint that preceded it.
 func (l *logCheck) header(i int64, name string, h *record.Header) {
 	s := h.Log
+	l.attested(i, name, s)
+	for _, d := range s.Anchors {
+		if _, ok := l.anchors.named[d]; !ok {
+			l.anchors.named[d] = i
+		}
+	}
 	switch {
 	case s.Origin != l.origin:
 		l.log.add(mismatch(name, "event.log.origin", l.origin, s.Origin, "the event was signed for another log"))
@@ -322,6 +342,7 @@ func (l *logCheck) header(i int64, name string, h *record.Header) {
 		f := fromError(file, fs.ErrNotExist)
 		f.Text = fmt.Sprintf("the checkpoint of size %d, which entry %d names, is missing or damaged", s.Size, i)
 		l.log.add(f)
+		l.missed(s.Size)
 	case s.Size < l.last.size:
 		l.log.add(mismatch(name, "event.log.size", fmt.Sprint(l.last.size), fmt.Sprint(s.Size),
 			"the event names an older checkpoint than the one that preceded it: it was signed on another copy of the log, or put in later"))
@@ -345,7 +366,8 @@ func (l *logCheck) checkpoint(size int64, e loadedEntry) {
 		return
 	}
 	l.checkpoints++
-	l.last = checkpointRef{size, e.noteDigest}
+	l.last = checkpointRef{size, e.noteDigest, e.certificate.digest}
+	l.count(size, e.certificate)
 	if root := l.tree.root(); root != e.note.Root {
 		f := mismatch(name, "root", root.String(), e.note.Root.String(),
 			fmt.Sprintf("the first %d entries are not those this checkpoint was signed over: the log was rewritten, or a statement is damaged", size))
@@ -367,13 +389,16 @@ func (l *logCheck) strangers() error {
 		switch name := e.Name(); {
 		case !e.IsDir() && !e.Type().IsRegular():
 			l.log.add(fromError(l.path(name), fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
-		case name == layout.Checkpoint, name == layout.CheckpointsDir, name == layout.TileDir, name == layout.StatementDir,
-			name == layout.Pending, name == layout.Heads, name == layout.Lock:
+		case name == layout.Checkpoint, name == layout.CheckpointsDir, name == layout.TileDir, name == layout.StatementDir, name == layout.AnchorsDir,
+			name == layout.Pending, name == layout.AttestDir, name == layout.Heads, name == layout.Lock:
 		default:
 			l.c.uncovered(l.path(name))
 		}
 	}
 	if err := l.checkLeftovers(); err != nil {
+		return err
+	}
+	if err := l.strangeCertificates(); err != nil {
 		return err
 	}
 	if err := l.walk(layout.StatementDir, 0, l.strangeStatement); err != nil {
@@ -398,83 +423,3 @@ func (l *logCheck) strangeStatement(name string) {
 }
 
 func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotPlain) }
-
-// portion is how many entries are prepared at once. It bounds the memory: each can be as large as an envelope may be.
-const portion = 64
-
-// loadedEntry is what can be said of an entry without its neighbours.
-type loadedEntry struct {
-	err      error // why the statement cannot be used
-	keyID    string
-	entry    []byte // nil when there is no valid signature
-	leaf     record.LeafHash
-	event    record.Event // nil for a genesis
-	openings line
-
-	note       ledger.Checkpoint // of size i+1
-	noteDigest record.Digest
-	noteErr    error // fs.ErrNotExist: there is none
-}
-
-// load prepares the entries from (inclusive) to to (exclusive), on all cores.
-func (l *logCheck) load(from, to int64) ([]loadedEntry, error) {
-	out := make([]loadedEntry, to-from)
-	err := parallel(l.c.ctx, l.c.workers(), len(out), func(i int) { out[i] = l.loadOne(from + int64(i)) })
-	return out, err
-}
-
-func (l *logCheck) loadOne(i int64) (e loadedEntry) {
-	note, cp, err := l.openCheckpoint(l.path(layout.CheckpointFile(i + 1)))
-	if e.noteErr = err; err == nil {
-		e.note, e.noteDigest = cp, record.SHA256Digest(sha256.Sum256(note))
-	}
-	if i == 0 {
-		e.entry, e.leaf, e.keyID = l.gen.entry, l.gen.leaf, l.gen.by
-		return e
-	}
-	envelope, err := l.c.fsys.readFile(l.path(layout.StatementFile(i)), layout.MaxEnvelope)
-	if err != nil {
-		e.err = err
-		return e
-	}
-	s, err := l.gen.readStatement(envelope)
-	e.err, e.entry, e.leaf = err, s.entry, s.leaf
-	if err != nil {
-		return e
-	}
-	e.keyID = s.by.key.KeyID()
-	l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
-	switch p := s.predicate.(type) {
-	case *record.Acquired: // of a record only what the chain needs is kept
-		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: p.Acquisition.ID}}
-	case record.Event:
-		e.event = p
-	}
-	return e
-}
-
-// parallel calls work for 0 to n-1 on several goroutines and returns when all have ended. The error is that of ctx.
-func parallel(ctx context.Context, workers, n int, work func(i int)) error {
-	next := make(chan int)
-	done := make(chan struct{})
-	workers = min(workers, n)
-	for range workers {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for i := range next {
-				work(i)
-			}
-		}()
-	}
-	var err error
-	for i := 0; i < n && err == nil; i++ {
-		if err = ctx.Err(); err == nil {
-			next <- i
-		}
-	}
-	close(next)
-	for range workers {
-		<-done
-	}
-	return err
-}

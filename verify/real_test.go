@@ -94,7 +94,7 @@ func (c *realCase) acquireWith(exhibit, id, path string, segment int64, set func
 	opts := acquire.Options{Exhibit: exhibit, ID: id, SegmentBytes: segment, Extra: []record.Algorithm{record.MD5}, Reread: true, Clock: testClock,
 		Tool: record.Tool{Name: "exhibit", Version: "test", Build: record.Unknown[record.Digest]("a test")},
 		Host: record.Host{OS: "linux", Architecture: "amd64", Processors: 2, Kernel: record.Unknown[string]("a test")},
-		Circumstances: record.Circumstances{Description: none, Examiner: none, Host: none, Live: none, WriteBlocker: none,
+		Circumstances: record.Circumstances{Description: none, Despite: none, Examiner: none, Host: none, Live: none, WriteBlocker: none,
 			CommandLine: must(o.Commit(rand.Reader, "/circumstances/commandLine", "exhibit acquire")),
 			MediumPath:  must(o.Commit(rand.Reader, "/circumstances/mediumPath", path))}}
 	opts.Openings = o

@@ -173,13 +173,18 @@ type CaseFacts struct {
 	TrustName   string `json:"trustName,omitzero"` // of the trust entry
 	Entries     int64  `json:"entries"`            // of the log; of a folder alone, under the proof's checkpoint
 	Checkpoints int64  `json:"checkpoints"`
+	Witnessed   int64  `json:"witnessed"` // so many entries a quorum of trusted witnesses saw
+	Stamped     int64  `json:"stamped"`   // so many a trusted time-stamp authority
+	StampedAt   string `json:"stampedAt,omitzero"`
+	StampedBy   string `json:"stampedBy,omitzero"` // the subject of its certificate
 }
 
 // AcquisitionFacts are what one record says, and how its lines came out.
 type AcquisitionFacts struct {
 	Exhibit   string               `json:"exhibit"`
 	ID        string               `json:"id"`
-	Folder    string               `json:"folder"` // relative to what was verified
+	CopyOf    string               `json:"copyOf,omitzero"` // of a copy, the acquisition's id
+	Folder    string               `json:"folder"`          // relative to what was verified
 	SizeBytes int64                `json:"sizeBytes"`
 	Digests   []record.MediaDigest `json:"digests"`
 	KeyID     string               `json:"keyId"`

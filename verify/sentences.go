@@ -15,7 +15,7 @@ var titles = [lineCount + 1]string{1: "image", 2: "signature", 3: "log", 4: "app
 func (c *checker) finish() Report {
 	r := c.report
 	sentences := [lineCount + 1]string{1: c.sentenceImage(), 2: c.sentenceSignature(), 3: c.sentenceLog(), 4: c.sentenceAppend(),
-		5: c.sentenceTime(), 6: c.sentenceCustody(), 7: sentenceNotProven}
+		5: c.sentenceTime(), 6: c.sentenceCustody(), 7: c.sentenceNotProven()}
 	for n := 1; n <= lineCount; n++ {
 		r.Lines = append(r.Lines, c.lines[n].render(n, titles[n], sentences[n]))
 	}
@@ -38,10 +38,14 @@ func (c *checker) sentenceImage() string {
 	if s := c.about(); s != "" {
 		return s
 	}
-	n := number(int64(len(c.report.Acquisitions)), "acquisition")
+	word := "acquisition"
+	if slices.ContainsFunc(c.report.Acquisitions, func(a AcquisitionFacts) bool { return a.CopyOf != "" }) {
+		word = "image"
+	}
+	n := number(int64(len(c.report.Acquisitions)), word)
 	switch l.status() {
 	case Verified:
-		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte"))
+		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver()
 	case Failed:
 		return "The bytes are NOT those that were acquired, or a file beside them was changed; what differs is listed."
 	case Unknown:
@@ -56,7 +60,7 @@ func (c *checker) sentenceSignature() string {
 	}
 	switch c.lines[2].status() {
 	case Verified:
-		return fmt.Sprintf("The statements were signed by %s that the case admits; assurance: %s. %s%s", number(int64(len(c.signingKeys())), "key"), assurance, c.trustedAs(), c.heldBy())
+		return fmt.Sprintf("The statements were signed by %s that the case admits; assurance: %s. %s%s", number(int64(len(c.signingKeys())), "key"), c.assuranceWords(), c.trustedAs(), c.heldBy())
 	case Failed:
 		return "A signature, a key or what was signed does NOT hold; what differs is listed."
 	case Unknown:
@@ -146,16 +150,44 @@ func (c *checker) sentenceAppend() string {
 	const outside = "nothing from outside (a witness, a time-stamp, another log, a receipt) was there to compare with, so a log rewritten as a whole would not be seen."
 	switch {
 	case c.lines[4].status() == Failed:
-		return "The log was NOT only appended to: a checkpoint does not agree with the entries."
+		return "The log was NOT only appended to, or what others saw of it was changed; what differs is listed."
+	case c.lines[4].status() == Verified:
+		return "The log holds what others saw of it: " + c.seenByOthers() + ". What came later nobody outside has seen."
 	case c.report.Kind == KindCase && c.checkpoints > 0 && c.lines[3].worst == Note:
-		return fmt.Sprintf("Every checkpoint in this folder (%d of them) is a prefix of the next; %s", c.checkpoints, outside)
+		return fmt.Sprintf("Every checkpoint in this folder (%d of them) is a prefix of the next%s; %s", c.checkpoints, c.counterSentence(), outside)
 	}
 	return "Not checked: " + outside
 }
 
+// counterSentence says what the counter in the TPM shows.
+func (c *checker) counterSentence() string {
+	if c.certified == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and the counter in the TPM went up by one with each of %d; that it is one in a genuine TPM is shown only by the assurance %s of the log key (%s)",
+		c.certified, AssuranceHardware, c.logAssurance())
+}
+
+// seenByOthers says how much of each log somebody outside saw.
+func (c *checker) seenByOthers() string {
+	var out []string
+	for _, g := range c.report.Cases {
+		if g.Witnessed > 0 {
+			out = append(out, fmt.Sprintf("%s of %d by the witnesses that are trusted here", entries(g.Witnessed), g.Entries))
+		}
+		if g.Stamped > 0 {
+			out = append(out, fmt.Sprintf("%s of %d by a time-stamp authority", entries(g.Stamped), g.Entries))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
 func (c *checker) sentenceTime() string {
+	if c.lines[5].status() == Failed {
+		return "A time-stamp does NOT belong to this log, or was changed; what differs is listed."
+	}
 	if len(c.times) == 0 {
-		return "No time was recorded that could be shown."
+		return "No time was recorded that could be shown." + c.stampWords("")
 	}
 	var first, last record.Time
 	for i, t := range c.times {
@@ -170,7 +202,29 @@ func (c *checker) sentenceTime() string {
 	if last != first {
 		said += ", and at last " + clockWords(last)
 	}
-	return "The station's clock said " + said + ". No time-stamp authority confirms it, so the time is the station's word."
+	return "The station's clock said " + said + "." + c.stampWords(" No time-stamp authority confirms it, so the time is the station's word.") + c.clockSentence()
+}
+
+// stampWords says what time-stamp authorities signed; none where there is nothing.
+func (c *checker) stampWords(none string) string {
+	var out strings.Builder
+	for _, g := range c.report.Cases {
+		if g.Stamped > 0 {
+			fmt.Fprintf(&out, " A time-stamp authority, %q, signed that %s of the log existed at %s; how long before, it does not say.", g.StampedBy, entries(g.Stamped), g.StampedAt)
+		}
+	}
+	if out.Len() == 0 {
+		return none
+	}
+	return out.String()
+}
+
+// clockSentence says what the TPM's clock shows.
+func (c *checker) clockSentence() string {
+	if c.certified == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" The TPM's own clock, which knows no time of day, puts %s in their order.", number(c.certified, "checkpoint"))
 }
 
 func clockWords(t record.Time) string {
@@ -204,6 +258,21 @@ func (c *checker) sentenceCustody() string {
 		return "The custody has a gap, or something on the disk that no event explains."
 	}
 	return "The case has no custody event yet."
+}
+
+// takenOver says what of the images was not read from the media.
+func (c *checker) takenOver() string {
+	if c.taken == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Of them %s came from images that other programs had made, and were not read from the medium.", number(c.taken, "byte"))
+}
+
+func (c *checker) sentenceNotProven() string {
+	if c.taken == 0 {
+		return sentenceNotProven
+	}
+	return sentenceNotProven + " Nor that what was taken over from an image of another program is what the medium held."
 }
 
 const sentenceNotProven = "Not proven by any of this: that the medium was the right one and was unchanged before it was read; " +

@@ -74,7 +74,7 @@ var signerTamperings = map[string]tampering{
 		f.event(f.station, e, o)
 		f.publish()
 		return f, f.build()
-	}, ExitMismatch, 2, `for ["acquired"] and not for "seized"`},
+	}, ExitMismatch, 2, `for ["acquired" "copied"] and not for "seized"`},
 	"a folder's record signed again by a stranger": {func(t *testing.T) (*forge, fileSet) {
 		f := soundCase(t)
 		files := f.build()
@@ -327,7 +327,7 @@ func addMD5(e *record.Acquired, data []byte) {
 
 func TestTampering(t *testing.T) {
 	t.Parallel()
-	for _, group := range []map[string]tampering{signerTamperings, eventTamperings, logTamperings, folderTamperings, twinTamperings} {
+	for _, group := range []map[string]tampering{signerTamperings, eventTamperings, logTamperings, folderTamperings, twinTamperings, copyTamperings} {
 		for name, tt := range group {
 			t.Run(name, func(t *testing.T) {
 				f, files := tt.make(t)

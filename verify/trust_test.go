@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,11 +47,16 @@ func TestParseTrustRefuses(t *testing.T) {
 		want     error
 	}{
 		"another type":       {"exhibit-trust/v1", "exhibit-trust/v2", record.ErrNewer},
-		"a later role":       {`"genesis"`, `"witness"`, record.ErrNewer},
+		"a later role":       {`"genesis"`, `"oracle"`, record.ErrNewer},
 		"no role":            {`"genesis"`, `""`, record.ErrMalformed},
 		"something else":     {"exhibit-trust/v1", "exhibit-pending/v1", record.ErrMalformed},
 		"a later version":    {`],"type":"exhibit-trust/v1"`, `],"quorum":2,"type":"exhibit-trust/v2"`, record.ErrNewer},
-		"a later member":     {`"role":"genesis"`, `"quorum":2,"role":"witness"`, record.ErrNewer},
+		"a later member":     {`"role":"genesis"`, `"quota":2,"role":"oracle"`, record.ErrNewer},
+		"a witness without":  {`"genesis"`, `"witness"`, record.ErrMalformed},
+		"a root without":     {`"genesis"`, `"time-stamp"`, record.ErrMalformed},
+		"never revoked":      {`"genesis"`, `"revocation"`, record.ErrMalformed},
+		"another's member":   {`"role":"genesis"`, `"role":"genesis","since":"2026-11-23T08:15:00.000Z"`, record.ErrMalformed},
+		"a quorum of none":   {`"name":"case 7, by telephone"`, `"name":"case 7, by telephone","quorum":2`, record.ErrMalformed},
 		"short fingerprint":  {"0123456789abcdef0", "123456789abcdef0", record.ErrMalformed},
 		"capital hex":        {"9abcdef0", "9ABCDEF0", record.ErrMalformed},
 		"no name":            {"case 7, by telephone", "", record.ErrMalformed},
@@ -116,4 +122,41 @@ func FuzzParseTrust(f *testing.F) {
 			t.Fatalf("parsed %q, encoded %q (%v)", b, again, err)
 		}
 	})
+}
+
+// Each role has its own members; what is written reads back, and a quorum is one for all witnesses.
+func TestTrustOfEachRole(t *testing.T) {
+	o := newOutside(t)
+	entries := append(o.trustWitness(0, 2), o.trustWitness(1, 2)...)
+	entries = append(entries, o.trustTSA(), must(NewRevocationEntry(trustDigits, trustDay, "stolen", trustDay)), must(NewTrustEntry(RoleGenesis, trustDigits, "case 7", trustDay)))
+	b, err := EncodeTrust(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseTrust(b)
+	if err != nil || !slices.Equal(got, entries) {
+		t.Errorf("%+v, %v, want %+v", got, err, entries)
+	}
+	if roots := TimeStampRoots(got); len(roots) != 1 || !roots[0].Equal(o.tsa.Root) {
+		t.Errorf("%d roots, want 1", len(roots))
+	}
+	if keys, quorum := Witnesses(got); len(keys) != 4 || quorum != 2 {
+		t.Errorf("%d keys of witnesses with a quorum of %d, want 4 and 2", len(keys), quorum)
+	}
+	if since := revocations(got)[trustDigits]; !since.Equal(trustDay) {
+		t.Errorf("revoked since %v, want %v", since, trustDay)
+	}
+	for name, change := range map[string]func([]TrustEntry){
+		"two quorums":            func(e []TrustEntry) { e[0].Quorum = 1 },
+		"another's fingerprint":  func(e []TrustEntry) { e[0].Fingerprint = e[1].Fingerprint },
+		"another's certificate":  func(e []TrustEntry) { e[4].Fingerprint = trustDigits },
+		"a certificate too many": func(e []TrustEntry) { e[6].Certificate = e[4].Certificate },
+		"a time too many":        func(e []TrustEntry) { e[0].Since = e[5].Since },
+	} {
+		bad := slices.Clone(entries)
+		change(bad)
+		if b, err := EncodeTrust(bad); !errors.Is(err, record.ErrMalformed) || b != nil {
+			t.Errorf("%s: %v, want %v", name, err, record.ErrMalformed)
+		}
+	}
 }

@@ -29,6 +29,8 @@ type Progress interface {
 type Policy struct {
 	// Trust are the entries of the trust file; nothing in what is verified can take their place.
 	Trust []TrustEntry
+	// Require are further things without which the outcome is unknown: RequireWitness, RequireTimeStamp.
+	Require []string
 	// FolderName is the name of the folder that fsys is rooted at, when it is known. One that ends in ".partial" is an
 	// acquisition that is not finished.
 	FolderName string
@@ -49,7 +51,12 @@ func Verify(ctx context.Context, fsys fs.FS, name string, p Policy) (Report, err
 	if p.Workers < 0 || p.Workers > maxWorkers {
 		return Report{}, fmt.Errorf("verify: %d workers: there can be 1 to %d", p.Workers, maxWorkers)
 	}
-	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, dir: "."}
+	for _, what := range p.Require {
+		if !slices.Contains(Requirements, what) {
+			return Report{}, fmt.Errorf("verify: %q is nothing that can be required: %q", what, Requirements)
+		}
+	}
+	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, assurances: map[string]string{}, dir: "."}
 	err := c.run(name)
 	if err == nil {
 		err = ctx.Err()
@@ -73,12 +80,17 @@ type checker struct {
 	report      Report
 	lines       [lineCount + 1]line // by number; 0 is unused
 	keys        map[string]bool     // that signed
-	times       []record.Time       // of the acquisitions
-	alone       *folder             // of an acquisition folder by itself
+	logKeys     map[string]bool
+	assurances  map[string]string // by key id; of a key that is not here nothing shows more than software
+	times       []record.Time     // of the acquisitions
+	alone       *folder           // of an acquisition folder by itself
 	checkpoints int64
+	certified   int64 // of them, by a counter
+	counters    int64
 	entries     int64
 	events      int64
-	bytes       int64
+	bytes       int64 // of all media
+	taken       int64 // of them, not read from the medium
 
 	progress sync.Mutex
 }
@@ -94,7 +106,7 @@ func (c *checker) run(name string) error {
 	case KindAcquisition, KindImage:
 		return c.checkAcquisition()
 	case KindPartial:
-		c.lines[1].add(Finding{Severity: Missing, File: c.file, Text: "the acquisition is not finished: no evidence of anything", Advice: adviceResume(c.policy.FolderName)})
+		c.lines[1].add(Finding{Severity: Missing, File: c.file, Text: "the acquisition is not finished: no evidence of anything", Advice: adviceFinish(c.fsys.exists(layout.Journal), c.policy.FolderName)})
 	default:
 		if c.lines[1].worst == Note {
 			c.lines[1].add(Finding{Severity: Missing, File: c.file, Text: "this is neither a case folder, nor an acquisition folder, nor an image in one",
@@ -189,15 +201,16 @@ func (c *checker) checkAcquisition() error {
 	}
 	c.alone = f
 	c.takeFolder(f)
+	c.requireOfFolder(".")
 	return nil
 }
 
 // namedFile requires that the file that was named is one the record covers.
 func (c *checker) namedFile(f *folder) {
-	if f.acquired == nil {
+	if f.rec == nil {
 		return
 	}
-	files := f.acquired.Acquisition.Files
+	files := f.rec.image.Files
 	i := slices.IndexFunc(files, func(g record.File) bool { return g.Name == c.file })
 	switch {
 	case i >= 0 && files[i].Role == record.RoleImage:
@@ -273,11 +286,14 @@ func (c *checker) done(n int64) {
 	}
 }
 
-// adviceResume is a command that somebody will paste, so it quotes only a name that acquire gives.
-func adviceResume(name string) string {
+// adviceFinish is a command that somebody will paste, so it quotes only a name that acquire gives. A copy has no journal.
+func adviceFinish(journal bool, name string) string {
 	name = path.Base(name)
 	if !record.ValidAcquisitionID(strings.TrimSuffix(name, layout.PartialSuffix)) {
 		name = "FOLDER"
+	}
+	if !journal {
+		return "if it was to become a copy, remove it, and convert the image again; one that is logged already is finished with: exhibit image convert " + name
 	}
 	return "finish it with: exhibit acquire --resume " + name
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -11,14 +12,16 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// Find returns the files of the image whose first file a person named, in order, for [Open]. Those of an E01 ewf.Find has. NAME.001 is the first of
-// the segments NAME.001, NAME.002 and so on beside it; any other file is an image by itself. ErrSegments refuses a name
-// that is a later segment, a gap in the numbers, and numbers that go on after .999 or begin with .000, as other tools
-// write them. Without a record nobody can tell whether the last segments are missing.
+// Find returns the files of the image whose first file a person named, in order, for [Open]. Of an E01 it is ewf.Find, with
+// the errors of that. NAME.001 is the first of the segments NAME.001, NAME.002 and so on beside it; any other file is an
+// image by itself. ErrSegments refuses a name that is a later segment, a gap in the numbers, and numbers that go on after
+// .999 or begin with .000, as other tools write them. Without a record nobody can tell whether the last segments are missing.
 func Find(fsys fs.FS, name string) ([]string, error) {
-	if is, err := isE01(fsys, name); err != nil {
-		return nil, fmt.Errorf("open image file %q: %w", name, err)
-	} else if is {
+	is, err := isE01(fsys, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of what is not there the names beside it may say more
+		return nil, err
+	}
+	if is {
 		return ewf.Find(fsys, name)
 	}
 	dir := path.Dir(name)

@@ -399,6 +399,15 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// What cannot be looked at is told, and is no image of unknown format.
+func TestFindUnreadable(t *testing.T) {
+	for name, mode := range map[string]fs.FileMode{"link": fs.ModeSymlink, "pipe": fs.ModeNamedPipe, "folder": fs.ModeDir} {
+		if got, err := image.Find(fstest.MapFS{name: {Mode: mode}}, name); got != nil || err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("%s: got %q, %v; want that it is not a regular file", name, got, err)
+		}
+	}
+}
+
 func TestFindPast999(t *testing.T) {
 	fsys := fstest.MapFS{}
 	for i := range 1000 {

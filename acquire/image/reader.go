@@ -56,7 +56,7 @@ func Open(fsys fs.FS, names []string) (*Reader, error) {
 	}
 	is, err := isE01(fsys, names[0])
 	if err != nil {
-		return nil, fmt.Errorf("open image file %q: %w", names[0], err)
+		return nil, err
 	}
 	if is {
 		return OpenE01(fsys, names)
@@ -68,7 +68,7 @@ func Open(fsys fs.FS, names []string) (*Reader, error) {
 func isE01(fsys fs.FS, name string) (bool, error) {
 	r, err := OpenRaw(fsys, []string{name})
 	if err != nil {
-		return false, errors.Unwrap(err)
+		return false, err
 	}
 	begin := make([]byte, ewf.SignatureBytes)
 	n, err := r.ReadAt(begin, 0)

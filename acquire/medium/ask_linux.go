@@ -24,13 +24,25 @@ func (m *Medium) askHealth() record.Fact[record.Health] {
 	return record.Known(probe.PathHealth(d.fd, name))
 }
 
+// Temperature asks the drive how warm it is, in degrees Celsius; false where it does not say. It takes as long as the drive
+// takes, and may be called beside the reads.
+func (m *Medium) Temperature() (celsius int64, ok bool) {
+	d, why := m.drive()
+	if why != "" {
+		return 0, false
+	}
+	name, _ := d.about.Name.Get()
+	err := d.conn.Control(func(fd uintptr) { celsius, ok = probe.PathHealth(int(fd), name).Temperature.Get() })
+	return celsius, ok && err == nil
+}
+
 // drive is the device that can be asked, or why there is none.
 func (m *Medium) drive() (*disk, string) {
 	d, ok := m.src.(*disk)
 	switch {
 	case !ok || !d.device:
 		return nil, "it is not a block device"
-	case m.gone != nil || d.closed:
+	case m.isGone() != nil || d.closed.Load():
 		return nil, "the medium is not there any more"
 	}
 	if _, ok := d.about.Name.Get(); !ok {

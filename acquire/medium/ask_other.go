@@ -12,3 +12,6 @@ func (m *Medium) Ask() record.Fact[record.Hardware] {
 func (m *Medium) askHealth() record.Fact[record.Health] {
 	return record.Unknown[record.Health](errOnlyLinux.Error())
 }
+
+// Temperature is unknown here.
+func (*Medium) Temperature() (celsius int64, ok bool) { return 0, false }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -35,10 +36,11 @@ type disk struct {
 	align     int    // of memory; 1: through the page cache
 	bounce    []byte // aligned, made when it is first needed
 	timeout   time.Duration
-	helper    *helper // makes the reads if there is a timeout
+	helper    *helper // makes the reads; nil without a timeout
 	now       State
 	settings  []setting // to be taken back
-	closed    bool
+	was       bool      // Options.WasWritable
+	closed    atomic.Bool
 }
 
 func (d *disk) read(p []byte, off int64) (int, error) {
@@ -96,6 +98,11 @@ func (d *disk) readError(off, length int64, cause error) error {
 	if err := d.changed(); err != nil {
 		return fmt.Errorf("%s: %w; then %w", at, cause, err)
 	}
+	return sortError(at, cause, &ReadError{Path: d.path, Offset: off, SizeBytes: length, Err: cause})
+}
+
+// sortError tells by the system's error a bad place from a medium that is gone, and from an error of our own.
+func sortError(at string, cause error, bad *ReadError) error {
 	errno, _ := errors.AsType[unix.Errno](cause)
 	switch errno {
 	case unix.ENODEV, unix.ENXIO, unix.ENOMEDIUM, unix.ENOTCONN, unix.ESTALE, unix.ESHUTDOWN:
@@ -104,7 +111,7 @@ func (d *disk) readError(off, length int64, cause error) error {
 		return fmt.Errorf("%s: %w: %w", at, cause, ErrAlignment)
 	// What the block layer makes of a drive's answers, and file systems of a checksum that does not fit.
 	case unix.EIO, unix.ENODATA, unix.EILSEQ, unix.ETIMEDOUT, unix.EREMOTEIO, unix.ENOLINK, unix.EBADMSG, unix.EUCLEAN:
-		return &ReadError{Path: d.path, Offset: off, SizeBytes: length, Err: cause}
+		return bad
 	}
 	return fmt.Errorf("%s: %w", at, cause)
 }
@@ -126,8 +133,16 @@ func (d *disk) checkEnd() error {
 	return nil
 }
 
-// changed compares the medium with what it was when it was opened.
-func (d *disk) changed() error {
+// changed compares the medium with what it was when it was opened. A descriptor that is closed meanwhile may be another
+// file's, so it is kept from that.
+func (d *disk) changed() (err error) {
+	if closed := d.conn.Control(func(uintptr) { err = d.changedNow() }); closed != nil {
+		return fmt.Errorf("look at %q: %w", d.path, os.ErrClosed)
+	}
+	return err
+}
+
+func (d *disk) changedNow() error {
 	if d.device {
 		return d.deviceChanged()
 	}
@@ -227,11 +242,11 @@ func (d *disk) size() int64 { return d.sizeBytes }
 func (d *disk) sectorBytes() int64 { return int64(d.sector) }
 
 func (d *disk) close() error {
-	if d.closed {
+	if d.closed.Load() {
 		return os.ErrClosed
 	}
 	d.state() // the last one, for who asks later
-	d.closed = true
+	d.closed.Store(true)
 	if d.helper != nil {
 		d.helper.end()
 	}

@@ -87,6 +87,7 @@ func TestCachedReadHasOwnMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.timeout = timeout
+		d.helper = newHelper()
 		if n, err := d.readAt(alignedBuffer(8192, directAlign), 0); n != 8192 || err != nil {
 			t.Errorf("got %d, %v", n, err)
 		}

@@ -27,6 +27,8 @@ var (
 	ErrAmbiguous = errors.New("the name does not tell which device is meant")
 	// ErrInUse says that something else holds the block device.
 	ErrInUse = errors.New("the device is in use")
+	// ErrReadOnly refuses to write to a device that has the kernel's read-only flag, or that is write-protected itself.
+	ErrReadOnly = errors.New("the device is read-only")
 	// ErrKind refuses a folder, a pipe or any other thing that is neither a block device nor a regular file.
 	ErrKind = errors.New("neither a block device nor a regular file")
 	// ErrEmptyDevice refuses a block device that has no bytes: a card reader without a card, a loop device without a file.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -162,5 +164,35 @@ func TestHang(t *testing.T) {
 			t.Errorf("close while a read hangs: %v", err)
 		}
 		d.Release()
+	}
+}
+
+// A read that nobody waits for goes on while the medium is closed, and may come back after it: then it asks the device for
+// nothing any more. The race detector looks on.
+func TestCloseBesideARead(t *testing.T) {
+	for _, timeout := range []time.Duration{0, time.Hour} {
+		disk, _ := faulty(t, faultdisk.Options{SizeBytes: 4 << 20})
+		disk.Hang(faultdisk.Range{First: 2048, Count: 8})
+		m := openWith(t, disk.Path(), medium.Options{ReadTimeout: timeout})
+		done := make(chan error, 1)
+		go func() {
+			_, err := m.ReadAt(make([]byte, 1<<20), 1<<20)
+			if err == nil {
+				_, err = m.ReadAt(make([]byte, 1<<20), 0)
+			}
+			done <- err
+		}()
+		for disk.Hanging() == 0 {
+			runtime.Gosched()
+		}
+		m.Temperature()
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		disk.Release()
+		if err := <-done; !errors.Is(err, os.ErrClosed) {
+			t.Errorf("time-out %v: the read that comes back and asks again gets %v, want os.ErrClosed", timeout, err)
+		}
+		disk.AssertNoWrites(t)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/exhibit-forensics/exhibit/acquire/medium/sysfs"
 )
 
 // holder is something that uses a device, and the command that makes it let go.
@@ -70,7 +72,7 @@ func (s *search) swap(dev uint64) {
 		if len(fields) < 2 || fields[1] != "partition" {
 			continue
 		}
-		path := unescape(fields[0])
+		path := sysfs.Unescape(fields[0])
 		if number, ok := s.nodeNumber(path); ok && number == dev {
 			s.add(fmt.Sprintf("swapoff %q", path), "used as swap")
 		}

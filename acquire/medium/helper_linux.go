@@ -14,6 +14,7 @@ type helper struct {
 	asks    chan ask
 	answers chan answer // has room for one, so that a late answer finds its way out and the goroutine its end
 	timer   *time.Timer
+	ended   chan struct{}
 	once    sync.Once
 }
 
@@ -29,22 +30,31 @@ type answer struct {
 }
 
 func newHelper() *helper {
-	h := &helper{asks: make(chan ask), answers: make(chan answer, 1), timer: time.NewTimer(time.Hour)}
+	h := &helper{asks: make(chan ask), answers: make(chan answer, 1), timer: time.NewTimer(time.Hour), ended: make(chan struct{})}
 	go h.run()
 	return h
 }
 
 func (h *helper) run() {
-	for a := range h.asks {
-		n, err := a.call(a.p, a.off)
-		h.answers <- answer{n, err}
+	for {
+		select {
+		case <-h.ended:
+			return
+		case a := <-h.asks:
+			n, err := a.call(a.p, a.off)
+			h.answers <- answer{n, err}
+		}
 	}
 }
 
 // do reports false if the call has not returned in time. The helper is of no use after that.
 func (h *helper) do(a ask, limit time.Duration) (answer, bool) {
 	h.timer.Reset(limit)
-	h.asks <- a
+	select {
+	case <-h.ended:
+		return answer{err: os.ErrClosed}, true
+	case h.asks <- a:
+	}
 	select {
 	case r := <-h.answers:
 		return r, true
@@ -53,16 +63,14 @@ func (h *helper) do(a ask, limit time.Duration) (answer, bool) {
 	}
 }
 
-// end lets the goroutine end, at once or when its last call returns.
-func (h *helper) end() { h.once.Do(func() { close(h.asks) }) }
+// end lets the goroutine end, at once or when its last call returns. A read that is not waited for may ask once more, and gets
+// os.ErrClosed.
+func (h *helper) end() { h.once.Do(func() { close(h.ended) }) }
 
 // call makes one read, within the time-out if there is one.
 func (d *disk) call(p []byte, off int64) (int, error) {
 	if d.timeout == 0 {
 		return d.system(p, off)
-	}
-	if d.helper == nil {
-		d.helper = newHelper()
 	}
 	a, ok := d.helper.do(ask{d.system, p, off}, d.timeout)
 	if !ok {

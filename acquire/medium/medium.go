@@ -1,10 +1,11 @@
 // Package medium opens what is read, a block device, a regular file or standard input, and gives its bytes: in order
-// with [Medium.Read], or any sectors with [Medium.ReadAt].
+// with [Medium.Read], or any sectors with [Medium.ReadAt]. Of a file that begins like an E01 image these are the bytes of
+// the medium inside it, and what cannot be read of it is lost by whole chunks: all sectors of one, usually 64.
 //
 // Start with [Open]; then read a [Medium] to io.EOF. Before that, ask [Medium.CheckDestination] whether the folder one
 // is about to write to lies on the medium itself.
 //
-// The promise: a medium is opened for reading only, and io.EOF means that exactly the bytes were read that the medium
+// The promise: a medium is opened for reading only (writing is for [OpenTarget] alone, which opens what is to be overwritten), and io.EOF means that exactly the bytes were read that the medium
 // had when it was opened: the size is fixed then, and after every error the medium is asked whether it is still the
 // same. So an error about the medium is one of three: a [ReadError], a place that it did not give; [ErrLost], it is gone
 // or does not answer; [ErrMediumChanged], it is not what was opened. Nothing is skipped or filled in, and a medium that
@@ -21,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -38,7 +40,7 @@ type Options struct {
 	Stdin io.Reader
 	// ReadTimeout is how long one read may take before it is given up as a *HungError, which ends the Medium. It must be
 	// longer than the drive and the kernel need for a bad sector: they retry and reset several times, each try within the
-	// device's own time-out. 0: no limit. A stream has none.
+	// device's own time-out. 0: no limit. A stream and an image have none.
 	ReadTimeout time.Duration
 	// DeviceTimeout is how long the kernel shall wait for the drive in one command, in whole seconds; Close puts back what
 	// was there. Ten seconds are enough for a healthy drive. 0: it is left as it is. Where the device has no such setting
@@ -47,6 +49,11 @@ type Options struct {
 	// Live allows a device that is in use, that of the running system among them: it is held exclusively only if that can
 	// be had, and what is read may never have been on it at one moment. State says so.
 	Live bool
+	// AsFile reads an image as the file it is.
+	AsFile bool
+	// WasWritable says that an earlier run, which was killed, found the device writable: its flag is taken back from a loop
+	// device by Close although it was set when this one opened it.
+	WasWritable bool
 	// KeepWritable leaves the kernel's read-only flag of a device as it is. False sets it on the device and its
 	// partitions; Close takes it back only from loop devices.
 	KeepWritable bool
@@ -59,16 +66,19 @@ func (o Options) validate() error {
 	return nil
 }
 
-// Medium is an open medium. It is used from one goroutine at a time.
+// Medium is an open medium. It is used from one goroutine at a time, but for Close and Temperature, which may be called
+// while a ReadAt that nobody waits for any more is under way.
 type Medium struct {
 	path string
 	src  source
 	off  int64 // where Read goes on
 	err  error // sticky for Read: io.EOF, or what went wrong
-	gone error // sticky for all: ErrLost or ErrMediumChanged
+
+	mu   sync.Mutex
+	gone error // sticky for all: ErrLost, ErrMediumChanged or that it is closed; guarded by mu
 }
 
-// source is a stream or, on Linux, a disk.
+// source is a stream or, on Linux, a disk or an e01.
 type source interface {
 	// read gives bytes at off, where the read before ended. io.EOF comes alone and only where the medium really ends.
 	read(p []byte, off int64) (int, error)
@@ -113,8 +123,8 @@ func OpenWith(ctx context.Context, path string, opts Options) (*Medium, error) {
 // Read implements io.Reader. A page-aligned p is filled without a copy. After an error every later call returns it,
 // until StartAt.
 func (m *Medium) Read(p []byte) (int, error) {
-	if m.gone != nil {
-		return 0, m.gone
+	if gone := m.isGone(); gone != nil {
+		return 0, gone
 	}
 	if m.err != nil {
 		return 0, m.err
@@ -140,7 +150,7 @@ func (m *Medium) StartAt(off int64) error {
 		return fmt.Errorf("go to byte %d of %q, which has %d: %w", off, m.path, size, ErrAlignment)
 	}
 	m.off, m.err = off, nil
-	return m.gone
+	return m.isGone()
 }
 
 // ReadAt reads exactly the bytes from off to off+len(p) and no others, past the page cache where that can be done. off
@@ -155,10 +165,10 @@ func (m *Medium) StartAt(off int64) error {
 // later call returns the same error.
 func (m *Medium) ReadAt(p []byte, off int64) (int, error) {
 	size, known := m.Size()
-	sector := m.SectorBytes()
+	sector, gone := m.SectorBytes(), m.isGone()
 	switch {
-	case m.gone != nil:
-		return 0, m.gone
+	case gone != nil:
+		return 0, gone
 	case !known:
 		return 0, fmt.Errorf("read at byte %d of %s: %w", off, m.path, errors.ErrUnsupported)
 	case off < 0 || off%sector != 0 || int64(len(p))%sector != 0 && off+int64(len(p)) != size:
@@ -180,8 +190,8 @@ func (m *Medium) ReadAt(p []byte, off int64) (int, error) {
 // its io.EOF. Who uses ReadAt does so when all is read. Errors: ErrLost, ErrMediumChanged; of a file also *ReadError, if
 // the place behind its end cannot be tried. Of a stream it knows nothing.
 func (m *Medium) CheckEnd() error {
-	if m.gone != nil {
-		return m.gone
+	if gone := m.isGone(); gone != nil {
+		return gone
 	}
 	err := m.src.checkEnd()
 	m.note(err)
@@ -191,8 +201,16 @@ func (m *Medium) CheckEnd() error {
 // note keeps an error after which the medium must not be asked again.
 func (m *Medium) note(err error) {
 	if errors.Is(err, ErrLost) || errors.Is(err, ErrMediumChanged) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.gone = err
 	}
+}
+
+func (m *Medium) isGone() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone
 }
 
 // SectorBytes is the logical sector of a device, the smallest piece it reads: 512, 4096 or another power of two. Of
@@ -211,11 +229,23 @@ func (m *Medium) Describe() record.Medium {
 	const notAsked = "it was not asked"
 	d := m.src.describe()
 	d.Access = m.access()
+	if d.Kind != record.MediumImage {
+		d.Container = record.Unknown[record.Container]("the medium is in no container")
+	}
 	d.Hardware, d.HealthAfter = record.Unknown[record.Hardware](notAsked), record.Unknown[record.Health](notAsked)
 	if _, known := m.Size(); !known {
 		d.SizeBytes = m.off
 	}
 	return d
+}
+
+// HeaderText is what an image says about itself in words, one value a line, without anything that cannot be printed; ""
+// for every other medium. It names persons, so it is no part of Describe.
+func (m *Medium) HeaderText() string {
+	if s, ok := m.src.(interface{ headerText() string }); ok {
+		return s.headerText()
+	}
+	return ""
 }
 
 // Path names the medium for messages: as it was given to Open or found by its serial or WWN, or "standard input".
@@ -231,12 +261,14 @@ func (m *Medium) CheckDestination(dir string) error {
 	return nil
 }
 
-// Close gives the medium back. Standard input stays open. After a *HungError the system keeps the device open until
-// that read ends.
+// Close gives the medium back. Standard input stays open. After a *HungError, and while a read that nobody waits for is under
+// way, the system keeps the device open until that read ends; what it would ask the device then is an error.
 func (m *Medium) Close() error {
+	m.mu.Lock()
 	if m.gone == nil {
 		m.gone = fmt.Errorf("medium %q: %w", m.path, os.ErrClosed)
 	}
+	m.mu.Unlock()
 	if err := m.src.close(); err != nil {
 		return fmt.Errorf("close medium %q: %w", m.path, err)
 	}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/exhibit-forensics/exhibit/acquire/medium/sysfs"
 )
 
 // mount is a line of /proc/self/mountinfo.
@@ -42,38 +42,13 @@ func readMounts(path string) ([]mount, error) {
 	return mounts, nil
 }
 
-// parseMount reads "36 35 98:0 /root /mount/point options... - type source superoptions" (proc_pid_mountinfo(5)).
-// An empty source leaves nothing between two spaces.
 func parseMount(line string) (mount, bool) {
-	fields := strings.Split(line, " ")
-	dash := slices.Index(fields, "-")
-	if dash < 6 || len(fields) < dash+3 {
+	m, ok := sysfs.ParseMount(line)
+	if !ok {
 		return mount{}, false
 	}
-	dev, ok := parseNumber(fields[2])
-	m := mount{dev: dev, point: unescape(fields[4]), kind: unescape(fields[dash+1]), source: unescape(fields[dash+2])}
-	for _, option := range strings.Split(strings.Join(fields[dash+3:], " "), ",") {
-		if upper, found := strings.CutPrefix(option, "upperdir="); found && m.kind == "overlay" {
-			m.upper = unescape(upper)
-		}
-	}
-	return m, ok
-}
-
-// unescape undoes the kernel's \040 for a space and the like.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+4 <= len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	dev, ok := parseNumber(m.Number)
+	return mount{dev, m.Point, m.Kind, m.Source, m.Upper}, ok
 }
 
 // mountOf finds the mount that holds path: the longest mount point above it, of equal ones the last.

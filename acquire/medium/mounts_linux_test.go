@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/exhibit-forensics/exhibit/acquire/medium/sysfs"
 )
 
 func TestParseMount(t *testing.T) {
@@ -46,8 +48,8 @@ func FuzzParseMount(f *testing.F) {
 	f.Add("-", "-", "- -", "- - -", uint8(255))
 	f.Fuzz(func(t *testing.T, point, kind, source, options string, major uint8) {
 		parseMount(options)
-		if unescape(escape(point)) != point {
-			t.Errorf("%q became %q", point, unescape(escape(point)))
+		if sysfs.Unescape(escape(point)) != point {
+			t.Errorf("%q became %q", point, sysfs.Unescape(escape(point)))
 		}
 		if point == "-" || point == "" || kind == "" || !utf8.ValidString(options) || strings.ContainsAny(options, "\n") {
 			return

@@ -23,10 +23,12 @@ func openDisk(name string, opts Options) (source, string, error) {
 	if err != nil {
 		return nil, "", plain(err)
 	}
+	if seen.Mode().IsRegular() {
+		src, err := openFile(path, seen, opts)
+		return src, path, err
+	}
 	var d *disk
 	switch mode := seen.Mode(); {
-	case mode.IsRegular():
-		d, err = openFile(path, seen)
 	case mode&os.ModeDevice != 0 && mode&os.ModeCharDevice == 0:
 		d, err = openDevice(path, name, deviceNumber(seen), opts)
 	case mode.IsDir():
@@ -39,11 +41,33 @@ func openDisk(name string, opts Options) (source, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	d.timeout, d.now.Live = opts.ReadTimeout, opts.Live
+	d.obey(opts)
 	return d, path, nil
 }
 
-func openFile(path string, seen os.FileInfo) (*disk, error) {
+func (d *disk) obey(opts Options) {
+	if d.timeout, d.now.Live = opts.ReadTimeout, opts.Live; d.timeout > 0 {
+		d.helper = newHelper()
+	}
+}
+
+// openFile opens a regular file: the medium in it, if it begins like an image.
+func openFile(path string, seen os.FileInfo, opts Options) (source, error) {
+	d, err := openPlainFile(path, seen)
+	if err != nil {
+		return nil, err
+	}
+	d.obey(opts)
+	if opts.AsFile || !d.isImage() {
+		return d, nil
+	}
+	if err := d.close(); err != nil {
+		return nil, err
+	}
+	return openE01(path)
+}
+
+func openPlainFile(path string, seen os.FileInfo) (*disk, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, plain(err)
@@ -144,7 +168,7 @@ func openDevice(path, name string, dev uint64, opts Options) (*disk, error) {
 	if err == nil && deviceNumber(d.seen) != dev {
 		err = fmt.Errorf("it was exchanged while it was opened: %w", ErrMediumChanged)
 	}
-	if err == nil && isNamed(name) && !d.host.identifiers(d.host.disk(deviceNumber(d.seen))).match(name) {
+	if err == nil && isNamed(name) && !d.host.identity(d.host.disk(deviceNumber(d.seen))).Is(name) {
 		err = fmt.Errorf("%q is another device by now: %w", path, ErrMediumChanged)
 	}
 	if err == nil {

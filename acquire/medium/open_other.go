@@ -14,6 +14,13 @@ var errOnlyLinux = fmt.Errorf("reading a medium works only on Linux: %w", errors
 
 func openDisk(string, Options) (source, string, error) { return nil, "", errOnlyLinux }
 
+func openTarget(string) (writer, source, string, error) {
+	return nil, nil, "", fmt.Errorf("writing to a device works only on Linux: %w", errors.ErrUnsupported)
+}
+
+// Evict does nothing here.
+func Evict(*os.File) {}
+
 // Resolve works only on Linux.
 func Resolve(string) (string, error) { return "", errOnlyLinux }
 

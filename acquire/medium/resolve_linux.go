@@ -6,14 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-)
-
-// Media may be named by what the drive is, not by the place it is plugged into.
-const (
-	serialPrefix = "serial:"
-	wwnPrefix    = "wwn:"
 )
 
 // Resolve turns "serial:..." and "wwn:..." into the path of the one device that has it, and leaves every other name
@@ -29,15 +22,11 @@ func (h host) resolve(name string) (string, error) {
 	}
 	var found, others []string
 	for _, disk := range names(filepath.Join(h.sys, "block")) {
-		ids := h.identifiers(filepath.Join(h.sys, "block", disk))
-		path := "/dev/" + kernelName(disk)
-		switch {
-		case ids.match(name):
-			found = append(found, path)
-		case len(ids.serials) > 0 && len(others) < maxHolders:
-			others = append(others, fmt.Sprintf("%q (%s%s)", path, serialPrefix, printable(ids.serials[0])))
-		case len(ids.wwns) > 0 && len(others) < maxHolders:
-			others = append(others, fmt.Sprintf("%q (%s%s)", path, wwnPrefix, printable(ids.wwns[0])))
+		id := h.identity(filepath.Join(h.sys, "block", disk))
+		if id.Is(name) {
+			found = append(found, id.Path)
+		} else if its := id.names(); len(its) > 0 && len(others) < maxHolders {
+			others = append(others, fmt.Sprintf("%q (%s)", id.Path, printable(its[0])))
 		}
 	}
 	switch {
@@ -56,44 +45,18 @@ func (h host) resolve(name string) (string, error) {
 	return "", &HintError{fmt.Errorf("no disk is %q: %w", name, fs.ErrNotExist), text}
 }
 
-func isNamed(name string) bool {
-	return strings.HasPrefix(name, serialPrefix) || strings.HasPrefix(name, wwnPrefix)
-}
-
-// printable is a drive's text without what could forge a line.
-func printable(text string) string {
-	quoted := fmt.Sprintf("%q", text)
-	return quoted[1 : len(quoted)-1]
-}
-
-// identifiers are what /sys knows a disk by.
-type identifiers struct{ serials, wwns []string }
-
-func (ids identifiers) match(name string) bool {
-	if serial, ok := strings.CutPrefix(name, serialPrefix); ok {
-		return serial != "" && slices.Contains(ids.serials, serial)
+// identity is what /sys knows of the disk that has the folder dir there.
+func (h host) identity(dir string) Identity {
+	id := Identity{Path: "/dev/" + kernelName(dir), USBSerial: trimText(h.usbSerial(dir))}
+	addText(&id.Serials, readText(filepath.Join(dir, "serial")))
+	addText(&id.Serials, readText(filepath.Join(dir, "device/serial")))
+	if page, err := os.ReadFile(filepath.Join(dir, "device/vpd_pg80")); err == nil {
+		addText(&id.Serials, serialText(page))
 	}
-	wwn, _ := strings.CutPrefix(name, wwnPrefix)
-	wwn = plainWWN(wwn)
-	return wwn != "" && slices.ContainsFunc(ids.wwns, func(w string) bool { return plainWWN(w) == wwn })
-}
-
-func (h host) identifiers(disk string) (ids identifiers) {
-	add := func(to *[]string, text string) {
-		if text = strings.Trim(text, " \x00\t\n"); text != "" && !slices.Contains(*to, text) {
-			*to = append(*to, text)
-		}
-	}
-	add(&ids.serials, readText(filepath.Join(disk, "serial")))
-	add(&ids.serials, readText(filepath.Join(disk, "device/serial")))
-	if page, err := os.ReadFile(filepath.Join(disk, "device/vpd_pg80")); err == nil {
-		add(&ids.serials, serialText(page))
-	}
-	add(&ids.serials, h.usbSerial(disk))
 	for _, name := range []string{"wwid", "device/wwid", "eui", "nguid"} {
-		add(&ids.wwns, readText(filepath.Join(disk, name)))
+		addText(&id.WWNs, readText(filepath.Join(dir, name)))
 	}
-	return ids
+	return id
 }
 
 // serialText reads SCSI's page of vital product data 80h: a byte of type, the number of the page, two bytes of length,
@@ -117,16 +80,4 @@ func (h host) usbSerial(disk string) string {
 		}
 	}
 	return ""
-}
-
-// plainWWN is the bare digits, however it is written.
-func plainWWN(text string) string {
-	text = strings.ToLower(text)
-	for _, prefix := range []string{"naa.", "eui.", "0x"} {
-		text = strings.TrimPrefix(text, prefix)
-	}
-	if digits := strings.NewReplacer("-", "", " ", "", ":", "").Replace(text); strings.Trim(digits, "0123456789abcdef") == "" {
-		return digits
-	}
-	return text
 }

@@ -35,6 +35,10 @@ func (d *disk) prepare(opts Options, exclusive bool) error {
 		s.DiskSequence = record.Known(int64(d.sequence))
 	}
 	s.ReadOnlyBefore, s.TimeoutBeforeSeconds = d.readOnly(), d.deviceTimeout()
+	if on, _ := s.ReadOnlyBefore.Get(); on && opts.WasWritable {
+		d.was = true
+		d.notef("the kernel's read-only flag was set already, by a run that was killed; before that the device was writable")
+	}
 	switch {
 	case opts.KeepWritable:
 		d.notef("the kernel's read-only flag was left as it was, as asked")
@@ -89,7 +93,7 @@ func (d *disk) guard(dev uint64, opts Options) error {
 
 // state asks anew for what may have been changed by others meanwhile.
 func (d *disk) state() State {
-	if d.device && !d.closed {
+	if d.device && !d.closed.Load() {
 		d.now.ReadOnlyNow, d.now.TimeoutNowSeconds = d.readOnly(), d.deviceTimeout()
 	}
 	s := d.now
@@ -138,7 +142,7 @@ func (d *disk) setReadOnly(dev uint64) {
 	var failed int
 	var first error
 	for _, part := range d.host.parts(dev)[1:] {
-		if on, err := d.host.partReadOnly(part); err == nil && on {
+		if on, err := d.host.partReadOnly(part); err == nil && on && !d.was {
 			continue
 		}
 		if err := d.flagPartition(part); err != nil {
@@ -165,7 +169,7 @@ func (d *disk) flagPartition(part uint64) error {
 // file: an exhibit that is writable again while it is connected may be mounted by whatever waits for that.
 func (d *disk) flag(fd int, dev uint64) error {
 	before, err := unix.IoctlGetUint32(fd, unix.BLKROGET)
-	if err != nil || before != 0 {
+	if err != nil || before != 0 && !d.was {
 		return err
 	}
 	if err := unix.IoctlSetPointerInt(fd, unix.BLKROSET, 1); err != nil {

@@ -16,19 +16,23 @@ import (
 // medium is its backing file too: another loop device may be attached to the same file. What cannot be found out is
 // refused: the mistake would be found when the evidence is altered.
 func (d *disk) checkDestination(dir string) error {
+	return d.host.checkDestination(dir, d.places)
+}
+
+func (h host) checkDestination(dir string, places func() ([]node, error)) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnchecked, plain(err))
 	}
-	return d.compare(func(w *walk) error { return w.fileSystem(fileNode(info).dev, dir) })
+	return h.compare(func(w *walk) error { return w.fileSystem(fileNode(info).dev, dir) }, places)
 }
 
-func (d *disk) compare(walk func(*walk) error) error {
-	written, err := d.host.below(walk)
+func (h host) compare(walk func(*walk) error, places func() ([]node, error)) error {
+	written, err := h.below(walk)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnchecked, err)
 	}
-	medium, err := d.places()
+	medium, err := places()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnchecked, err)
 	}

@@ -186,21 +186,41 @@ func checkEnd(t testing.TB, medium *fakeMedium, img *fakeImage, m *image.Map) {
 	}
 }
 
-// rescueAll runs to the end and checks it.
-func rescueAll(t testing.TB, medium *fakeMedium, opts Options) (Result, *image.Map) {
+// reads counts those of the log, and those that failed.
+func (m *fakeMedium) reads() (all, failed int64) {
+	for _, a := range m.log {
+		if !a.good {
+			failed++
+		}
+	}
+	return int64(len(m.log)), failed
+}
+
+// rescueAll runs to the end and checks it, and that each read was reported. It returns the map and what retries read.
+func rescueAll(t testing.TB, medium *fakeMedium, opts Options) (*image.Map, []int64) {
 	t.Helper()
 	size := int64(len(medium.data))
 	m, img := newMap(t, size), newImage(t, size)
 	opts.SectorBytes = medium.sector
-	result, err := Run(t.Context(), medium, img, m, opts)
-	if err != nil {
+	var told int
+	var recovered []int64
+	also := opts.Event
+	opts.Event = func(e Event) {
+		if told++; e.Phase == image.PhaseRetrying && e.Err == nil {
+			recovered = append(recovered, e.Offset/medium.sector)
+		}
+		if also != nil {
+			also(e)
+		}
+	}
+	if err := Run(t.Context(), medium, img, m, opts); err != nil {
 		t.Fatal(err)
 	}
 	checkEnd(t, medium, img, m)
-	if int(result.Reads) != len(medium.log) {
-		t.Errorf("result says %d reads, there were %d", result.Reads, len(medium.log))
+	if told != len(medium.log) {
+		t.Errorf("%d reads were reported, there were %d", told, len(medium.log))
 	}
-	return result, m
+	return m, recovered
 }
 
 // stopAfter runs until n reads are reported and returns the map as it would have been saved then.
@@ -216,7 +236,7 @@ func stopAfter(t testing.TB, n int, medium *fakeMedium, img *fakeImage, m *image
 			cancel(stop)
 		}
 	}
-	if _, err := Run(ctx, medium, img, m, opts); !errors.Is(err, stop) && err != nil {
+	if err := Run(ctx, medium, img, m, opts); !errors.Is(err, stop) && err != nil {
 		t.Fatalf("%v, want the cause of the context", err)
 	}
 	return saved

@@ -46,15 +46,17 @@ func (m *bigMedium) run(t *testing.T, opts Options, finished ...int64) [passes +
 	}
 	opts.SectorBytes = 512
 	opts.Now = func() time.Time { return m.now }
-	opts.MaxBadBytes = 1 // a single bad sector, which only trimming finds, is the end
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	opts.Event = func(e Event) {
-		if e.Phase == image.PhaseCopying {
-			m.events = append(m.events, e)
+		if e.Phase != image.PhaseCopying {
+			stop()
+			return
 		}
+		m.events = append(m.events, e)
 	}
 	discard := storeFunc(func(int64, []byte) error { return nil })
-	_, err := Run(t.Context(), m, discard, start, opts)
-	if err != nil && !slices.ContainsFunc(m.events, func(e Event) bool { return e.Err != nil }) {
+	if err := Run(ctx, m, discard, start, opts); err != nil && !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	var got [passes + 1][]int64
@@ -157,7 +159,7 @@ func TestResumeOrder(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		left, saved := n, ""
 		discard := storeFunc(func(int64, []byte) error { return nil })
-		_, err := Run(ctx, first, discard, m, Options{SectorBytes: 512, Event: func(Event) {
+		err := Run(ctx, first, discard, m, Options{SectorBytes: 512, Event: func(Event) {
 			if left--; left == 0 {
 				saved = encode(t, m)
 				cancel()
@@ -168,7 +170,7 @@ func TestResumeOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel = context.WithCancel(t.Context())
-		_, err = Run(ctx, area(), discard, parse(t, saved), Options{SectorBytes: 512, Event: func(e Event) {
+		err = Run(ctx, area(), discard, parse(t, saved), Options{SectorBytes: 512, Event: func(e Event) {
 			want := whole.events[n]
 			if e.Offset != want.Offset || e.SizeBytes != want.SizeBytes || e.Pass != want.Pass {
 				t.Errorf("behind read %d comes block %d in pass %d, want %d in pass %d", n, e.Offset/BlockBytes, e.Pass, want.Offset/BlockBytes, want.Pass)
@@ -288,7 +290,7 @@ func TestTrimmedEdges(t *testing.T) {
 			}
 		}
 		var first *Event
-		if _, err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512, Event: func(e Event) {
+		if err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512, Event: func(e Event) {
 			if first == nil {
 				first = &e
 			}
@@ -351,7 +353,7 @@ func TestDdrescue(t *testing.T) {
 	}
 	ddrescue(t, tool, "-H", file("truth.map"), file("medium"), file("whole"), file("whole.map"))
 	whole := readMap(t, file("whole.map"))
-	_, ours := rescueAll(t, medium, Options{})
+	ours, _ := rescueAll(t, medium, Options{})
 	if body(encode(t, ours)) != body(encode(t, whole)) {
 		t.Errorf("our map\n%sddrescue's\n%s", encode(t, ours), encode(t, whole))
 	}
@@ -374,7 +376,7 @@ func TestDdrescue(t *testing.T) {
 			}
 		}
 		medium := fresh()
-		if _, err := Run(t.Context(), medium, img, half, Options{SectorBytes: 512}); err != nil {
+		if err := Run(t.Context(), medium, img, half, Options{SectorBytes: 512}); err != nil {
 			t.Fatal(err)
 		}
 		checkEnd(t, medium, img, half)

@@ -52,8 +52,8 @@ const BlockBytes = 1 << 20
 // leafBytes is where halving ends and sectors are read one by one.
 const leafBytes = 4096
 
-// maxRecovered bounds Result.Recovered while a run lasts.
-const maxRecovered = 4096
+// deadReads in a row without a good one are no longer a bad place but a bad part of the medium: see Options.MaxBadBytes.
+const deadReads = 32
 
 var (
 	// ErrUnreadable is matched by the errors of a Source that mean: this place is bad, the medium is still there.
@@ -89,7 +89,9 @@ type Options struct {
 	SectorBytes int64
 	// Retries is how many times each bad sector is read again, at most. A run that goes on does what was left of them.
 	Retries int
-	// MaxBadBytes ends the run with ErrTooManyBad once more bytes than this are known to be bad. 0 is no limit.
+	// MaxBadBytes ends the run with ErrTooManyBad once more bytes than this are known to be bad. While copying, where no
+	// sector is tried alone yet, the bytes of more than 32 failed reads in a row, with no good one among them, count too: a
+	// medium, or a part of it, that gives nothing any more is not read to its end. 0 is no limit.
 	MaxBadBytes int64
 	// SlowBytesPerSecond lets the first two passes skip where the medium reads slower than this. 0 is off.
 	SlowBytesPerSecond int64
@@ -145,35 +147,24 @@ func (e Event) Name() string {
 	return "finished"
 }
 
-// Result is what one run did. It is right even beside an error.
-type Result struct {
-	Reads  int64 // asked of the medium
-	Failed int64 // of these
-	// Recovered are the sectors that failed alone and were read on a retry, in order of offset. At most 4096 ranges
-	// are kept; RecoveredBytes counts all, UnlistedBytes those that are not in the list.
-	Recovered      []image.Range
-	RecoveredBytes int64
-	UnlistedBytes  int64
-}
-
 // Run reads what m does not call finished, until it is finished or bad, and keeps m right after every read. It returns
 // nil when nothing is left to be tried: m then has only finished and bad ranges, and its phase is image.PhaseFinished.
 //
 // It ends early with the cause of ctx, ErrTooManyBad, an error of the sink, any error of the source that is not
 // ErrUnreadable, or image.ErrMapTooLarge; a later Run goes on from m. A map whose borders do not lie between sectors is
 // ErrUnaligned, and nothing is read.
-func Run(ctx context.Context, src Source, sink Sink, m *image.Map, opts Options) (Result, error) {
+func Run(ctx context.Context, src Source, sink Sink, m *image.Map, opts Options) error {
 	if err := opts.validate(); err != nil {
-		return Result{}, fmt.Errorf("rescue: %w", err)
+		return fmt.Errorf("rescue: %w", err)
 	}
 	for part := range m.All() {
 		if part.Offset%opts.SectorBytes != 0 {
-			return Result{}, fmt.Errorf("rescue: %w: a range begins at %d, a sector has %d bytes", ErrUnaligned, part.Offset, opts.SectorBytes)
+			return fmt.Errorf("rescue: %w: a range begins at %d, a sector has %d bytes", ErrUnaligned, part.Offset, opts.SectorBytes)
 		}
 	}
 	buffer, err := allocate(BlockBytes)
 	if err != nil {
-		return Result{}, fmt.Errorf("rescue: memory for a block: %w", err)
+		return fmt.Errorf("rescue: memory for a block: %w", err)
 	}
 	r := &run{ctx: ctx, src: src, sink: sink, m: m, opts: opts, buffer: buffer}
 	r.meter = meter{least: opts.SlowBytesPerSecond, relative: opts.SlowRelative}
@@ -181,9 +172,7 @@ func Run(ctx context.Context, src Source, sink Sink, m *image.Map, opts Options)
 	if r.buffer != nil {
 		err = errors.Join(err, release(r.buffer))
 	}
-	r.recovered.sort()
-	r.result.Recovered = r.recovered.list
-	return r.result, err
+	return err
 }
 
 // run is the state of one Run.
@@ -200,10 +189,11 @@ type run struct {
 	pass      int
 	backwards bool
 
-	last      Event // the read that is yet to be reported
-	slow      bool  // the last read showed the medium to be slow
-	recovered recovered
-	result    Result
+	last Event // the read that is yet to be reported
+	slow bool  // the last read showed the medium to be slow
+
+	failed      int   // reads in a row, while copying
+	failedBytes int64 // of them
 }
 
 func (r *run) all() error {
@@ -220,8 +210,13 @@ func (r *run) all() error {
 }
 
 func (r *run) checkBad() error {
-	if bad := r.m.Total(image.Bad).SizeBytes; r.opts.MaxBadBytes > 0 && bad > r.opts.MaxBadBytes {
+	bad := r.m.Total(image.Bad).SizeBytes
+	switch {
+	case r.opts.MaxBadBytes == 0:
+	case bad > r.opts.MaxBadBytes:
 		return fmt.Errorf("%w: %d bytes, allowed are %d", ErrTooManyBad, bad, r.opts.MaxBadBytes)
+	case r.failed > deadReads && bad+r.failedBytes > r.opts.MaxBadBytes:
+		return fmt.Errorf("%w: %d bytes, and the last %d reads failed, of %d bytes; allowed are %d", ErrTooManyBad, bad, r.failed, r.failedBytes, r.opts.MaxBadBytes)
 	}
 	return nil
 }
@@ -261,11 +256,10 @@ func (r *run) try(off, end int64, failed image.Status) (good bool, err error) {
 	began := r.opts.Now()
 	err = r.read(p, off)
 	took := r.opts.Now().Sub(began)
-	r.result.Reads++
 	r.slow = false
+	r.countFailed(err, end-off)
 	r.last = Event{Phase: r.phase, Pass: r.pass, Backwards: r.backwards, Offset: off, SizeBytes: end - off, Err: err}
 	if err != nil {
-		r.result.Failed++
 		if !errors.Is(err, ErrUnreadable) {
 			return false, fmt.Errorf("read %d bytes at offset %d: %w", end-off, off, err)
 		}
@@ -279,6 +273,16 @@ func (r *run) try(off, end int64, failed image.Status) (good bool, err error) {
 		return false, fmt.Errorf("store %d bytes of offset %d: %w", end-off, off, err)
 	}
 	return true, r.m.Set(off, end-off, image.Finished)
+}
+
+// countFailed counts the reads that failed in a row. Those of later phases overlap, and find bad sectors themselves.
+func (r *run) countFailed(err error, n int64) {
+	if err == nil || r.phase != image.PhaseCopying {
+		r.failed, r.failedBytes = 0, 0
+		return
+	}
+	r.failed++
+	r.failedBytes += n
 }
 
 // read fills p. When the context ends first, the buffer is left to the read: memory that a device may still write to is

@@ -58,8 +58,8 @@ func TestShapes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, retries := range []int{0, 1, 2} {
 				medium := newMedium(t, c.size, c.sector, c.bad...)
-				result, _ := rescueAll(t, medium, Options{Retries: retries})
-				checkReads(t, medium, result, retries)
+				rescueAll(t, medium, Options{Retries: retries})
+				checkReads(t, medium, retries)
 			}
 		})
 	}
@@ -67,15 +67,11 @@ func TestShapes(t *testing.T) {
 
 // checkReads requires that no good byte was read twice with success, that a bad sector was read alone once and once a
 // retry, and that it was not in more reads than two halvings of a block for the edges and one for the inside.
-func checkReads(t testing.TB, medium *fakeMedium, result Result, retries int) {
+func checkReads(t testing.TB, medium *fakeMedium, retries int) {
 	t.Helper()
 	sectors := (int64(len(medium.data)) + medium.sector - 1) / medium.sector
 	alone, covered, good := make([]int, sectors), make([]int, sectors), make([]int, sectors)
-	failed := 0
 	for _, a := range medium.log {
-		if !a.good {
-			failed++
-		}
 		for s := a.off / medium.sector; s*medium.sector < a.off+a.n; s++ {
 			covered[s]++
 			if a.n <= medium.sector {
@@ -97,9 +93,6 @@ func checkReads(t testing.TB, medium *fakeMedium, result Result, retries int) {
 			t.Fatalf("good sector %d: read %d times, alone %d; in %d reads, at most %d", s, good[s], alone[s], covered[s], most)
 		}
 	}
-	if int(result.Failed) != failed {
-		t.Errorf("result says %d failed reads, there were %d", result.Failed, failed)
-	}
 }
 
 // TestLoneBadSector bounds what one bad sector costs, wherever in the block it lies.
@@ -108,8 +101,9 @@ func TestLoneBadSector(t *testing.T) {
 	const step = 13
 	for s := int64(0); s < 2048; s += step {
 		medium := newMedium(t, mib, 512, s)
-		result, _ := rescueAll(t, medium, Options{})
-		failed, reads, worst = failed+result.Failed, reads+result.Reads, max(worst, result.Failed)
+		rescueAll(t, medium, Options{})
+		all, bad := medium.reads()
+		failed, reads, worst = failed+bad, reads+all, max(worst, bad)
 	}
 	n := int64(2048/step + 1)
 	t.Logf("a lone bad sector: %.1f failed of %.1f reads, at worst %d failed", float64(failed)/float64(n), float64(reads)/float64(n), worst)
@@ -150,8 +144,8 @@ func randomMedium(t testing.TB, random *rand.Rand) *fakeMedium {
 func TestRandom(t *testing.T) {
 	for seed := range uint64(60) {
 		medium := randomMedium(t, rand.New(rand.NewPCG(seed, 1)))
-		result, _ := rescueAll(t, medium, Options{Retries: int(seed % 3)})
-		checkReads(t, medium, result, int(seed%3))
+		rescueAll(t, medium, Options{Retries: int(seed % 3)})
+		checkReads(t, medium, int(seed%3))
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
@@ -176,8 +170,8 @@ func FuzzRun(f *testing.F) {
 				medium.bad[s] = forever
 			}
 		}
-		result, _ := rescueAll(t, medium, Options{Retries: 1})
-		checkReads(t, medium, result, 1)
+		rescueAll(t, medium, Options{Retries: 1})
+		checkReads(t, medium, 1)
 	})
 }
 
@@ -202,7 +196,7 @@ func TestResume(t *testing.T) {
 			return medium
 		}
 		whole := fresh()
-		_, want := rescueAll(t, whole, with(opts, whole))
+		want, _ := rescueAll(t, whole, with(opts, whole))
 		total := len(whole.log)
 		step := max(1, total/100)
 		for n := 1; n < total; n += step {
@@ -213,7 +207,7 @@ func TestResume(t *testing.T) {
 				t.Fatalf("stopped after %d reads, but there were %d", n, len(first.log))
 			}
 			second, again := fresh(), parse(t, saved)
-			if _, err := Run(t.Context(), second, img, again, with(opts, second)); err != nil {
+			if err := Run(t.Context(), second, img, again, with(opts, second)); err != nil {
 				t.Fatal(err)
 			}
 			// img refuses bytes that are stored twice; here, that they are not read in vain either.
@@ -254,13 +248,13 @@ func TestResumeRetry(t *testing.T) {
 	for n := 1; n <= 3*len(bad); n++ {
 		medium := newMedium(t, mib, 512, bad...)
 		m, img := newMap(t, mib), newImage(t, mib)
-		if _, err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512}); err != nil {
+		if err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512}); err != nil {
 			t.Fatal(err)
 		}
 		medium.log = nil
 		opts := Options{SectorBytes: 512, Retries: 3}
 		saved := parse(t, stopAfter(t, n, medium, img, m, opts))
-		if _, err := Run(t.Context(), medium, img, saved, opts); err != nil {
+		if err := Run(t.Context(), medium, img, saved, opts); err != nil {
 			t.Fatal(err)
 		}
 		var want []access
@@ -278,64 +272,62 @@ func TestResumeRetry(t *testing.T) {
 	}
 }
 
-// TestFlaky recovers what fails at first and reads later, and lists what needed a retry.
+// TestFlaky recovers what fails at first and reads later, and tells what needed a retry.
 func TestFlaky(t *testing.T) {
 	medium := newMedium(t, 2*mib, 512)
 	medium.bad[10] = 1    // fails in the block, reads alone
 	medium.bad[2047] = 40 // reads after some retries
 	medium.bad[2048] = 41 // its neighbour, in the next group
 	medium.bad[4000] = forever
-	result, m := rescueAll(t, medium, Options{Retries: 45})
-	want := []image.Range{{Offset: 2047 * 512, SizeBytes: 1024, Status: image.Finished}}
-	if !slices.Equal(result.Recovered, want) || result.RecoveredBytes != 1024 || result.UnlistedBytes != 0 {
-		t.Errorf("recovered %v, %d bytes, %d unlisted, want %v", result.Recovered, result.RecoveredBytes, result.UnlistedBytes, want)
+	m, recovered := rescueAll(t, medium, Options{Retries: 45})
+	if slices.Sort(recovered); !slices.Equal(recovered, []int64{2047, 2048}) {
+		t.Errorf("recovered sectors %v, want 2047 and 2048", recovered)
 	}
 	if got := m.Total(image.Bad); got.SizeBytes != 512 {
 		t.Errorf("bad at the end: %+v, want one sector", got)
 	}
 }
 
-func TestRecoveredBound(t *testing.T) {
-	medium := newMedium(t, 16*mib, 512)
-	for s := int64(0); s < 2*maxRecovered+20; s += 2 {
-		medium.bad[s] = 30
+// A part of the medium that gives nothing ends a run that has a limit long before all of it is tried; single bad places,
+// however many, do not, and with a limit above it the run goes through.
+func TestMaxBadOfADeadPart(t *testing.T) {
+	const size, from, to = 1024 * mib, 300 * mib, 900 * mib
+	reads, failed := 0, 0
+	source := readerFunc(func(p []byte, off int64) (int, error) {
+		reads++
+		if off < to && off+int64(len(p)) > from {
+			failed++
+			return 0, errBad
+		}
+		return len(p), nil
+	})
+	discard := storeFunc(func(int64, []byte) error { return nil })
+	m := newMap(t, size)
+	if err := Run(t.Context(), source, discard, m, Options{SectorBytes: 4096, MaxBadBytes: 100 * mib}); !errors.Is(err, ErrTooManyBad) {
+		t.Fatalf("%v, want ErrTooManyBad", err)
 	}
-	medium.bad[20000] = forever
-	result, _ := rescueAll(t, medium, Options{Retries: 40})
-	if n := int64(len(result.Recovered)); n != maxRecovered || result.UnlistedBytes != 10*512 ||
-		result.RecoveredBytes != (maxRecovered+10)*512 {
-		t.Errorf("%d ranges, %d bytes, %d unlisted", n, result.RecoveredBytes, result.UnlistedBytes)
+	if m.State().Phase != image.PhaseCopying || failed > 300 || m.Total(image.Bad).SizeBytes > 0 {
+		t.Errorf("it ended after %d failed of %d reads in phase %q with %+v, want to stop while copying, with at most half of it tried", failed, reads, m.State().Phase, m.Totals())
 	}
-}
-
-// A long run that comes back in a backward pass is one range, not one a sector.
-func TestRecoveredBackwards(t *testing.T) {
-	const run = maxRecovered + 50
-	medium, m, img := newMedium(t, 4*mib, 512), newMap(t, 4*mib), newImage(t, 4*mib)
-	if err := m.Set(0, 4*mib, image.Finished); err != nil {
-		t.Fatal(err)
+	scattered := newMedium(t, 64*mib, 512, span(1000, 64*2048, 2*2048)...)
+	rescueAll(t, scattered, Options{MaxBadBytes: 32 * 512})
+	if _, failed := scattered.reads(); failed < 100 {
+		t.Fatalf("%d reads failed, and the test shows nothing", failed)
 	}
-	if err := m.Set(512, run*512, image.Bad); err != nil {
-		t.Fatal(err)
-	}
-	for s := range int64(run) {
-		medium.bad[1+s] = 1
-	}
-	result, err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512, Retries: 2})
-	want := []image.Range{{Offset: 512, SizeBytes: run * 512, Status: image.Finished}}
-	if err != nil || !slices.Equal(result.Recovered, want) || result.UnlistedBytes != 0 || result.RecoveredBytes != run*512 {
-		t.Errorf("%v; recovered %v, %d bytes unlisted", err, result.Recovered, result.UnlistedBytes)
+	if err := Run(t.Context(), source, discard, m, Options{SectorBytes: 4096, MaxBadBytes: 600 * mib}); err != nil || m.Total(image.Bad).SizeBytes != 600*mib {
+		t.Errorf("with a limit of 600 MiB: %v, %+v", err, m.Totals())
 	}
 }
 
 // TestEverySecondSector is the worst map of 64 MiB.
 func TestEverySecondSector(t *testing.T) {
 	medium := newMedium(t, 64*mib, 512, span(1, 64*2048, 2)...)
-	result, m := rescueAll(t, medium, Options{})
+	m, _ := rescueAll(t, medium, Options{})
 	if m.Ranges() != 64*2048 {
 		t.Errorf("%d ranges, want %d", m.Ranges(), 64*2048)
 	}
-	t.Logf("%d reads, %d failed", result.Reads, result.Failed)
+	all, failed := medium.reads()
+	t.Logf("%d reads, %d failed", all, failed)
 }
 
 func TestMapLimit(t *testing.T) {
@@ -345,7 +337,7 @@ func TestMapLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	img := newImage(t, 2*mib)
-	if _, err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512}); !errors.Is(err, image.ErrMapTooLarge) {
+	if err := Run(t.Context(), medium, img, m, Options{SectorBytes: 512}); !errors.Is(err, image.ErrMapTooLarge) {
 		t.Fatalf("%v, want ErrMapTooLarge", err)
 	}
 	for part := range m.All() {
@@ -359,18 +351,18 @@ func TestMaxBad(t *testing.T) {
 	medium := newMedium(t, 4*mib, 512, span(1000, 2000, 1)...)
 	m, img := newMap(t, 4*mib), newImage(t, 4*mib)
 	opts := Options{SectorBytes: 512, MaxBadBytes: 10 * 512}
-	if _, err := Run(t.Context(), medium, img, m, opts); !errors.Is(err, ErrTooManyBad) {
+	if err := Run(t.Context(), medium, img, m, opts); !errors.Is(err, ErrTooManyBad) {
 		t.Fatalf("%v, want ErrTooManyBad", err)
 	}
 	if got := m.Total(image.Bad).SizeBytes; got != 11*512 {
 		t.Errorf("%d bytes bad when it ended, want %d", got, 11*512)
 	}
 	before := len(medium.log)
-	if _, err := Run(t.Context(), medium, img, m, opts); !errors.Is(err, ErrTooManyBad) || len(medium.log) != before {
+	if err := Run(t.Context(), medium, img, m, opts); !errors.Is(err, ErrTooManyBad) || len(medium.log) != before {
 		t.Errorf("again: %v, %d reads, want ErrTooManyBad and none", err, len(medium.log)-before)
 	}
 	opts.MaxBadBytes = 1000 * 512
-	if _, err := Run(t.Context(), medium, img, m, opts); err != nil {
+	if err := Run(t.Context(), medium, img, m, opts); err != nil {
 		t.Fatal(err)
 	}
 	checkEnd(t, medium, img, m)
@@ -418,13 +410,13 @@ func TestEndsAtOnce(t *testing.T) {
 			return nil
 		})
 		m, events := newMap(t, 5*mib), 0
-		result, err := Run(t.Context(), source, sink, m, Options{SectorBytes: 512, Event: func(Event) { events++ }})
+		err := Run(t.Context(), source, sink, m, Options{SectorBytes: 512, Event: func(Event) { events++ }})
 		if !errors.Is(err, c.want) || errors.Is(err, ErrUnreadable) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 		want := []image.Range{{Offset: 0, SizeBytes: 2 * mib, Status: image.Finished}, {Offset: 2 * mib, SizeBytes: 3 * mib, Status: image.NonTried}}
-		if got := slices.Collect(m.All()); !slices.Equal(got, want) || reads != 3 || result.Reads != 3 || events != 2 {
-			t.Errorf("%s: map %v, %d reads, result %+v, %d events", c.name, got, reads, result, events)
+		if got := slices.Collect(m.All()); !slices.Equal(got, want) || reads != 3 || events != 2 {
+			t.Errorf("%s: map %v, %d reads, %d events", c.name, got, reads, events)
 		}
 		if state := m.State(); state != (image.MapState{Position: 2 * mib, Phase: image.PhaseCopying, Pass: 1}) {
 			t.Errorf("%s: state %+v", c.name, state)
@@ -445,7 +437,7 @@ func TestHungRead(t *testing.T) {
 		return len(p), nil
 	})
 	m := newMap(t, 2*mib)
-	_, err := Run(ctx, source, storeFunc(func(int64, []byte) error { return nil }), m, Options{SectorBytes: 512})
+	err := Run(ctx, source, storeFunc(func(int64, []byte) error { return nil }), m, Options{SectorBytes: 512})
 	if !errors.Is(err, stop) {
 		t.Errorf("%v, want the cause", err)
 	}
@@ -462,7 +454,7 @@ func TestRefuses(t *testing.T) {
 		{}, {SectorBytes: 256}, {SectorBytes: 1000}, {SectorBytes: 2 * mib}, {SectorBytes: -512},
 		{SectorBytes: 512, Retries: -1}, {SectorBytes: 512, MaxBadBytes: -1}, {SectorBytes: 512, SlowBytesPerSecond: -1},
 	} {
-		if _, err := Run(t.Context(), medium, newImage(t, mib), newMap(t, mib), opts); err == nil {
+		if err := Run(t.Context(), medium, newImage(t, mib), newMap(t, mib), opts); err == nil {
 			t.Errorf("options %+v were taken", opts)
 		}
 	}
@@ -470,13 +462,13 @@ func TestRefuses(t *testing.T) {
 	if err := m.Set(512, 1024, image.Finished); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), medium, newImage(t, mib), m, Options{SectorBytes: 4096}); !errors.Is(err, ErrUnaligned) {
+	if err := Run(t.Context(), medium, newImage(t, mib), m, Options{SectorBytes: 4096}); !errors.Is(err, ErrUnaligned) {
 		t.Errorf("a map of smaller sectors: %v, want ErrUnaligned", err)
 	}
 	if len(medium.log) > 0 {
 		t.Errorf("%d reads", len(medium.log))
 	}
-	if _, err := Run(t.Context(), medium, newImage(t, mib), m, Options{SectorBytes: 512}); err != nil {
+	if err := Run(t.Context(), medium, newImage(t, mib), m, Options{SectorBytes: 512}); err != nil {
 		t.Errorf("with its own sectors: %v", err)
 	}
 }

@@ -1,9 +1,6 @@
 package rescue
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 )
 
@@ -225,13 +222,8 @@ func (r *run) retryPass(position int64) error {
 		if !ok {
 			return nil
 		}
-		good, err := r.try(lo, hi, image.Bad)
-		if err != nil {
+		if _, err := r.try(lo, hi, image.Bad); err != nil {
 			return err
-		}
-		if good {
-			r.result.RecoveredBytes += hi - lo
-			r.result.UnlistedBytes += r.recovered.add(lo, hi-lo)
 		}
 		position = hi
 		if r.backwards {
@@ -257,41 +249,4 @@ func (r *run) nextBad(position int64) (lo, hi int64, ok bool) {
 	}
 	part, ok := r.m.Next(position, image.Bad)
 	return part.Offset, min(part.End(), part.Offset+r.opts.SectorBytes), ok
-}
-
-// recovered lists what retries read, up to a bound.
-type recovered struct{ list []image.Range }
-
-// add takes n bytes in, or returns how many it did not.
-func (l *recovered) add(off, n int64) (unlisted int64) {
-	if len(l.list) > 0 {
-		last := &l.list[len(l.list)-1]
-		switch {
-		case last.End() == off:
-			last.SizeBytes += n
-			return 0
-		case off+n == last.Offset:
-			last.Offset, last.SizeBytes = off, last.SizeBytes+n
-			return 0
-		}
-	}
-	if len(l.list) >= maxRecovered {
-		return n
-	}
-	l.list = append(l.list, image.Range{Offset: off, SizeBytes: n, Status: image.Finished})
-	return 0
-}
-
-// sort puts the list in order of offset and joins neighbours, which different passes may have read.
-func (l *recovered) sort() {
-	slices.SortFunc(l.list, func(a, b image.Range) int { return cmp.Compare(a.Offset, b.Offset) })
-	joined := l.list[:0]
-	for _, part := range l.list {
-		if n := len(joined); n > 0 && joined[n-1].End() == part.Offset {
-			joined[n-1].SizeBytes += part.SizeBytes
-			continue
-		}
-		joined = append(joined, part)
-	}
-	l.list = joined
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
-	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -41,8 +39,10 @@ type acquireOptions struct {
 	format, compression, split, hash, size       string
 	resume, also                                 string
 	onError, maxBad, live, blocker, despite      string
+	takeOver, mapFile                            string
 	retries                                      int64
-	noReread, keepWritable, stats                bool
+	noReread, keepWritable, wasWritable          bool
+	asFile, stats                                bool
 	readTimeout, deviceTimeout                   time.Duration
 	pass                                         passphraseFlags
 }
@@ -54,11 +54,15 @@ func newAcquireCommand(u *ui) *cobra.Command {
 		long: "Read every byte of MEDIUM once, hash it with BLAKE3 and SHA-256, write the image, read it back, sign the record and\n" +
 			"enter it in the case's log. MEDIUM is a block device, a file, serial:NUMBER, wwn:NUMBER, or - for standard input. The\n" +
 			"keys are unlocked and tried before the first byte is read.\n\n" +
+			"Of an E01 image, whose first file is named, the medium inside it is acquired; the MD5 and SHA-1 that it states are\n" +
+			"computed too, and if one does not hold, that is said when all is signed and sealed (exit 4).\n\n" +
 			"Where MEDIUM cannot be read, the rest is read first and the bad places last, sector by sector; what stays unread is\n" +
 			"zeros in the image and listed in a map that ddrescue understands (exit 3). An e01 is written in order, so there bad\n" +
 			"places are tried as they come: acquire a drive that fails badly as raw.\n\n" +
 			"A run that was stopped leaves a folder that ends in .partial. Whatever is missing, reading, reading back or signing, is\n" +
-			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.",
+			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.\n\n" +
+			"What ddrescue has read already need not be read again: --take-over IMAGE --map MAPFILE copies what the map calls\n" +
+			"finished, and reads the rest. The record says which bytes were not read from MEDIUM.",
 		example: "  exhibit acquire /dev/sdb --exhibit 7 --case case-2026-001\n" +
 			"  exhibit acquire /dev/sdb --exhibit 7 --format e01 --split 2000M\n" +
 			"  exhibit acquire serial:ZA1B2C3D --exhibit 8 --also /mnt/copy --retries 3\n" +
@@ -92,15 +96,18 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.also, "also", "", "write a second, equal image into this `FOLDER`; if one place fails, the other goes on")
 	f.StringVar(&o.onError, "on-error", "", "at a place that cannot be read, what `WORD` says: rescue what can be read (the default of raw), inplace (that of e01), or stop")
 	f.Int64Var(&o.retries, "retries", 0, "try each unreadable sector `N` times more; in a rescue at the end")
-	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable (default: no bound; inplace 1M)")
+	f.StringVar(&o.maxBad, "max-bad", "", "stop, to be resumed, when more than this `SIZE` is unreadable: bad sectors, and what more than 32 failed reads in a row asked for (default: no bound; inplace 1M)")
 	f.DurationVar(&o.readTimeout, "read-timeout", 10*time.Minute, "give the medium up, to be resumed, when one read takes longer than this `TIME`")
 	f.DurationVar(&o.deviceTimeout, "device-timeout", 0, "let the kernel wait this `TIME` for a command; put back at the end (default: as it is)")
 	f.Lookup("device-timeout").DefValue = ""
 	f.BoolVar(&o.keepWritable, "keep-writable", false, "leave the kernel's read-only flag of the device as it is")
+	f.BoolVar(&o.asFile, "as-file", false, "read an E01 image as the file it is, not the medium inside it")
 	f.StringVar(&o.live, "live", "", "read a medium that is in use, because of `REASON`")
 	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")
 	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a run that was stopped")
-	f.StringVar(&o.despite, "despite", "", "with --resume: go on although the medium reads differently than before, because of `REASON`")
+	f.StringVar(&o.despite, "despite", "", "with --resume or --take-over: go on although the medium reads differently, or gives nothing to compare, because of `REASON`")
+	f.StringVar(&o.takeOver, "take-over", "", "copy from this `IMAGE` of ddrescue what --map calls finished, and read the rest")
+	f.StringVar(&o.mapFile, "map", "", "the `MAPFILE` of ddrescue that belongs to --take-over")
 	f.BoolVar(&o.stats, "stats", false, "say where the time went: reading, each digest, compressing, writing")
 	o.pass.register(f, true)
 }
@@ -124,6 +131,12 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 		return err
 	}
 	defer m.Close() //nolint:errcheck // opened for reading only
+	take, takeDone, err := o.openTakeOver(ctx)
+	if err != nil {
+		return err
+	}
+	defer takeDone()
+	opts.TakeOver = take
 	warnUnseized(u, c, opts.Exhibit)
 	to, err := openDestinations(c, opts.Exhibit, o.also)
 	if err != nil {
@@ -139,7 +152,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	res, err := acquire.Acquire(ctx, m, to.all, opts)
 	p.end()
 	if err != nil {
-		return to.explain(path, opts.ID, err)
+		return o.explainTake(to.explain(path, opts.ID, err))
 	}
 	return signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost, opts.Stats)
 }
@@ -147,7 +160,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 // openMedium opens a device, a file or standard input, and says what was noticed about it.
 func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*medium.Medium, error) {
 	m, err := medium.OpenWith(ctx, path, medium.Options{Stdin: u.stdin, ReadTimeout: o.readTimeout, DeviceTimeout: o.deviceTimeout,
-		Live: o.live != "", KeepWritable: o.keepWritable})
+		Live: o.live != "", KeepWritable: o.keepWritable, WasWritable: o.wasWritable, AsFile: o.asFile})
 	if err != nil {
 		return nil, err
 	}
@@ -232,20 +245,11 @@ func (t *destinations) close() {
 
 // explain says how to go on after an error, where that is possible: exit 6.
 func (t *destinations) explain(path, id string, err error) error {
-	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) {
+	if code := exitCode(err); code == codeMismatch || errors.Is(err, acquire.ErrMediumChanged) || errors.Is(err, acquire.ErrExists) || errors.Is(err, acquire.ErrOptions) {
 		return err
 	}
-	var left []string
-	for _, d := range t.all {
-		root, rerr := d.Root.Sub(id + layout.PartialSuffix)
-		if rerr != nil {
-			continue
-		}
-		if _, rerr = acquire.ReadState(root); errors.Join(rerr, root.Close()) == nil {
-			left = append(left, d.Dir)
-		}
-	}
-	if len(left) == 0 && path == "-" && !errors.Is(err, acquire.ErrOptions) {
+	left := t.left(id)
+	if len(left) == 0 && path == "-" {
 		return withHints(err, append(hintsFor(err), "a stream cannot be gone on from: give all of it again, to a new acquisition")...)
 	}
 	if len(left) == 0 {
@@ -256,6 +260,29 @@ func (t *destinations) explain(path, id string, err error) error {
 		code = c
 	}
 	return withHints(withCode(code, err), append(hintsFor(err), t.goOnHint(path, id, left))...)
+}
+
+// left are the folders that can be gone on from. One that was lost before the other is offered only where it is that of the
+// case: the way to the case goes by its name, though the reading goes on from the other.
+func (t *destinations) left(id string) (dirs []string) {
+	states := map[string]acquire.State{}
+	for _, d := range t.all {
+		root, err := d.Root.Sub(id + layout.PartialSuffix)
+		if err != nil {
+			continue
+		}
+		if s, err := acquire.ReadState(root); errors.Join(err, root.Close()) == nil {
+			states[d.Dir] = s
+			dirs = append(dirs, d.Dir)
+		}
+	}
+	if len(dirs) == 2 {
+		a, b := states[dirs[0]], states[dirs[1]]
+		if b.Behind(&a) > 1 {
+			return dirs[:1]
+		}
+	}
+	return dirs
 }
 
 // goOnHint is the command that goes on at the folders that are left.
@@ -303,125 +330,6 @@ func warnUnseized(u *ui, c *custody.Case, exhibit string) {
 	}
 }
 
-// parse turns the flags into options, before anything is opened.
-func (o *acquireOptions) parse() (acquire.Options, error) {
-	fail := func(err error, hints ...string) (acquire.Options, error) {
-		return acquire.Options{}, withHints(err, hints...)
-	}
-	if o.exhibit == "" {
-		return fail(errors.New("--exhibit is required"), "give the number of the exhibit the medium belongs to: --exhibit NUMBER")
-	}
-	if err := checkNumber(o.exhibit); err != nil {
-		return fail(err)
-	}
-	if err := o.checkFormat(); err != nil {
-		return fail(err)
-	}
-	segment, err := parseSize(o.split)
-	if err != nil {
-		return fail(err, "write a size as 2000M, 4G, or bytes")
-	}
-	streamSize, err := parseSize(o.size)
-	if err != nil {
-		return fail(err, "write a size as 2000M, 4G, or bytes")
-	}
-	extra, err := o.parseAlgorithms()
-	if err != nil {
-		return fail(err, "the list may hold: md5, sha1, sha512; or say none")
-	}
-	id, err := layout.NewAcquisitionID(time.Now(), rand.Reader)
-	if err != nil {
-		return fail(err)
-	}
-	maxBad, err := parseSize(o.maxBad)
-	if err != nil {
-		return fail(err, "write a size as 2000M, 4G, or bytes")
-	}
-	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 || o.despite != "" {
-		return fail(errors.New("--retries and the time-outs are not negative, and --despite belongs to --resume"), "see: exhibit acquire -h")
-	}
-	onError, err := o.chooseOnError()
-	if err != nil {
-		return fail(err)
-	}
-	return acquire.Options{Exhibit: o.exhibit, ID: id, Format: o.format, Compression: o.compression, SizeBytes: streamSize, SegmentBytes: segment, Extra: extra, Reread: !o.noReread,
-		OnError: onError, Retries: o.retries, MaxBadBytes: maxBad, Tool: thisTool(), Host: thisHost(), Clock: now}, nil
-}
-
-// checkFormat refuses flags that do not fit the format.
-func (o *acquireOptions) checkFormat() error {
-	switch {
-	case o.format != record.FormatRaw && o.format != record.FormatE01:
-		return withHints(fmt.Errorf("format %q is not known in this version", o.format), "this version writes: raw, e01")
-	case o.format == record.FormatRaw && (o.compression != "" || o.size != ""):
-		return withHints(errors.New("--compression and --size belong to an e01"), "add --format e01, or leave them out")
-	case !slices.Contains([]string{"", record.CompressionNone, record.CompressionFast, record.CompressionBest}, o.compression):
-		return withHints(fmt.Errorf("compression %q is not known", o.compression), "it may be: none, fast, best")
-	}
-	return nil
-}
-
-// chooseOnError is inplace for an E01, and else rescue where nothing else is said; without a re-read, which a rescue
-// needs, it is stop.
-func (o *acquireOptions) chooseOnError() (string, error) {
-	switch {
-	case o.onError == "" && o.format == record.FormatE01:
-		return record.OnErrorInPlace, nil
-	case o.onError == "" && o.noReread:
-		return record.OnErrorStop, nil
-	case o.onError == "":
-		return record.OnErrorRescue, nil
-	case !slices.Contains([]string{record.OnErrorRescue, record.OnErrorInPlace, record.OnErrorStop}, o.onError):
-		return "", withHints(fmt.Errorf("--on-error %q is not known", o.onError), "it may be: rescue, inplace, stop")
-	}
-	return o.onError, nil
-}
-
-// labels are what the header of an E01 says in the clear, for other programs.
-func (o *acquireOptions) labels(c *custody.Case, opts *acquire.Options) ewf.Header {
-	h := ewf.Header{Case: c.Genesis().Case, Description: o.description}
-	h.Examiner, _ = opts.Openings.Value("/circumstances/examiner")
-	return h
-}
-
-func parseSize(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	digits := strings.TrimRight(text, "KMGTkmgt")
-	shift := map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-	s, ok := shift[strings.ToUpper(text[len(digits):])]
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || !ok || n <= 0 || n > (1<<53-1)>>s {
-		return 0, fmt.Errorf("size %.40q is no size", text)
-	}
-	return n << s, nil
-}
-
-// parseAlgorithms adds MD5 to an E01 for which nothing else is said: who reads such images expects one.
-func (o *acquireOptions) parseAlgorithms() ([]record.Algorithm, error) {
-	list := o.hash
-	switch {
-	case list == "" && o.format == record.FormatE01:
-		return []record.Algorithm{record.MD5}, nil
-	case list == "" || list == "none":
-		return nil, nil
-	}
-	var out []record.Algorithm
-	for word := range strings.SplitSeq(list, ",") {
-		alg := record.Algorithm(strings.ToLower(strings.TrimSpace(word)))
-		if !slices.Contains([]record.Algorithm{record.MD5, record.SHA1, record.SHA512}, alg) {
-			return nil, fmt.Errorf("digest %.40q is not known, or is always computed", word)
-		}
-		if slices.Contains(out, alg) {
-			return nil, fmt.Errorf("digest %q is named twice", alg)
-		}
-		out = append(out, alg)
-	}
-	slices.Sort(out)
-	return out, nil
-}
-
 // circumstances commits to what is personal: the record carries commitments, the openings lie beside it.
 func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acquire.Options) error {
 	examiner := o.examiner
@@ -440,7 +348,7 @@ func (o *acquireOptions) circumstances(c *custody.Case, path string, opts *acqui
 		field               *record.Fact[record.Personal]
 		name, value, reason string
 	}{
-		{&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
+		{&k.Despite, "despite", o.despite, "not given"}, {&k.Examiner, "examiner", examiner, "not given"}, {&k.Description, "description", o.description, "not given"},
 		{&k.Host, "host", hostName(), "the system did not say"},
 		{&k.Live, "live", o.live, "not given"}, {&k.WriteBlocker, "writeBlocker", o.blocker, "not given"},
 	} {

@@ -23,7 +23,7 @@ import (
 
 // resumeFlags are what --resume does not take from the folder.
 var resumeFlags = []string{"resume", "also", "key", "passphrase-file", "passphrase-fd", "log-passphrase-file", "on-error", "retries", "max-bad", "despite",
-	"read-timeout", "device-timeout", "keep-writable", "live", "examiner", "stats", "json", "help"}
+	"take-over", "map", "read-timeout", "device-timeout", "keep-writable", "live", "examiner", "stats", "json", "help"}
 
 // runResume does whatever is missing of an acquisition that was stopped: reading, reading back, signing, sealing.
 func runResume(cmd *cobra.Command, u *ui, args []string, o *acquireOptions) error {
@@ -108,12 +108,15 @@ func resumable(root *durable.Root, exhibit, id string) (*acquire.State, error) {
 		return nil, fmt.Errorf("acquisition %s is sealed already: there is nothing to resume", id)
 	}
 	partial, err := root.Sub(id + layout.PartialSuffix)
+	if errors.Is(err, durable.ErrNotFolder) {
+		err = withCode(codeMismatch, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer partial.Close() //nolint:errcheck // opened for reading only
 	if _, err = partial.Lstat(layout.Statement); !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, errors.Join(err, notBeforeTheEnd(partial))
 	}
 	_, err = readUnsigned(partial, exhibit, id)
 	if !errors.Is(err, acquire.ErrUnfinished) {
@@ -132,12 +135,29 @@ func resumable(root *durable.Root, exhibit, id string) (*acquire.State, error) {
 	return &state, nil
 }
 
+// notBeforeTheEnd refuses a statement in a folder whose record is not finished: sealing removes what a run goes on from before
+// it removes the record.
+func notBeforeTheEnd(partial *durable.Root) error {
+	_, unsigned := partial.Lstat(layout.Unsigned)
+	_, state := partial.Lstat(layout.Resume)
+	if errors.Is(unsigned, fs.ErrNotExist) && state == nil {
+		return foreignStatement(partial)
+	}
+	return nil
+}
+
+// foreignStatement is the error of a statement that nobody has logged: only sealing puts it there, after the log has it.
+func foreignStatement(partial *durable.Root) error {
+	return withHints(withCode(codeMismatch, fmt.Errorf("%q in %q was put there by somebody else: the log does not have it", layout.Statement, partial.Name())),
+		"keep a copy of that file, remove it from the folder, and go on; if the log was put back from an older copy, bring the newer one")
+}
+
 // goOn reads what is missing.
 func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custody.Case, to *destinations, state *acquire.State, keys *unlocked, stats *acquire.Stats) (acquire.Result, error) {
 	if err := attested(state, keys); err != nil {
 		return acquire.Result{}, err
 	}
-	state, from, err := earlier(state, to, keys)
+	state, from, err := newer(state, to, keys)
 	if err != nil {
 		return acquire.Result{}, err
 	}
@@ -146,12 +166,20 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 		return acquire.Result{}, err
 	}
 	opts.Attest = keys.signer.Sign
+	take, takeDone, err := o.openTakeOver(cmd.Context())
+	if err != nil {
+		return acquire.Result{}, err
+	}
+	defer takeDone()
+	opts.TakeOver = take
 	var m *medium.Medium
 	path := ""
 	if state.Phase != acquire.PhaseRereading {
 		if path, err = mediumOf(args, state); err != nil {
 			return acquire.Result{}, err
 		}
+		o.asFile = state.Acquisition.Medium.Kind != record.MediumImage
+		o.wasWritable = state.WritableBefore
 		if m, err = o.openMedium(cmd.Context(), u, path); err != nil {
 			return acquire.Result{}, err
 		}
@@ -168,7 +196,7 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 		return acquire.Result{}, withHints(err, "attach the medium that was read before; if it is that one, as an SSD may change by itself, add: --despite REASON")
 	}
 	if err != nil {
-		return acquire.Result{}, to.explain(path, state.Acquisition.ID, err)
+		return acquire.Result{}, o.explainTake(to.explain(path, state.Acquisition.ID, err))
 	}
 	return res, nil
 }
@@ -182,7 +210,7 @@ func (o *acquireOptions) resumeOptions(state *acquire.State) (acquire.ResumeOpti
 		}
 	}
 	if opts.MaxBadBytes, err = parseSize(o.maxBad); err != nil {
-		return opts, withHints(err, "write a size as 2000M, 4G, or bytes")
+		return opts, err
 	}
 	if o.retries < 0 || o.readTimeout < 0 || o.deviceTimeout < 0 {
 		return opts, withHints(errors.New("--retries and the time-outs are not negative"), "see: exhibit acquire -h")
@@ -201,8 +229,9 @@ func attested(state *acquire.State, keys *unlocked) error {
 	return nil
 }
 
-// earlier compares the states at two destinations and takes the one that was saved first: all it says is durable at both.
-func earlier(state *acquire.State, to *destinations, keys *unlocked) (*acquire.State, []acquire.Destination, error) {
+// newer compares the states at two destinations and takes the newer: nothing that is safe anywhere is read again. The other
+// destination is brought in line, or is lost if it was lost before.
+func newer(state *acquire.State, to *destinations, keys *unlocked) (*acquire.State, []acquire.Destination, error) {
 	if len(to.all) < 2 {
 		return state, to.all, nil
 	}
@@ -215,6 +244,9 @@ func earlier(state *acquire.State, to *destinations, keys *unlocked) (*acquire.S
 	}
 	defer root.Close() //nolint:errcheck // opened for reading only
 	other, err := acquire.ReadState(root)
+	if errors.Is(err, fs.ErrNotExist) && len(state.Previous) == 0 { // it was to get the very first state
+		return state, to.all, nil
+	}
 	if err == nil {
 		err = attested(&other, keys)
 	}
@@ -224,7 +256,7 @@ func earlier(state *acquire.State, to *destinations, keys *unlocked) (*acquire.S
 	if err != nil {
 		return nil, nil, withHints(err, "leave out --also to go on at the first destination alone")
 	}
-	if other.Saved.UTC < state.Saved.UTC {
+	if state.Behind(&other) > 0 {
 		return &other, []acquire.Destination{to.all[1], to.all[0]}, nil
 	}
 	return state, to.all, nil
@@ -259,6 +291,9 @@ func (o *acquireOptions) resumption(c *custody.Case, path string, state *acquire
 		operator = openedBy(c)
 	}
 	if k.Operator, err = opts.Openings.CommitFact(rand.Reader, at+"operator", operator, "not given"); err != nil {
+		return err
+	}
+	if k.Live, err = opts.Openings.CommitFact(rand.Reader, at+"live", o.live, "not given"); err != nil {
 		return err
 	}
 	k.Despite, err = opts.Openings.CommitFact(rand.Reader, at+"despite", o.despite, "not given")

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/exhibit-forensics/exhibit/acquire"
 	"github.com/exhibit-forensics/exhibit/custody"
@@ -57,10 +58,16 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		for _, d := range a.Digests {
 			u.linef("  %-7s %s", d.Digest.Algorithm(), d.Digest.Hex())
 		}
+		if c, ok := a.Medium.Container.Get(); ok {
+			u.linef("Image:     %s", containerText(c))
+		}
 		u.linef("Read back: %s", rereadText(a.Reread))
 		u.linef("Record:    entry %d of log %s, signed by key %q", doc.Index, c.Genesis().Origin, keys.info.Name)
 		if a.HasMap() {
 			u.linef("Unread:    %s", unreadText(a.Unread))
+		}
+		for _, t := range a.TakenOver {
+			u.linef("Taken over: %s", takenText(t))
 		}
 		for _, f := range doc.Folders {
 			u.linef("Folder:    %s", clean(f))
@@ -74,9 +81,9 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 // finishHint is the command that signs and seals what is left.
 func (t *destinations) finishHint(partial string) string {
 	if t.all[0].Dir != t.home {
-		return fmt.Sprintf("then put %s into %s, and finish it there with: exhibit acquire --resume FOLDER", strconv.Quote(partial), strconv.Quote(t.home))
+		return fmt.Sprintf("then put %s into %s, and finish it there with: exhibit acquire --resume FOLDER", shellWord(partial), shellWord(t.home))
 	}
-	hint := "then finish it with: exhibit acquire --resume " + strconv.Quote(partial)
+	hint := "then finish it with: exhibit acquire --resume " + shellWord(partial)
 	if len(t.all) > 1 {
 		hint += " --also " + shellWord(t.all[1].Dir)
 	}
@@ -112,6 +119,7 @@ func notWhole(u *ui, a record.Acquisition, lost []*acquire.DestinationError, fol
 		u.code = codeUnread
 		u.notef("the drive hides a part of itself, which was not read: see acquisition.medium.hardware.hiddenAreas in the record")
 	}
+	noteContainer(u, a)
 	for _, d := range lost {
 		if u.code != codeMismatch {
 			u.code = codeResumable
@@ -120,7 +128,7 @@ func notWhole(u *ui, a record.Acquisition, lost []*acquire.DestinationError, fol
 			u.code = codeMismatch
 		}
 		u.notef("a destination was lost: %s", clean(d.Error()))
-		u.notef("hint: copy the folder %s to a sound place, and check the copy with: exhibit verify", clean(strconv.Quote(folder)))
+		u.notef("hint: copy the folder %s to a sound place, and check the copy with: exhibit verify", shellWord(folder))
 	}
 }
 
@@ -139,11 +147,44 @@ func logAndSeal(ctx context.Context, c *custody.Case, to *destinations, exhibit,
 	}
 	sealed := acquire.SealFiles{Statement: logged.Statement, Personal: logged.Personal, Proof: logged.Proof, Genesis: logged.Genesis}
 	for _, d := range to.all {
+		if err := holdsRecord(d.Root, exhibit, id, &logged.Record.Acquisition); err != nil {
+			return acquireDocument{}, err
+		}
 		if err := acquire.Seal(d.Root, id, sealed); err != nil {
 			return acquireDocument{}, err
 		}
 	}
 	return acquireDocument{Schema: "exhibit-acquire/v1", Exhibit: exhibit, Index: logged.Index, Acquisition: logged.Record.Acquisition}, nil
+}
+
+// holdsRecord requires that what waits in a folder to be sealed is what was logged: a second destination may have been left
+// by another run of the same acquisition. A folder without a finished record was begun to be sealed, and Seal knows it.
+func holdsRecord(root *durable.Root, exhibit, id string, logged *record.Acquisition) error {
+	partial, err := root.Sub(id + layout.PartialSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // sealed already, which Seal makes sure of
+	}
+	if err != nil {
+		return err
+	}
+	_, begun := partial.Lstat(layout.Unsigned)
+	if errors.Is(begun, fs.ErrNotExist) {
+		return partial.Close()
+	}
+	un, err := readUnsigned(partial, exhibit, id)
+	if err := errors.Join(err, partial.Close()); err != nil {
+		return err
+	}
+	have, err1 := record.EncodeJSON(un.Acquisition)
+	want, err2 := record.EncodeJSON(logged)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if !bytes.Equal(have, want) {
+		return withHints(withCode(codeMismatch, fmt.Errorf("the finished record in %q is not the one that was logged", partial.Name())),
+			"leave this folder as it is, and copy the sealed one instead")
+	}
+	return nil
 }
 
 // logUnsigned signs the finished record in the .partial folder and logs it.
@@ -153,6 +194,9 @@ func logUnsigned(ctx context.Context, c *custody.Case, root *durable.Root, exhib
 		return err
 	}
 	un, err := readUnsigned(partial, exhibit, id)
+	if _, serr := partial.Lstat(layout.Statement); serr == nil {
+		err = foreignStatement(partial)
+	}
 	if err := errors.Join(err, partial.Close()); err != nil {
 		return err
 	}

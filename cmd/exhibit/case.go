@@ -14,6 +14,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/tpm"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -37,7 +38,7 @@ type signerDocument struct {
 }
 
 func newCaseCommand(u *ui) *cobra.Command {
-	return group("case", "Open a case folder, show it", newCaseCreateCommand(u), newCaseShowCommand(u))
+	return group("case", "Open a case folder, show it, close it", newCaseCreateCommand(u), newCaseShowCommand(u), newCaseCloseCommand(u))
 }
 
 type caseCreateOptions struct {
@@ -91,17 +92,29 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	if err != nil {
 		return err
 	}
-	signer, logKey, err := unlockWithLog(store, person, o.log, &o.pass)
+	signer, logKey, logPassphrase, err := unlockWithLog(store, person, o.log, &o.pass)
+	if err != nil {
+		return err
+	}
+	files, err := attestationFiles(store, o.log, o.station)
+	if err != nil {
+		return err
+	}
+	logKey, counter, err := store.newCounter(o.log, logPassphrase, logKey)
 	if err != nil {
 		return err
 	}
 	c, err := custody.Create(dir, custody.NewCase{
+		Counter: identityOf(counter), Files: files,
 		Number: o.number, Agency: o.agency, OpenedBy: o.openedBy, Clock: now, Random: rand.Reader,
 		Admit: []custody.Admission{
 			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: personEvents(), Certificate: person.Certificate},
-			{Key: station.PublicKey, Kind: record.KindStation, Events: []record.Type{record.TypeAcquired}, Certificate: station.Certificate},
+			{Key: station.PublicKey, Kind: record.KindStation, Events: stationEvents(), Certificate: station.Certificate},
 		},
 	}, signer, logKey)
+	if err != nil && counter != nil {
+		err = errors.Join(err, counter.Free())
+	}
 	if errors.Is(err, record.ErrMalformed) {
 		return misused(err, "number, agency and names are printable lines")
 	}
@@ -112,12 +125,51 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	return showCase(u, c, "Opened")
 }
 
-// personEvents are all but the acquisition, which is the station's to sign.
-func personEvents() []record.Type {
-	return slices.DeleteFunc(slices.Clone(record.EventTypes), func(t record.Type) bool { return t == record.TypeAcquired })
+// identityOf is what the genesis says of a counter; nil of none.
+func identityOf(c *tpm.Counter) *record.Counter {
+	if c == nil {
+		return nil
+	}
+	id := c.Identity()
+	return &id
 }
 
-func genesisKeys(store *sign.Store, o *caseCreateOptions) (person, station sign.Info, err error) {
+// attestationFiles are what the case keeps of keys in a TPM: what shows that they are, and the certificates that an agency
+// has issued for them.
+func attestationFiles(store keyStore, names ...string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, name := range names {
+		info, err := store.Info(name)
+		if err != nil {
+			return nil, err
+		}
+		if info.Attestation != nil {
+			files[layout.KeyAttestationFile(info.KeyID)] = info.Attestation
+		}
+	}
+	if len(files) == 0 {
+		return nil, nil
+	}
+	certificates, err := store.machine.certificates()
+	if errors.Is(err, fs.ErrNotExist) {
+		return files, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	files[layout.EnrolmentFile] = certificates
+	return files, nil
+}
+
+// stationEvents are those about images, which the station makes.
+func stationEvents() []record.Type { return []record.Type{record.TypeAcquired, record.TypeCopied} }
+
+// personEvents are all the others.
+func personEvents() []record.Type {
+	return slices.DeleteFunc(slices.Clone(record.EventTypes), func(t record.Type) bool { return slices.Contains(stationEvents(), t) })
+}
+
+func genesisKeys(store keyStore, o *caseCreateOptions) (person, station sign.Info, err error) {
 	if person, err = store.Info(o.key); err != nil {
 		return person, station, err
 	}

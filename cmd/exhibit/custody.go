@@ -188,13 +188,22 @@ func showEvents(u *ui, c *custody.Case, exhibit string, limit int) error {
 			for _, path := range slices.Sorted(maps.Keys(e.Personal)) {
 				u.linef("         %s: %s", clean(path), clean(e.Personal[path]))
 			}
-			if a, ok := e.Event.(*record.Acquired); ok {
-				for _, d := range a.Acquisition.Digests {
-					u.linef("         %s", d.Digest)
-				}
+			for _, d := range digestsOf(e.Event) {
+				u.linef("         %s", d.Digest)
 			}
 		}
 	})
+}
+
+// digestsOf are those of the media stream, of an event that is about one.
+func digestsOf(p record.Predicate) []record.MediaDigest {
+	switch p := p.(type) {
+	case *record.Acquired:
+		return p.Acquisition.Digests
+	case *record.Copied:
+		return p.Copy.Digests
+	}
+	return nil
 }
 
 func exhibitText(e eventDocument) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/tpm"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 )
 
@@ -31,7 +32,7 @@ const (
 var codeMeanings = map[int]string{
 	codeDone:        "done",
 	codeFailed:      "failed or misused; what exists is named as partial",
-	codeUnread:      "acquired, but not all of the medium: unread ranges, or a hidden area",
+	codeUnread:      "not all: of the medium (unread ranges, or a hidden area), or of the image (--truncate)",
 	codeMismatch:    "evidence, record or log does not match: changed or damaged",
 	codeMissing:     "nothing contradicts, but something required is missing, unknown or not trusted",
 	codeResumable:   "stopped and resumable",
@@ -92,7 +93,7 @@ func exitCode(err error) int {
 	case errors.As(err, &coded):
 		return coded.code
 	case errors.Is(err, acquire.ErrReread), errors.Is(err, image.ErrPartial), errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening),
-		errors.Is(err, sign.ErrSignature):
+		errors.Is(err, sign.ErrSignature), errors.Is(err, durable.ErrDiffers), errors.Is(err, durable.ErrNotRegular), errors.Is(err, durable.ErrTooLarge):
 		return codeMismatch
 	case errors.Is(err, context.Canceled):
 		return codeInterrupted
@@ -125,11 +126,19 @@ func hintsFor(err error) []string {
 		return []string{"see which keys the case admits with: exhibit case show", "choose another key with --key NAME"}
 	case errors.Is(err, sign.ErrPassphrase):
 		return []string{"the passphrase is the one given to: exhibit key create", "give it with --passphrase-file FILE, or at the prompt"}
+	case errors.Is(err, tpm.ErrFull):
+		return []string{"close a case whose counter is still in the TPM with: exhibit case close DIR", "see: exhibit key status"}
+	case errors.Is(err, tpm.ErrLockout), errors.Is(err, tpm.ErrOther), errors.Is(err, tpm.ErrOwned):
+		return []string{"see what is the matter with: exhibit key status"}
+	case errors.Is(err, sign.ErrExposed):
+		return []string{"find out who read it; if nobody did, take the rights of others away with chmod 600, else make a new key"}
 	case errors.Is(err, durable.ErrLocked):
 		return []string{"wait until the other process has ended"}
 	case errors.Is(err, record.ErrNewer):
 		return []string{"check it with a newer version of exhibit"}
-	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening), errors.Is(err, ledger.ErrRefused), errors.Is(err, custody.ErrMissing):
+	case errors.Is(err, ledger.ErrRefused):
+		return []string{"see what is damaged or missing with: exhibit verify CASE", "look for the newest copy of the case folder; if there is none: exhibit log continue -h"}
+	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrOpening), errors.Is(err, custody.ErrMissing):
 		return []string{"see what is damaged or missing with: exhibit verify CASE"}
 	case errors.Is(err, fs.ErrPermission):
 		return []string{"run the command as a user who may read the medium and write the case folder"}

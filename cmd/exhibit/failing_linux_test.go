@@ -19,6 +19,8 @@ type failing struct {
 	disk  *faultdisk.Disk
 	whole io.ReaderAt
 	bad   []faultdisk.Range
+
+	target *faultdisk.Disk // that is written to
 }
 
 // scriptFailing makes devices and folders that fail. Sectors are written FIRST+COUNT, as 5000+1.
@@ -33,6 +35,10 @@ type failing struct {
 //	failing other              something else comes instead of it; sets DEV
 //	failing content FILE       writes what must be read of it, zeros for what is bad
 //	failing untouched          requires that nobody tried to write to it
+//	failing target BYTES N FILE  another device, of sectors of N bytes, that keeps what is written to it in FILE; sets TARGET
+//	failing stuck SECTORS...   it does not take these, of its own sectors
+//	failing lag MILLISECONDS   each read of it takes so long
+//	failing gone OFFSET        it goes away with the write that comes to this byte
 //	failing folder BYTES       a folder on a disk that is full after so many; sets ALSO
 func scriptFailing(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -65,6 +71,9 @@ func scriptFailing(ts *testscript.TestScript, neg bool, args []string) {
 		d.Full(number(ts, args, 0))
 		ts.Setenv("ALSO", d.Path())
 		return
+	case "target", "stuck", "lag", "gone":
+		f.overwritten(ts, what, args)
+		return
 	}
 	if f.disk == nil {
 		ts.Fatalf("failing %s before failing new", what)
@@ -76,8 +85,40 @@ func (f *failing) attach(ts *testscript.TestScript, size, seed int64) {
 	d, err := faultdisk.Attach(faultdisk.Options{SizeBytes: size, Seed: uint64(seed)})
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(d.Close()) })
-	*f = failing{disk: d, whole: d.Content()}
+	*f = failing{disk: d, whole: d.Content(), target: f.target}
 	ts.Setenv("DEV", d.Path())
+}
+
+// overwritten makes a device to write to, in the place of the one before, and its faults.
+func (f *failing) overwritten(ts *testscript.TestScript, what string, args []string) {
+	switch {
+	case what == "target":
+		if len(args) != 3 {
+			ts.Fatalf("usage: failing target BYTES N FILE")
+		}
+		store, err := os.OpenFile(ts.MkAbs(args[2]), os.O_RDWR|os.O_CREATE, 0o600)
+		ts.Check(err)
+		ts.Check(store.Truncate(number(ts, args, 0)))
+		f.target, err = faultdisk.Attach(faultdisk.Options{SizeBytes: number(ts, args, 0), SectorBytes: int(number(ts, args, 1)), Store: store})
+		ts.Check(err)
+		d := f.target
+		ts.Defer(func() {
+			ts.Check(d.Close())
+			ts.Check(store.Close())
+		})
+		ts.Setenv("TARGET", d.Path())
+	case f.target == nil:
+		ts.Fatalf("failing %s before failing target", what)
+	case what == "stuck":
+		for _, a := range args {
+			first, count, _ := strings.Cut(a, "+")
+			f.target.Stuck(faultdisk.Range{First: number(ts, []string{first}, 0), Count: number(ts, []string{count}, 0)})
+		}
+	case what == "lag":
+		f.target.Slow(faultdisk.Range{Count: f.target.SizeBytes() / int64(f.target.SectorBytes())}, time.Duration(number(ts, args, 0))*time.Millisecond)
+	default:
+		f.target.UnplugAt(number(ts, args, 0))
+	}
 }
 
 func (f *failing) change(ts *testscript.TestScript, what string, args []string) {

@@ -29,22 +29,27 @@ func home() (string, error) {
 }
 
 // openStore opens the station's keys, making the folder when create is set.
-func openStore(create bool) (*sign.Store, error) {
-	dir, err := home()
+func openStore(create bool) (keyStore, error) {
+	own, err := home()
 	if err != nil {
-		return nil, err
+		return keyStore{}, err
 	}
-	dir = filepath.Join(dir, "keys")
+	dir := filepath.Join(own, "keys")
 	if create {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
+			return keyStore{}, err
 		}
 	}
 	store, err := sign.OpenStore(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHints(fmt.Errorf("no keys yet: %w", err), "make one with: exhibit key create NAME --kind person")
+		return keyStore{}, withHints(fmt.Errorf("no keys yet: %w", err), "make one with: exhibit key create NAME --kind person")
 	}
-	return store, err
+	if err != nil {
+		return keyStore{}, err
+	}
+	m := &machine{dir: filepath.Join(own, "tpm")}
+	store.Device = m.load
+	return keyStore{store, m}, nil
 }
 
 // readTrust reads the trust file named, or the station's own when file is empty; a missing station file is no trust.

@@ -29,7 +29,8 @@ type imageDocument struct {
 }
 
 func newImageCommand(u *ui) *cobra.Command {
-	return group("image", "Look at an image", newImageInfoCommand(u), newImageHashCommand(u))
+	return group("image", "Look at an image, copy it into another format, or write it back", newImageInfoCommand(u), newImageCatCommand(u), newImageHashCommand(u),
+		newImageConvertCommand(u), newImageRestoreCommand(u))
 }
 
 func newImageInfoCommand(u *ui) *cobra.Command {
@@ -72,7 +73,7 @@ func runImageHash(ctx context.Context, u *ui, path string) error {
 				u.linef("%-7s %s", d.Algorithm(), d.Hex())
 			}
 		})
-		return errors.Join(err, statedHold(r, digests))
+		return errors.Join(err, statedHold(r, digests), damagedParts(u, r))
 	})
 }
 
@@ -132,6 +133,6 @@ func printImage(u *ui, doc imageDocument) {
 		u.linef("  %s", clean(s))
 	}
 	if doc.E01 != nil {
-		doc.E01.print(u)
+		doc.E01.show(u)
 	}
 }

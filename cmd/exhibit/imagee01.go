@@ -75,7 +75,7 @@ func storedDigests(r *ewf.Reader) []record.Digest {
 	return out
 }
 
-func (d *e01Document) print(u *ui) {
+func (d *e01Document) show(u *ui) {
 	u.linef("Sectors:  of %d bytes, %d to a chunk; set %s", d.SectorBytes, d.ChunkBytes/d.SectorBytes, d.SetID)
 	for _, f := range []struct{ name, value string }{
 		{"Case:", d.Case}, {"Evidence:", d.Evidence}, {"What:", d.Description}, {"Examiner:", d.Examiner}, {"Notes:", d.Notes}, {"Model:", d.Model},
@@ -105,8 +105,8 @@ func formatOf(r *image.Reader) string {
 
 // e01Error gives what is wrong with an image its exit code.
 func e01Error(err error) error {
-	switch {
-	case errors.Is(err, ewf.ErrStructure), errors.Is(err, ewf.ErrSegments), errors.Is(err, ewf.ErrChanged):
+	_, damaged := errors.AsType[*ewf.DamageError](err)
+	if damaged || errors.Is(err, ewf.ErrStructure) || errors.Is(err, ewf.ErrSegments) || errors.Is(err, ewf.ErrChanged) {
 		return withCode(codeMismatch, err)
 	}
 	return err
@@ -126,6 +126,27 @@ func statedHold(r *image.Reader, computed []record.Digest) error {
 		}
 	}
 	return nil
+}
+
+// damagedParts names what is damaged besides the chunks: a digest that cannot be read is not one that holds.
+func damagedParts(u *ui, r *image.Reader) error {
+	if r.E01() == nil {
+		return nil
+	}
+	var n int64
+	for _, note := range r.E01().Notes() {
+		if !note.Damage {
+			continue
+		}
+		if n++; n <= maxDamageShown {
+			u.notef("%s", clean(fmt.Sprintf("%s, byte %d: %s", note.Segment, note.Offset, note.Text)))
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return withHints(withCode(codeMismatch, fmt.Errorf("the image's structure is damaged in %s, though all chunks were decoded", plural(n, "place"))),
+		"get another copy, and compare the digests")
 }
 
 // maxDamageShown bounds the damaged chunks that are named one by one.

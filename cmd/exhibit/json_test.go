@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exhibit-forensics/exhibit/custody/anchor"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/verify"
 )
@@ -27,13 +28,24 @@ var documents = map[string]struct {
 	"phaseDocument":   {"acquire", []reflect.Type{reflect.TypeFor[phaseDocument]()}},
 	"partDocument":    {"acquire", []reflect.Type{reflect.TypeFor[partDocument]()}},
 	"caseDocument":    {"case", []reflect.Type{reflect.TypeFor[caseDocument]()}},
+	"closedDocument":  {"case", []reflect.Type{reflect.TypeFor[closedDocument]()}},
 	"signerDocument":  {"case", []reflect.Type{reflect.TypeFor[signerDocument]()}},
 	"eventDocument":   {"events", []reflect.Type{reflect.TypeFor[eventDocument]()}},
 	"chainDocument":   {"events", []reflect.Type{reflect.TypeFor[chainDocument]()}},
+	"anchorsDocument": {"log anchor", []reflect.Type{reflect.TypeFor[anchorsDocument](), reflect.TypeFor[anchor.Pending]()}},
+	"anchorDocument":  {"log anchor", []reflect.Type{reflect.TypeFor[anchorDocument]()}},
+	"witnessDocument": {"witness", []reflect.Type{reflect.TypeFor[witnessDocument]()}},
+	"cosignDocument":  {"witness", []reflect.Type{reflect.TypeFor[cosignDocument]()}},
+	"exportDocument":  {"log export", []reflect.Type{reflect.TypeFor[exportDocument]()}},
 	"imageDocument":   {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
+	"restoreDocument": {"restore", []reflect.Type{reflect.TypeFor[restoreDocument]()}},
+	"convertDocument": {"image convert", []reflect.Type{reflect.TypeFor[convertDocument]()}},
+	"e01Document":     {"image", []reflect.Type{reflect.TypeFor[e01Document](), reflect.TypeFor[sectorRange]()}},
 	"errorDocument":   {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
 	"keyDocument":     {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},
 	"keysDocument":    {"key", []reflect.Type{reflect.TypeFor[keysDocument]()}},
+	"enrolDocument":   {"enrol", []reflect.Type{reflect.TypeFor[enrolDocument]()}},
+	"tpmDocument":     {"tpm", []reflect.Type{reflect.TypeFor[tpmDocument]()}},
 	"trustDocument":   {"trust", []reflect.Type{reflect.TypeFor[trustDocument]()}},
 	"demoDocument":    {"demo", []reflect.Type{reflect.TypeFor[demoDocument]()}},
 	"versionDocument": {"version", []reflect.Type{reflect.TypeFor[versionDocument]()}},
@@ -44,6 +56,9 @@ var documents = map[string]struct {
 	"deviceDocument":    {"devices", []reflect.Type{reflect.TypeFor[deviceDocument]()}},
 	"partitionDocument": {"devices", []reflect.Type{reflect.TypeFor[partitionDocument]()}},
 	"useDocument":       {"devices", []reflect.Type{reflect.TypeFor[useDocument]()}},
+
+	"restoreTargetDocument": {"restore", []reflect.Type{reflect.TypeFor[restoreTargetDocument]()}},
+	"unreadDocument":        {"restore", []reflect.Type{reflect.TypeFor[unreadDocument]()}},
 
 	"verify's document": {"verify", []reflect.Type{reflect.TypeFor[verify.Line](), reflect.TypeFor[verify.CaseFacts](),
 		reflect.TypeFor[verify.AcquisitionFacts](), reflect.TypeFor[verify.ExhibitFacts](), reflect.TypeFor[verify.Finding]()}},
@@ -183,7 +198,7 @@ func TestSignedDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags := map[string]bool{}
-	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](),
+	for _, typ := range []reflect.Type{reflect.TypeFor[record.CaseOpened](), reflect.TypeFor[record.Seized](), reflect.TypeFor[record.Acquired](), reflect.TypeFor[record.Copied](),
 		reflect.TypeFor[record.Opening](), reflect.TypeFor[record.Personal](), reflect.TypeFor[verify.TrustEntry]()} {
 		signedTags(typ, tags)
 	}

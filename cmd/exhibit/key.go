@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/tpm"
 )
 
 type keyDocument struct {
@@ -20,6 +22,8 @@ type keyDocument struct {
 	Fingerprint string `json:"fingerprint"`
 	Created     string `json:"created"`
 	Certificate string `json:"certificate,omitzero"`
+	InTPM       bool   `json:"inTpm"`
+	Protected   bool   `json:"protected"`
 }
 
 type keysDocument struct {
@@ -28,29 +32,39 @@ type keysDocument struct {
 }
 
 func newKeyCommand(u *ui) *cobra.Command {
-	return group("key", "Make and show this station's keys", newKeyCreateCommand(u), newKeyListCommand(u), newKeyShowCommand(u))
+	return group("key", "Make and show this station's keys", newKeyCreateCommand(u), newKeyListCommand(u), newKeyShowCommand(u),
+		newKeyStatusCommand(u), newEnrollCommand(u), newKeyCACommand(u))
 }
 
 func newKeyCreateCommand(u *ui) *cobra.Command {
-	var kind string
+	var kind, address string
 	var pass passphraseFlags
 	return newCommand(command{
 		use: "create NAME", short: "Make a key, protected by a passphrase",
 		long: "Make a key, protected by a passphrase. There are three kinds, never the same key: a person's key signs that\n" +
 			"person's custody events, a station's key signs acquisition records, a log key signs a log's checkpoints.\n" +
-			"Keys lie in $EXHIBIT_HOME/keys, else in exhibit/keys in the user's configuration directory (~/.config).",
+			"Keys lie in $EXHIBIT_HOME/keys, else in exhibit/keys in the user's configuration directory (~/.config).\n\n" +
+			"With --tpm a station or log key is made in this machine's TPM and can never leave it. It needs no passphrase: what\n" +
+			"unlocks it stands in a file that only you can read. With --passphrase-file or --passphrase-fd it needs one as well.",
 		example: "  exhibit key create inspector --kind person\n  exhibit key create lab1 --kind station\n  exhibit key create lab1-log --kind log",
 		args:    cobra.ExactArgs(1),
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&kind, "kind", "", "`KIND`: person, station or log (required)")
+			f.StringVar(&address, "tpm", "", "make the key in the TPM at `ADDRESS`: a device, a socket, or host:port (without =ADDRESS: "+tpm.DefaultAddress+")")
+			f.Lookup("tpm").NoOptDefVal = tpm.DefaultAddress
 			pass.register(f, false)
 		},
-		run: func(_ *cobra.Command, args []string) error { return runKeyCreate(u, args[0], kind, &pass) },
+		run: func(_ *cobra.Command, args []string) error {
+			if address != "" {
+				return runKeyCreateTPM(u, args[0], kind, address, &pass)
+			}
+			return runKeyCreate(u, args[0], kind, &pass)
+		},
 	})
 }
 
 func runKeyCreate(u *ui, name, kind string, pass *passphraseFlags) error {
-	if kind != record.KindPerson && kind != record.KindStation && kind != sign.KindLog {
+	if kind != record.KindPerson && kind != record.KindStation && kind != sign.KindLog && kind != sign.KindAuthority {
 		return withHints(fmt.Errorf("kind %q is none of person, station, log", kind), "say which with --kind KIND")
 	}
 	store, err := openStore(true)
@@ -74,8 +88,63 @@ func runKeyCreate(u *ui, name, kind string, pass *passphraseFlags) error {
 	if err != nil {
 		return err
 	}
+	return showNewKey(u, info)
+}
+
+// runKeyCreateTPM makes a key in a TPM, and the station's attestation key if there is none.
+func runKeyCreateTPM(u *ui, name, kind, address string, pass *passphraseFlags) error {
+	if kind != record.KindStation && kind != sign.KindLog {
+		return withHints(fmt.Errorf("kind %q is none of station, log: a person's key does not stay with a machine", kind), "say which with --kind KIND")
+	}
+	store, err := openStore(true)
+	if err != nil {
+		return err
+	}
+	var passphrase []byte
+	if pass.given() {
+		if passphrase, _, err = pass.read(""); err != nil {
+			return err
+		}
+	}
+	if _, err := store.Info(name); err == nil {
+		return fmt.Errorf("create key %q: %w", name, fs.ErrExist)
+	}
+	station, err := store.machine.begin(address)
+	if err != nil {
+		return err
+	}
+	auth, err := tpm.NewAuth()
+	if err != nil {
+		return err
+	}
+	file, attestation, err := station.NewKey(kind, auth)
+	if err != nil {
+		return err
+	}
+	k := sign.DeviceKey{Auth: auth}
+	if k.Key, err = station.Signer(file, auth); err != nil {
+		return err
+	}
+	if k.Blob, err = file.Encode(); err != nil {
+		return err
+	}
+	if k.Attestation, err = attestation.Encode(); err != nil {
+		return err
+	}
+	info, err := store.CreateDevice(name, kind, k, passphrase)
+	if err != nil {
+		return err
+	}
+	return showNewKey(u, info)
+}
+
+func showNewKey(u *ui, info sign.Info) error {
 	return u.result(keyDoc(info, "exhibit-key/v1", true), func() {
-		u.linef("Made the %s key %q.", info.Kind, info.Name)
+		if info.Attestation != nil {
+			u.linef("Made the %s key %q in the TPM.", info.Kind, info.Name)
+		} else {
+			u.linef("Made the %s key %q.", info.Kind, info.Name)
+		}
 		u.linef("Fingerprint: %s", sign.Fingerprint(info.KeyID))
 	})
 }
@@ -128,7 +197,7 @@ func newKeyShowCommand(u *ui) *cobra.Command {
 
 func keyDoc(i sign.Info, schema string, certificate bool) keyDocument {
 	doc := keyDocument{Schema: schema, Name: i.Name, Kind: i.Kind, KeyID: i.KeyID, Fingerprint: sign.Fingerprint(i.KeyID),
-		Created: i.Created.UTC().Format(timeFormat)}
+		Created: i.Created.UTC().Format(timeFormat), InTPM: i.Attestation != nil, Protected: i.Protected}
 	if certificate {
 		doc.Certificate = string(i.Certificate)
 	}

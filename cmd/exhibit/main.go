@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 )
 
@@ -36,7 +37,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	u := newUI(stdin, stdout, stderr)
 	root := newRootCommand(u)
 	root.SetArgs(args)
-	return u.finish(root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if u.flagFailed && asksJSON(args) {
+		u.json = true
+	}
+	return u.finish(err)
+}
+
+// asksJSON finds --json behind a bad flag, at which reading the flags ends.
+func asksJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 }
 
 // stopSignals are what a person stops a command with.

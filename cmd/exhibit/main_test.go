@@ -9,12 +9,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/testtool/swtpm"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"exhibit": main}) }
@@ -27,6 +30,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"exhibit": ma
 //	                         Sets LOG, FINGERPRINT, ACQ and SPLIT. Called again, it puts everything back
 //	flip FILE OFFSET         changes one bit of a file, read-only or not
 //	failing WHAT...          makes devices and folders that fail: see scriptFailing
+//	tpm [off|on|save|restore]  a software TPM, the same for all scripts that are run, whose address is in TPM
 //	need PROGRAM...          skips the script when a program is missing, or fails it: see testtool
 func TestScripts(t *testing.T) {
 	s := newStations(t.TempDir())
@@ -39,9 +43,35 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(e.WorkDir, "pass"), []byte(passphrase+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": scriptCode, "station": s.script, "flip": scriptFlip, "need": scriptNeed, "failing": scriptFailing,
+			"tpm": scriptTPM(t), "code": scriptCode, "station": s.script, "flip": scriptFlip, "need": scriptNeed, "failing": scriptFailing,
 		},
 	})
+}
+
+// scriptTPM shares one software TPM, which takes seconds to make.
+func scriptTPM(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	machine := sync.OnceValue(func() *swtpm.Machine { return swtpm.New(t) })
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		m := machine()
+		switch what := strings.Join(args, " "); {
+		case neg:
+			ts.Fatalf("usage: tpm [off|on|save|restore]")
+		case what == "":
+			ts.Setenv("TPM", m.Address())
+			ts.Setenv("TCTI", m.TCTI())
+			ts.Check(os.WriteFile(ts.MkAbs("makers.pem"), m.Roots(t), 0o600))
+		case what == "off":
+			m.PowerOff(t)
+		case what == "on":
+			m.PowerOn(t)
+		case what == "save":
+			m.Save(t, ts.MkAbs("tpm-state"))
+		case what == "restore":
+			m.Restore(t, ts.MkAbs("tpm-state"))
+		default:
+			ts.Fatalf("usage: tpm [off|on|save|restore]")
+		}
+	}
 }
 
 func scriptNeed(ts *testscript.TestScript, neg bool, args []string) {

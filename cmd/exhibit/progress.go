@@ -23,6 +23,7 @@ type progress struct {
 	name     string
 	what     string // a rescue's present work; empty otherwise
 	unread   int64  // bytes of a rescue
+	celsius  *int64 // of the drive, when it was last asked; nil: it does not say
 	total    int64  // -1: unknown
 	told     time.Time
 	toldDone int64
@@ -42,6 +43,7 @@ type progressDocument struct {
 	UnreadBytes    int64  `json:"unreadBytes"`
 	BytesPerSecond int64  `json:"bytesPerSecond"`
 	SecondsLeft    int64  `json:"secondsLeft"` // -1: unknown
+	Celsius        *int64 `json:"temperatureCelsius,omitzero"`
 }
 
 func newProgress(u *ui) *progress { return &progress{u: u} }
@@ -51,7 +53,7 @@ func (p *progress) Phase(name string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.name, p.total, p.told, p.toldDone, p.rate = name, total, time.Now(), 0, 0
-	p.what, p.unread, p.begun = "", 0, false
+	p.what, p.unread, p.begun, p.celsius = "", 0, false, nil
 }
 
 // Doing implements acquire.Progress.
@@ -59,6 +61,13 @@ func (p *progress) Doing(what string, unreadBytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.what, p.unread = what, unreadBytes
+}
+
+// Temperature implements acquire.Progress.
+func (p *progress) Temperature(celsius int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.celsius = &celsius
 }
 
 // Done implements acquire.Progress.
@@ -118,6 +127,9 @@ func (p *progress) line(bytes int64) string {
 	if left := p.left(bytes); left >= 0 {
 		line += fmt.Sprintf(", %s left", left.Round(time.Second))
 	}
+	if p.celsius != nil {
+		line += fmt.Sprintf(", %d °C", *p.celsius)
+	}
 	if p.what != "" {
 		line += fmt.Sprintf(", %s unread, %s", shortSize(p.unread), p.what)
 	}
@@ -129,7 +141,7 @@ func (p *progress) event(bytes int64) {
 	if d := p.left(bytes); d >= 0 {
 		left = int64(d / time.Second)
 	}
-	b, err := encodeDocument(progressDocument{"exhibit-progress/v1", "progress", p.name, p.what, bytes, p.total, p.unread, int64(p.rate), left})
+	b, err := encodeDocument(progressDocument{"exhibit-progress/v1", "progress", p.name, p.what, bytes, p.total, p.unread, int64(p.rate), left, p.celsius})
 	line := jsontext.Value(b)
 	if err == nil && line.Compact() == nil {
 		p.u.write(p.u.stderr, string(line)+"\n")

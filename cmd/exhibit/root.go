@@ -36,8 +36,9 @@ func newRootCommand(u *ui) *cobra.Command {
 	root.PersistentFlags().BoolVar(&u.json, "json", false, "print one JSON document instead of text (docs/json.md)")
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(newDemoCommand(u), newDevicesCommand(u), newAcquireCommand(u), newVerifyCommand(u), newCaseCommand(u), newCustodyCommand(u),
-		newLogCommand(u), newImageCommand(u), newKeyCommand(u), newTrustCommand(u), newVersionCommand(u), newManCommand(u))
+		newLogCommand(u), newImageCommand(u), newKeyCommand(u), newTrustCommand(u), newWitnessCommand(u), newVersionCommand(u), newManCommand(u))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		u.flagFailed = true
 		return withHints(err, "see: "+cmd.CommandPath()+" -h")
 	})
 	refuseRepeatedFlags(root)

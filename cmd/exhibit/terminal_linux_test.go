@@ -23,7 +23,7 @@ func TestInterruptAtPrompt(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForPrompt(t, master)
+	waitFor(t, master, "assphrase")
 	if _, err := master.Write([]byte{3}); err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +59,11 @@ func openTerminal(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-func waitForPrompt(t *testing.T, master io.Reader) {
+func waitFor(t *testing.T, master io.Reader, prompt string) {
 	t.Helper()
 	var seen strings.Builder
 	b := make([]byte, 256)
-	for !strings.Contains(seen.String(), "assphrase") {
+	for !strings.Contains(seen.String(), prompt) {
 		n, err := master.Read(b)
 		if err != nil {
 			t.Fatalf("%q, then %v", &seen, err)

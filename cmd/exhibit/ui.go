@@ -23,6 +23,7 @@ type ui struct {
 	mu             sync.Mutex
 	failed         error // the first failed write of a result
 	code           int   // of a command that ended without error but not with 0, as verify does
+	flagFailed     bool  // the flags behind a bad one were not read
 }
 
 func newUI(stdin io.Reader, stdout, stderr io.Writer) *ui {

@@ -42,6 +42,9 @@ func (p *passphraseFlags) register(f *pflag.FlagSet, withLog bool) {
 	}
 }
 
+// given reports whether a flag says where the passphrase comes from.
+func (p *passphraseFlags) given() bool { return p.file != "" || p.fd >= 0 }
+
 // read returns the passphrase for the key of that name; asked tells that a person typed it.
 func (p *passphraseFlags) read(prompt string) (passphrase []byte, asked bool, err error) {
 	switch {
@@ -174,42 +177,57 @@ func unlock(g *record.CaseOpened, name string, t record.Type, p *passphraseFlags
 	if err != nil {
 		return nil, err
 	}
-	signer, logSigner, err := unlockWithLog(store, info, logInfo.Name, p)
+	signer, logSigner, logPassphrase, err := unlockWithLog(store, info, logInfo.Name, p)
 	if err != nil {
+		return nil, err
+	}
+	if logSigner, err = store.withCounter(g, logInfo.Name, logPassphrase, logSigner); err != nil {
 		return nil, err
 	}
 	return &unlocked{info, signer, logSigner}, nil
 }
 
-// unlockWithLog asks for what it needs and opens a key and a log key. The log key is tried with its own passphrase file,
-// else with the passphrase of the key, else it is asked for.
-func unlockWithLog(store *sign.Store, info sign.Info, logName string, p *passphraseFlags) (sign.Signer, sign.LogSigner, error) {
-	passphrase, asked, err := p.read(fmt.Sprintf("Passphrase of the %s key %q", info.Kind, info.Name))
+// unlockWithLog asks for what it needs and opens a key and a log key, and returns the log key's passphrase too. The log key
+// is tried with its own passphrase file, else with the passphrase of the key, else it is asked for. A key in a TPM may need
+// none.
+func unlockWithLog(store keyStore, info sign.Info, logName string, p *passphraseFlags) (signer sign.Signer, logSigner sign.LogSigner, logPassphrase []byte, err error) {
+	fail := func(err error) (sign.Signer, sign.LogSigner, []byte, error) { return nil, nil, nil, err }
+	logInfo, err := store.Info(logName)
 	if err != nil {
-		return nil, nil, err
+		return fail(err)
 	}
-	logPassphrase := passphrase
+	var passphrase []byte
+	asked := false
+	if info.Protected || p.given() {
+		passphrase, asked, err = p.read(fmt.Sprintf("Passphrase of the %s key %q", info.Kind, info.Name))
+	} else if logInfo.Protected && p.logFile == "" {
+		passphrase, err = askTerminal(fmt.Sprintf("Passphrase of the log key %q", logName))
+	}
+	if err != nil {
+		return fail(err)
+	}
+	logPassphrase = passphrase
 	if p.logFile != "" {
 		if logPassphrase, err = passphraseFromFile(p.logFile); err != nil {
-			return nil, nil, err
+			return fail(err)
 		}
 	}
-	signer, logSigner, err := unlockBoth(store, info.Name, passphrase, logName, logPassphrase)
+	signer, logSigner, err = unlockBoth(store, info.Name, passphrase, logName, logPassphrase)
 	if errors.Is(err, errLogKey) && errors.Is(err, sign.ErrPassphrase) && asked && p.logFile == "" {
 		if logPassphrase, err = askTerminal(fmt.Sprintf("Passphrase of the log key %q", logName)); err != nil {
-			return nil, nil, err
+			return fail(err)
 		}
 		logSigner, err = unlockLog(store, logName, logPassphrase)
 	}
 	if err != nil {
-		return nil, nil, err
+		return fail(err)
 	}
-	return signer, logSigner, nil
+	return signer, logSigner, logPassphrase, nil
 }
 
 // unlockBoth opens the two keys at the same time: decrypting is slow on purpose, and the work waits for it. On errLogKey
 // the signer is there all the same.
-func unlockBoth(store *sign.Store, name string, passphrase []byte, logName string, logPassphrase []byte) (sign.Signer, sign.LogSigner, error) {
+func unlockBoth(store keyStore, name string, passphrase []byte, logName string, logPassphrase []byte) (sign.Signer, sign.LogSigner, error) {
 	var logSigner sign.LogSigner
 	logDone := make(chan error, 1)
 	go func() {
@@ -228,7 +246,7 @@ func unlockBoth(store *sign.Store, name string, passphrase []byte, logName strin
 
 var errLogKey = errors.New("the log key")
 
-func unlockLog(store *sign.Store, name string, passphrase []byte) (sign.LogSigner, error) {
+func unlockLog(store keyStore, name string, passphrase []byte) (sign.LogSigner, error) {
 	key, err := store.UnlockLog(name, passphrase)
 	if err != nil {
 		return nil, withHints(fmt.Errorf("%w: %w", errLogKey, err), "give the log key's own passphrase with --log-passphrase-file FILE")

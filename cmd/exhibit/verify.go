@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -13,33 +16,45 @@ import (
 )
 
 func newVerifyCommand(u *ui) *cobra.Command {
-	var trust string
+	var trust, require string
 	return newCommand(command{
 		use: "verify PATH", short: "Check a case, an acquisition folder or an image",
 		long: "Check a case folder, an acquisition folder, or an image inside one, and say in seven lines what is proven and what is\n" +
 			"not. Exit 0 only when every required line was checked and holds. Trust comes from --trust or from exhibit trust add,\n" +
 			"never from the folder itself: a case that is not trusted yet ends with 5 and shows its fingerprint, to be compared by\n" +
-			"another channel. See: exhibit trust add -h",
+			"another channel. See: exhibit trust add -h\n\n" +
+			"With --require it ends with 5, too, unless every acquisition was time-stamped (timestamp), or cosigned by a quorum of\n" +
+			"witnesses (witness), that this station trusts.",
 		example: "  exhibit verify case-2026-001\n  exhibit verify case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d --trust trust.json",
 		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&trust, "trust", "", "use this trust `FILE` in place of the station's own")
+			f.StringVar(&require, "require", "", "require, too, what stands in `LIST`: witness, timestamp, or both with a comma")
 		},
 		run: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("trust") && trust == "" { // an empty variable in a script must not mean other trust than was meant
 				return withHints(errors.New("--trust names no file"), "name the trust file, or leave --trust out to use the station's own")
 			}
-			return runVerify(cmd.Context(), u, args[0], trust)
+			var required []string
+			if cmd.Flags().Changed("require") {
+				required = strings.Split(require, ",")
+			}
+			for _, what := range required {
+				if !slices.Contains(verify.Requirements, what) {
+					return withHints(fmt.Errorf("%.40q is nothing that can be required", what), "it can be: "+strings.Join(verify.Requirements, ", "))
+				}
+			}
+			return runVerify(cmd.Context(), u, args[0], trust, required)
 		},
 	})
 }
 
-func runVerify(ctx context.Context, u *ui, path, trustFile string) error {
+func runVerify(ctx context.Context, u *ui, path, trustFile string, required []string) error {
 	trust, err := readTrust(trustFile)
 	if err != nil {
 		return err
 	}
-	report, err := verifyPath(ctx, u, path, trust)
+	report, err := verifyPath(ctx, u, path, trust, required...)
 	if err != nil {
 		return err
 	}
@@ -48,7 +63,7 @@ func runVerify(ctx context.Context, u *ui, path, trustFile string) error {
 }
 
 // verifyPath opens the folder of path, so that nothing outside it can be read, and verifies what lies there.
-func verifyPath(ctx context.Context, u *ui, path string, trust []verify.TrustEntry) (verify.Report, error) {
+func verifyPath(ctx context.Context, u *ui, path string, trust []verify.TrustEntry, required ...string) (verify.Report, error) {
 	// A final link that the user typed is followed; links found inside are not. The path is made absolute, because the
 	// folder's own name counts: .partial.
 	real, err := filepath.Abs(path)
@@ -71,7 +86,7 @@ func verifyPath(ctx context.Context, u *ui, path string, trust []verify.TrustEnt
 		return verify.Report{}, err
 	}
 	p := newProgress(u)
-	report, err := verify.Verify(ctx, root.FS(), name, verify.Policy{Trust: trust, FolderName: filepath.Base(filepath.Clean(dir)), Progress: p})
+	report, err := verify.Verify(ctx, root.FS(), name, verify.Policy{Trust: trust, Require: required, FolderName: filepath.Base(filepath.Clean(dir)), Progress: p})
 	p.end()
 	if err := errors.Join(err, root.Close()); err != nil {
 		return verify.Report{}, err
@@ -94,7 +109,11 @@ func printReport(u *ui, path string, r verify.Report) {
 		u.linef("Case %s, %s", clean(c.Number), clean(c.Agency))
 	}
 	for _, a := range r.Acquisitions {
-		u.linef("Exhibit %s, acquisition %s, %s", clean(a.Exhibit), clean(a.ID), size(a.SizeBytes))
+		what := "acquisition " + clean(a.ID)
+		if a.CopyOf != "" {
+			what = clean(a.ID) + ", a copy of acquisition " + clean(a.CopyOf)
+		}
+		u.linef("Exhibit %s, %s, %s", clean(a.Exhibit), what, size(a.SizeBytes))
 	}
 	switch r.ExitCode() {
 	case codeDone:

@@ -31,9 +31,13 @@ type Head struct {
 	// Previous returns the number and leaf hash of an exhibit's last event; 0 and nil if it has none.
 	Previous func(exhibit string) (number int64, leaf *record.LeafHash)
 	Exhibits iter.Seq[string] // that have events, in no order
+	// Attestations are what the header of the next events names.
+	Attestations []record.Digest
 	// Recovered are statements that an interrupted append had left and this call has just logged. Who repeats an append
 	// looks for his own among them.
 	Recovered []Logged
+	// Anchors are the digests of the anchors that came since the last statement, sorted: the next ones commit to them.
+	Anchors []record.Digest
 }
 
 // Logged is a statement that stands in the log.
@@ -75,6 +79,9 @@ func (w *writer) create(genesis Item) error {
 	}
 	b, err := w.admitGenesis(genesis)
 	if err != nil {
+		return err
+	}
+	if err := w.beginCounter(); err != nil {
 		return err
 	}
 	if err := w.root.MkdirAll(layout.CheckpointsDir); err != nil {
@@ -137,17 +144,24 @@ type writer struct {
 	dir     *folder
 	key     sign.LogSigner
 	genesis *record.CaseOpened
+	counter Counter // nil: the log has none
 	log     *Log    // as published; nil while it is created
 	chains  *chains // of the published log
+
+	value     int64  // of the counter at the newest checkpoint
+	certified []byte // the file that says so
+
 	// careful says that the previous append may not have ended as it should: then the folder is listed, and every folder
 	// written to is synced in its own.
 	careful   bool
 	recovered []Logged
-	wrote     bool // of the caller's statements something may be on the disk
+	anchors   []record.Digest // that no statement names yet
+	wrote     bool            // of the caller's statements something may be on the disk
 }
 
 func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) ([]Logged, error) {
-	if err := w.prepare(); err != nil {
+	err := w.prepare()
+	if err != nil {
 		w.wrote = false // nothing of the caller's
 		return nil, err
 	}
@@ -155,6 +169,9 @@ func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) (
 		return nil, err
 	}
 	w.wrote = false // what was recovered is complete
+	if w.anchors, err = readUncommitted(w.dir); err != nil {
+		return nil, err
+	}
 	items, err := build(w.head())
 	if err != nil {
 		return nil, err
@@ -169,7 +186,11 @@ func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) (
 	if err != nil {
 		return nil, err
 	}
-	return w.commit(batch, next)
+	logged, err := w.commit(batch, next)
+	if err != nil {
+		return nil, err
+	}
+	return logged, w.committed(items)
 }
 
 // prepare reads the genesis, completes what is unfinished, and leaves the published log and its chains in w.
@@ -183,10 +204,16 @@ func (w *writer) prepare() error {
 		return fmt.Errorf("the log key is not that of the log %s", g.Origin)
 	}
 	w.genesis = g
+	if err := w.takeCounter(); err != nil {
+		return err
+	}
 	if err := w.finishPending(leaf); err != nil {
 		return err
 	}
 	if err := w.openPublished(leaf); err != nil {
+		return err
+	}
+	if err := w.checkLive(); err != nil {
 		return err
 	}
 	complete, err := w.inOrder()
@@ -200,7 +227,7 @@ func (w *writer) prepare() error {
 func (w *writer) head() Head {
 	return Head{
 		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Genesis: w.genesis,
-		Previous: w.previous, Exhibits: maps.Keys(w.chains.last), Recovered: w.recovered,
+		Previous: w.previous, Exhibits: maps.Keys(w.chains.last), Attestations: w.attestations(), Anchors: w.anchors, Recovered: w.recovered,
 	}
 }
 

@@ -26,7 +26,7 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			b.ResetTimer()
 			for range b.N {
-				if _, err := Append(context.Background(), root, w.log, nil, w.next("exhibit 1")); err != nil {
+				if _, err := Append(context.Background(), root, w.key(), nil, w.next("exhibit 1")); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -29,6 +29,7 @@ type file struct {
 //	envelopes
 //	entry bundles and tiles
 //	pending: the checkpoint, signed. From here on it is published, by this append or by a later one
+//	the counter is advanced, and certified for the checkpoint, where the log has one
 //	publish
 //	heads
 func (w *writer) commit(batch []entry, next *chains) ([]Logged, error) {
@@ -45,6 +46,9 @@ func (w *writer) commit(batch []entry, next *chains) ([]Logged, error) {
 		return nil, err
 	}
 	note, err := w.write(batch, g.start, tiles, tree)
+	if err == nil {
+		err = w.count(Checkpoint{w.genesis.Origin, tree.N, tree.Hash}, w.value+1)
+	}
 	if err == nil {
 		err = w.publish(note, g.start, tree)
 	}
@@ -201,7 +205,11 @@ func (w *writer) write(batch []entry, start int64, tiles []file, tree tlog.Tree)
 	if err != nil {
 		return nil, err
 	}
-	pending, err := encodePending(note)
+	next := int64(0)
+	if w.counter != nil {
+		next = w.value + 1
+	}
+	pending, err := encodePending(note, next)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,11 @@ func (p published) look(t testing.TB, w *world, dir string) {
 	}
 	b, err := os.ReadFile(filepath.Join(dir, layout.Pending))
 	if err == nil {
-		take(layout.Pending, must(ParsePending(b)))
+		note, _, perr := ParsePending(b)
+		if perr != nil {
+			t.Fatal(perr)
+		}
+		take(layout.Pending, note)
 	}
 	for size := range p {
 		if !slices.Contains(sizes, size) && err != nil {
@@ -77,7 +81,7 @@ func faulty(t *testing.T, w *world, start string, exhibits ...string) {
 			seen.look(t, w, dir)
 		},
 		Run: func(root *durable.Root) (err error) {
-			logged, err = Append(context.Background(), root, w.log, nil, w.next(exhibits...))
+			logged, err = Append(context.Background(), root, w.key(), nil, w.next(exhibits...))
 			return err
 		},
 		Check: func(t *testing.T, dir string, err error) {
@@ -164,7 +168,7 @@ func killed(t *testing.T, w *world, start string, from int64, exhibits ...string
 		if err != nil {
 			t.Fatal(err)
 		}
-		logged, err := Append(context.Background(), root, w.log, nil, w.next(exhibits...))
+		logged, err := Append(context.Background(), root, w.key(), nil, w.next(exhibits...))
 		root.Close()
 		if err != nil && !errors.Is(err, faulttest.ErrKilled) {
 			t.Fatalf("killed at call %d: %v", at+1, err)
@@ -212,7 +216,7 @@ func (w *world) killAt(t testing.TB, dir string, op durable.Op, prefix string, e
 		t.Fatal(err)
 	}
 	defer root.Close()
-	_, err = Append(context.Background(), root, w.log, nil, w.next(exhibits...))
+	_, err = Append(context.Background(), root, w.key(), nil, w.next(exhibits...))
 	if !errors.Is(err, faulttest.ErrKilled) || !errors.Is(err, ErrUnsettled) {
 		t.Fatalf("append to be killed at %s of %s: %v", op, prefix, err)
 	}
@@ -256,7 +260,7 @@ func TestKillsAtATilesEnd(t *testing.T) {
 func TestFaultsOfCreate(t *testing.T) {
 	t.Parallel()
 	w := sharedWorld()
-	faulttest.Each(t, func(root *durable.Root) error { return Create(root, w.log, w.genesis) },
+	faulttest.Each(t, func(root *durable.Root) error { return Create(root, w.key(), w.genesis) },
 		func(t *testing.T, dir string, err error) {
 			seen := published{}
 			seen.look(t, w, dir)
@@ -283,7 +287,7 @@ func TestAdoptedStatementsKeepTheirOpenings(t *testing.T) {
 	dir, root := create(t, w)
 	w.killAt(t, dir, durable.OpCreate, "tile/", "1", "2")
 	var recovered []Logged
-	logged, err := Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
+	logged, err := Append(context.Background(), root, w.key(), nil, func(h Head) ([]Item, error) {
 		recovered = h.Recovered
 		return w.next("1")(h)
 	})
@@ -380,7 +384,7 @@ func TestStaleOpeningsAreSetAside(t *testing.T) {
 	w := sharedWorld()
 	dir, root := create(t, w)
 	overwrite(t, dir, layout.PersonalFile(2), []byte("stale"))
-	_, err := Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
+	_, err := Append(context.Background(), root, w.key(), nil, func(h Head) ([]Item, error) {
 		items, err := w.next("1", "2")(h)
 		items[1].Openings = nil
 		return items, err

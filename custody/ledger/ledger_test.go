@@ -25,8 +25,17 @@ import (
 type world struct {
 	person, station, stranger sign.Signer
 	log                       *notary
+	counter                   Counter // nil: the log has none
 	genesis                   Item
 	opened                    *record.CaseOpened
+}
+
+// key is what the log is written with.
+func (w *world) key() sign.LogSigner {
+	if w.counter == nil {
+		return w.log
+	}
+	return WithCounter(w.log, w.counter)
 }
 
 // notary is a log key that remembers every note it signed.
@@ -110,7 +119,7 @@ var sharedWorld = sync.OnceValue(newWorld)
 func (w *world) seized(h Head, exhibit string, number int64, previous *record.LeafHash) Item {
 	s := &record.Seized{Event: record.Header{
 		Exhibit: exhibit, Number: number, Previous: previous, Time: testTime(),
-		Log: record.LogState{Checkpoint: h.Checkpoint, Origin: h.Origin, Size: h.Size},
+		Log: record.LogState{Anchors: h.Anchors, Attestations: h.Attestations, Checkpoint: h.Checkpoint, Origin: h.Origin, Size: h.Size},
 	}}
 	var openings record.Openings
 	unknown := record.Unknown[record.Personal]("test")
@@ -147,7 +156,7 @@ func (w *world) next(exhibits ...string) func(Head) ([]Item, error) {
 
 // recover completes what an interrupted append left, by an append of nothing.
 func (w *world) recover(root *durable.Root) ([]Logged, error) {
-	logged, err := Append(context.Background(), root, w.log, nil, func(Head) ([]Item, error) { return nil, nil })
+	logged, err := Append(context.Background(), root, w.key(), nil, func(Head) ([]Item, error) { return nil, nil })
 	if errors.Is(err, ErrNothing) {
 		return nil, nil
 	}
@@ -184,7 +193,7 @@ func create(t testing.TB, w *world) (dir string, root *durable.Root) {
 	t.Helper()
 	dir = memoryDir(t)
 	root = openRoot(t, dir)
-	if err := Create(root, w.log, w.genesis); err != nil {
+	if err := Create(root, w.key(), w.genesis); err != nil {
 		t.Fatal(err)
 	}
 	return dir, root
@@ -192,7 +201,7 @@ func create(t testing.TB, w *world) (dir string, root *durable.Root) {
 
 func (w *world) append(t testing.TB, root *durable.Root, exhibits ...string) []Logged {
 	t.Helper()
-	logged, err := Append(context.Background(), root, w.log, nil, w.next(exhibits...))
+	logged, err := Append(context.Background(), root, w.key(), nil, w.next(exhibits...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,6 +93,9 @@ func makeLog(dir *folder, note []byte, origin string, keys []record.LogKey, tree
 	}
 }
 
+// Origin is the log's name.
+func (l *Log) Origin() string { return l.origin }
+
 // Size is the number of entries.
 func (l *Log) Size() int64 { return l.tree.N }
 

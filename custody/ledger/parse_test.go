@@ -25,7 +25,7 @@ var sharedSample = sync.OnceValue(func() *sample {
 	return &sample{
 		text:    keyed.Text(),
 		proof:   Proof{Index: 255, Hashes: []tlog.Hash{{1}, {2}}, Checkpoint: []byte(note)}.Encode(),
-		pending: must(encodePending([]byte(note))),
+		pending: must(encodePending([]byte(note), 0)),
 		heads:   must(c.encode(digestOf([]byte(note)), sampleKey)),
 	}
 })
@@ -97,13 +97,13 @@ func TestNewerFilesAreCalledNewer(t *testing.T) {
 		b = bytes.Replace(b, []byte(`/v1"`), []byte(`/v2"`), 1)
 		return bytes.Replace(b, []byte("{"), []byte(`{"added":1,`), 1)
 	}
-	if _, err := ParsePending(newer(s.pending)); !errors.Is(err, record.ErrNewer) {
+	if _, _, err := ParsePending(newer(s.pending)); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("pending: %v, want %v", err, record.ErrNewer)
 	}
 	if _, err := parseHeads(newer(s.heads), sampleKey); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("heads: %v, want %v", err, record.ErrNewer)
 	}
-	if _, err := ParsePending(s.heads); !errors.Is(err, record.ErrMalformed) {
+	if _, _, err := ParsePending(s.heads); !errors.Is(err, record.ErrMalformed) {
 		t.Errorf("heads read as pending: %v, want %v", err, record.ErrMalformed)
 	}
 }
@@ -139,11 +139,11 @@ func FuzzParseProof(f *testing.F) {
 func FuzzParsePending(f *testing.F) {
 	f.Add(sharedSample().pending)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		note, err := ParsePending(b)
+		note, counter, err := ParsePending(b)
 		if err != nil && note != nil {
 			t.Errorf("an error and a value: %q, %v", note, err)
 		}
-		if err == nil && !bytes.Equal(must(encodePending(note)), b) {
+		if err == nil && !bytes.Equal(must(encodePending(note, counter)), b) {
 			t.Errorf("%q was read and is written otherwise", b)
 		}
 	})

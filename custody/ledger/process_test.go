@@ -54,7 +54,7 @@ func child(task []string) int {
 	}
 	for i := range times {
 		ctx, cancel := context.WithTimeout(context.Background(), wait)
-		logged, err := Append(ctx, root, w.log, nil, w.next(numbered(1+i%3)...))
+		logged, err := Append(ctx, root, w.key(), nil, w.next(numbered(1+i%3)...))
 		cancel()
 		if err != nil {
 			say("error %v\n", err)
@@ -211,7 +211,7 @@ func TestManyWritersTakeTurns(t *testing.T) {
 	for g := range 3 {
 		wg.Go(func() {
 			for range 3 {
-				logged, err := Append(context.Background(), root, w.log, nil, w.next("1", fmt.Sprint("of ", g)))
+				logged, err := Append(context.Background(), root, w.key(), nil, w.next("1", fmt.Sprint("of ", g)))
 				if err != nil {
 					t.Error(err)
 					return
@@ -234,7 +234,7 @@ func TestManyWritersTakeTurns(t *testing.T) {
 func TestSecondWriterLearnsWhoHoldsTheLock(t *testing.T) {
 	w, keys := writeKeys(t)
 	dir, root := create(t, w)
-	_, err := Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
+	_, err := Append(context.Background(), root, w.key(), nil, func(h Head) ([]Item, error) {
 		all := heard{logged: map[int64]string{}}
 		cmd, lines := start(t, "impatient", dir, keys)
 		for lines.Scan() {
@@ -246,7 +246,7 @@ func TestSecondWriterLearnsWhoHoldsTheLock(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		_, err := Append(ctx, root, w.log, nil, w.next("1"))
+		_, err := Append(ctx, root, w.key(), nil, w.next("1"))
 		if held := (*durable.LockedError)(nil); !errors.As(err, &held) || held.PID != os.Getpid() || !errors.Is(err, context.Canceled) {
 			t.Errorf("a writer of this process: %v, want that it is locked by itself", err)
 		}
@@ -257,7 +257,7 @@ func TestSecondWriterLearnsWhoHoldsTheLock(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Append(ctx, root, w.log, nil, w.next("1")); !errors.Is(err, context.Canceled) {
+	if _, err := Append(ctx, root, w.key(), nil, w.next("1")); !errors.Is(err, context.Canceled) {
 		t.Errorf("a free lock and a cancelled context: %v, want %v", err, context.Canceled)
 	}
 	w.sound(t, dir, 2)
@@ -272,7 +272,7 @@ func TestWaitingIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := 0
-	_, err = Append(context.Background(), root, w.log, func(held error) {
+	_, err = Append(context.Background(), root, w.key(), func(held error) {
 		said++
 		if l := (*durable.LockedError)(nil); !errors.As(held, &l) || l.PID != os.Getpid() {
 			t.Errorf("waiting for %v, want the name of this process", held)
@@ -284,7 +284,7 @@ func TestWaitingIsSaid(t *testing.T) {
 	if err != nil || said != 1 {
 		t.Errorf("the append ended with %v and said %d times that it waits", err, said)
 	}
-	if _, err := Append(context.Background(), root, w.log, func(error) { said++ }, w.next("1")); err != nil || said != 1 {
+	if _, err := Append(context.Background(), root, w.key(), func(error) { said++ }, w.next("1")); err != nil || said != 1 {
 		t.Errorf("an append that need not wait ended with %v, said %d", err, said)
 	}
 	w.sound(t, dir, 3)

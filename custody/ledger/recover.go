@@ -34,9 +34,12 @@ func (w *writer) finishPending(leaf0 record.LeafHash) error {
 		return err
 	}
 	w.careful = true
-	note, err := ParsePending(b)
+	note, value, err := ParsePending(b)
 	if err != nil {
 		return refuse("%q: %w", layout.Pending, err)
+	}
+	if (value > 0) != (w.counter != nil) {
+		return refuse("%q names the value %d of a counter, and the log has one: %t", layout.Pending, value, w.counter != nil)
 	}
 	log, err := newLog(w.dir, note, w.genesis.Origin, w.genesis.LogKeys)
 	if err != nil {
@@ -49,6 +52,9 @@ func (w *writer) finishPending(leaf0 record.LeafHash) error {
 	logged, err := w.readPending(log, old, leaf0)
 	if err != nil {
 		return refuse("%q signs what the folder does not hold: %w", layout.Pending, err)
+	}
+	if err := w.countPending(Checkpoint{w.genesis.Origin, log.Size(), log.Root()}, note, value); err != nil {
+		return err
 	}
 	if err := w.publish(note, old, log.tree); err != nil {
 		return err
@@ -215,7 +221,11 @@ func (w *writer) tidy() error {
 	if err := w.follow(); err != nil {
 		return err
 	}
-	for _, dir := range []string{".", layout.CheckpointsDir} {
+	swept := []string{".", layout.CheckpointsDir}
+	if w.counter != nil {
+		swept = append(swept, layout.AttestDir)
+	}
+	for _, dir := range swept {
 		if _, err := w.root.Sweep(dir); err != nil {
 			return err
 		}

@@ -110,10 +110,10 @@ func damages(w *world) map[string]harm {
 		}},
 		"a pending checkpoint of nothing": {ErrRefused, func(t *testing.T, dir string) {
 			c := Checkpoint{Origin: w.opened.Origin, Size: 4}
-			overwrite(t, dir, layout.Pending, must(encodePending([]byte(must(w.log.LogSigner.Sign(c.Origin, c.Text()))))))
+			overwrite(t, dir, layout.Pending, must(encodePending([]byte(must(w.log.LogSigner.Sign(c.Origin, c.Text()))), 0)))
 		}},
 		"an older checkpoint pending": {ErrRefused, func(t *testing.T, dir string) {
-			overwrite(t, dir, layout.Pending, must(encodePending(read(t, dir, "checkpoints/2"))))
+			overwrite(t, dir, layout.Pending, must(encodePending(read(t, dir, "checkpoints/2"), 0)))
 		}},
 		"a statement signed once more, heads gone": {record.ErrMalformed, func(t *testing.T, dir string) {
 			e := must(sign.ParseEnvelope(read(t, dir, layout.StatementFile(2))))
@@ -141,7 +141,7 @@ func TestAppendRefusesAFolderThatContradictsItself(t *testing.T) {
 			overwrite(t, dir, "old-heads", b)
 			c.do(t, dir)
 			signed := len(w.log.notes)
-			logged, err := Append(context.Background(), root, w.log, nil, w.next("1"))
+			logged, err := Append(context.Background(), root, w.key(), nil, w.next("1"))
 			if !errors.Is(err, c.want) || errors.Is(err, ErrUnsettled) || logged != nil {
 				t.Errorf("append = %v, %v; want nothing and %v", logged, err, c.want)
 			}
@@ -170,7 +170,8 @@ func TestPendingMeetsItsCheckpoint(t *testing.T) {
 			dir, root := create(t, w)
 			w.killAt(t, dir, durable.OpCreate, "checkpoints/2", "1")
 			pending := read(t, dir, layout.Pending)
-			note := must(ParsePending(pending))
+			note, _, err := ParsePending(pending)
+			mustDo(t, err)
 			overwrite(t, dir, "checkpoints/2", c.bytes(note))
 			recovered, err := w.recover(root)
 			if !errors.Is(err, c.want) {
@@ -226,7 +227,7 @@ func TestAppendRefusesStatements(t *testing.T) {
 		"no envelope": {record.ErrMalformed, func(Head) Item { return Item{} }},
 	} {
 		signed := len(w.log.notes)
-		_, err := Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
+		_, err := Append(context.Background(), root, w.key(), nil, func(h Head) ([]Item, error) {
 			return []Item{w.seized(h, "fine", 1, nil), c.build(h)}, nil
 		})
 		if !errors.Is(err, c.want) || errors.Is(err, ErrUnsettled) {
@@ -239,11 +240,11 @@ func TestAppendRefusesStatements(t *testing.T) {
 	if _, err := Append(context.Background(), root, newNotary(), nil, w.next("1")); err == nil {
 		t.Error("another log key: it was accepted")
 	}
-	if _, err := Append(context.Background(), root, w.log, nil, w.next()); !errors.Is(err, ErrNothing) {
+	if _, err := Append(context.Background(), root, w.key(), nil, w.next()); !errors.Is(err, ErrNothing) {
 		t.Errorf("no statements: %v, want %v", err, ErrNothing)
 	}
 	failed := errors.New("no time")
-	if _, err := Append(context.Background(), root, w.log, nil, func(Head) ([]Item, error) { return nil, failed }); !errors.Is(err, failed) {
+	if _, err := Append(context.Background(), root, w.key(), nil, func(Head) ([]Item, error) { return nil, failed }); !errors.Is(err, failed) {
 		t.Errorf("build fails: %v, want %v", err, failed)
 	}
 	w.append(t, root, "1")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -19,6 +18,7 @@ type Acquired struct {
 type Circumstances struct {
 	CommandLine Personal       `json:"commandLine"`
 	Description Fact[Personal] `json:"description"` // of the medium, as the examiner sees it
+	Despite     Fact[Personal] `json:"despite"`     // why an image was taken over although the medium reads differently
 	Examiner    Fact[Personal] `json:"examiner"`
 	Host        Fact[Personal] `json:"host"` // the station's name
 	Live        Fact[Personal] `json:"live"` // why a medium in use was read
@@ -32,6 +32,7 @@ type Circumstances struct {
 type Resumption struct {
 	CommandLine Personal       `json:"commandLine"`
 	Despite     Fact[Personal] `json:"despite"` // why to go on although the medium reads differently
+	Live        Fact[Personal] `json:"live"`    // why a medium in use was read
 	MediumPath  Personal       `json:"mediumPath"`
 	Operator    Fact[Personal] `json:"operator"`
 }
@@ -54,6 +55,7 @@ type Acquisition struct {
 	Options       Options        `json:"options"`
 	Reread        Reread         `json:"reread"`
 	Started       Time           `json:"started"`
+	TakenOver     []TakenOver    `json:"takenOver"` // none, or one
 	Tool          Tool           `json:"tool"`
 	Unread        Unread         `json:"unread"`
 }
@@ -71,12 +73,15 @@ const (
 	MediumDevice = "block-device"
 	MediumFile   = "file"
 	MediumStream = "stream"
+	MediumImage  = "image" // the medium inside an image; see Container
 
-	RoleImage   = "image"
-	RoleTree    = "tree"
-	RoleMap     = "map" // in the modes rescue and in-place
-	RoleSums    = "sums"
-	RoleJournal = "journal"
+	RoleImage = "image"
+	RoleTree  = "tree"
+	RoleMap   = "map" // in the modes rescue and in-place
+	// RoleTakenOver is a map of the bytes that were not read from the medium; only where there are any.
+	RoleTakenOver = "taken-over"
+	RoleSums      = "sums"
+	RoleJournal   = "journal"
 
 	ComputedWhileReading = "while-reading" // from the bytes as the medium gave them
 	// ComputedFromImage is the second reading, each group of which had the BLAKE3 value of what the medium gave.
@@ -104,41 +109,10 @@ const (
 	RereadNone         = "none"          // not done
 )
 
-// MediaDigest is a digest of the whole media stream, with how it was computed.
-type MediaDigest struct {
-	Computed string `json:"computed"`
-	Digest   Digest `json:"digest"`
-}
-
-// File is one file of the acquisition folder.
-type File struct {
-	Digests   []Digest `json:"digests"` // BLAKE3 and SHA-256 of the file's bytes
-	Name      string   `json:"name"`
-	Role      string   `json:"role"`
-	SizeBytes int64    `json:"sizeBytes"`
-}
-
-// Sums returns the text of SHA256SUMS or B3SUMS, by alg: what `sha256sum` or `b3sum` writes of the files of image, tree
-// and map.
-func Sums(files []File, alg Algorithm) []byte {
-	var b []byte
-	for _, f := range files {
-		if f.Role != RoleImage && f.Role != RoleTree && f.Role != RoleMap {
-			continue
-		}
-		for _, d := range f.Digests {
-			if d.alg == alg {
-				b = fmt.Appendf(b, "%s  %s\n", d.hex, f.Name)
-			}
-		}
-	}
-	return b
-}
-
 // Options are the choices that shaped the acquisition.
 type Options struct {
 	Compression  string      `json:"compression"`
-	ExtraDigests []Algorithm `json:"extraDigests"` // asked for beside BLAKE3 and SHA-256; sorted
+	ExtraDigests []Algorithm `json:"extraDigests"` // asked for beside BLAKE3 and SHA-256, or stated by the container; sorted
 	MaxBadBytes  int64       `json:"maxBadBytes"`  // unreadable bytes after which it stops, to be resumed; 0: no bound
 	OnError      string      `json:"onError"`
 	Reread       bool        `json:"reread"`
@@ -150,14 +124,6 @@ type Options struct {
 type Reread struct {
 	Kind    string `json:"kind"`
 	Matches bool   `json:"matches"` // false only with kind "none"; an image that does not match is never recorded
-}
-
-// Unread totals what the medium did not give; the map lists it.
-type Unread struct {
-	Bytes  int64 `json:"bytes"`
-	Ranges int64 `json:"ranges"`
-	// RecoveredBytes were read only when a sector that had failed was tried again; the journal lists them.
-	RecoveredBytes int64 `json:"recoveredBytes"`
 }
 
 // Interruption is one end of a run before the record was finished.
@@ -209,19 +175,9 @@ func (a *Acquired) Type() Type { return TypeAcquired }
 // Header implements Event.
 func (a *Acquired) Header() *Header { return &a.Event }
 
-// subjects are the media stream and the two files of sums, which bind the other files for sha256sum and b3sum.
 func (a *Acquired) subjects() []subject {
-	var media []Digest
-	for _, d := range a.Acquisition.Digests {
-		media = append(media, d.Digest)
-	}
-	out := []subject{newSubject("media", media...)}
-	for _, f := range a.Acquisition.Files {
-		if f.Role == RoleSums {
-			out = append(out, newSubject(f.Name, f.Digests...))
-		}
-	}
-	return out
+	i := a.Acquisition.Image()
+	return i.subjects()
 }
 
 // Validate implements Predicate.
@@ -246,23 +202,23 @@ func (a *Acquisition) Validate() error {
 	if err := a.checkDigests(); err != nil {
 		return err
 	}
-	if err := a.checkFiles(); err != nil {
+	i := a.Image()
+	if err := i.checkFiles(a.filesAfterImage()); err != nil {
 		return err
 	}
 	if err := a.checkMedium(); err != nil {
 		return err
 	}
+	if err := a.checkContainer(); err != nil {
+		return err
+	}
 	if len(a.Destinations) == 0 || len(a.Destinations) > 2 {
 		return fmt.Errorf("%w: %d destinations", ErrMalformed, len(a.Destinations))
 	}
-	for _, l := range []struct{ field, text string }{{"tool name", a.Tool.Name}, {"tool version", a.Tool.Version},
-		{"host os", a.Host.OS}, {"host architecture", a.Host.Architecture}} {
-		if err := checkLine(l.field, l.text); err != nil {
-			return err
-		}
+	if err := checkMaker(&a.Tool, &a.Host); err != nil {
+		return err
 	}
 	c := &factCheck{}
-	c.texts([]named[string]{{"host kernel", a.Host.Kernel}})
 	for _, d := range a.Destinations {
 		c.texts([]named[string]{{"device of a destination", d.Device}, {"file system of a destination", d.FileSystem}})
 	}
@@ -286,7 +242,7 @@ func (a *Acquisition) checkWords() error {
 		{"mode", a.Mode, []string{ModeSequential, ModeRescue, ModeInPlace}},
 		{"onError", a.Options.OnError, []string{OnErrorRescue, OnErrorInPlace, OnErrorStop}},
 		{"compression", a.Options.Compression, []string{CompressionNone, CompressionFast, CompressionBest}},
-		{"medium kind", a.Medium.Kind, []string{MediumDevice, MediumFile, MediumStream}},
+		{"medium kind", a.Medium.Kind, []string{MediumDevice, MediumFile, MediumStream, MediumImage}},
 		{"reread kind", a.Reread.Kind, []string{RereadDirect, RereadCacheDropped, RereadCached, RereadNone}},
 	} {
 		if !slices.Contains(w.known, w.got) {
@@ -304,23 +260,25 @@ func (a *Acquisition) checkRescue() error {
 	for _, c := range []struct {
 		field string
 		n     int64
-	}{{"unread bytes", a.Unread.Bytes}, {"unread ranges", a.Unread.Ranges}, {"recovered bytes", a.Unread.RecoveredBytes},
-		{"retries", a.Options.Retries}, {"bound of unreadable bytes", a.Options.MaxBadBytes}} {
+	}{{"retries", a.Options.Retries}, {"bound of unreadable bytes", a.Options.MaxBadBytes}} {
 		if err := checkCount(c.field, c.n); err != nil {
 			return err
 		}
 	}
-	u := a.Unread
+	if err := a.Unread.check(a.Medium.SizeBytes); err != nil {
+		return err
+	}
 	switch {
-	case a.Mode == ModeSequential && u != Unread{}:
+	case a.Mode == ModeSequential && a.Unread != Unread{}:
 		return fmt.Errorf("%w: unread or recovered bytes in mode %q", ErrMalformed, a.Mode)
-	case (u.Bytes == 0) != (u.Ranges == 0), u.Ranges > u.Bytes, u.Bytes > a.Medium.SizeBytes, u.RecoveredBytes > a.Medium.SizeBytes-u.Bytes:
-		return fmt.Errorf("%w: %d unread bytes in %d ranges, %d recovered, of a medium of %d", ErrMalformed, u.Bytes, u.Ranges, u.RecoveredBytes, a.Medium.SizeBytes)
 	case a.Mode == ModeRescue && (!a.Options.Reread || a.Options.OnError != OnErrorRescue),
 		a.Mode == ModeInPlace && a.Options.OnError != OnErrorInPlace:
 		return fmt.Errorf("%w: mode %q without its options", ErrMalformed, a.Mode)
 	case a.Format == FormatRaw && a.Options.Compression != CompressionNone, a.Format != FormatRaw && a.Mode == ModeRescue:
 		return fmt.Errorf("%w: format %q with compression %q in mode %q", ErrMalformed, a.Format, a.Options.Compression, a.Mode)
+	}
+	if err := a.checkTakenOver(); err != nil {
+		return err
 	}
 	return a.checkInterruptions()
 }
@@ -340,7 +298,7 @@ func (a *Acquisition) checkInterruptions() error {
 		if err := checkLine("phase", i.Phase); err != nil {
 			return err
 		}
-		if i.SafeBytes < 0 || i.SafeBytes > a.Medium.SizeBytes || i.Sampled < 0 || i.Differing < 0 || i.Differing > i.Sampled || i.Sampled > 1<<20 {
+		if i.SafeBytes < 0 || i.SafeBytes > a.Medium.SizeBytes || i.Sampled < 0 || i.Differing < 0 || i.Differing > i.Sampled || i.Sampled > maxSampled {
 			return fmt.Errorf("%w: an interruption at %d of %d bytes, %d of %d samples differ", ErrMalformed, i.SafeBytes, a.Medium.SizeBytes, i.Differing, i.Sampled)
 		}
 		if err := i.Resumed.Validate(); err != nil {
@@ -356,28 +314,14 @@ func (a *Acquisition) checkInterruptions() error {
 }
 
 func (a *Acquisition) checkDigests() error {
-	var media []Digest
-	for _, d := range a.Digests {
-		want := ComputedWhileReading
-		if a.Mode == ModeRescue && d.Digest.alg != BLAKE3 {
-			want = ComputedFromImage
+	extra, err := checkMediaDigests(a.Digests, func(alg Algorithm) string {
+		if a.Mode == ModeRescue && alg != BLAKE3 {
+			return ComputedFromImage
 		}
-		if d.Computed != ComputedWhileReading && d.Computed != ComputedFromImage {
-			return fmt.Errorf("digest computed %.40q is %w", d.Computed, ErrNewer)
-		}
-		if d.Computed != want {
-			return fmt.Errorf("%w: %s computed %q in mode %q", ErrMalformed, d.Digest.alg, d.Computed, a.Mode)
-		}
-		media = append(media, d.Digest)
-	}
-	if err := checkDigests("the media stream", media, BLAKE3, SHA256); err != nil {
+		return ComputedWhileReading
+	})
+	if err != nil {
 		return err
-	}
-	var extra []Algorithm
-	for _, d := range media {
-		if d.alg != BLAKE3 && d.alg != SHA256 {
-			extra = append(extra, d.alg)
-		}
 	}
 	if !slices.Equal(extra, a.Options.ExtraDigests) {
 		return fmt.Errorf("%w: the digests are not those of the options", ErrMalformed)
@@ -388,72 +332,9 @@ func (a *Acquisition) checkDigests() error {
 // HasMap reports whether a map of what the medium gave belongs to the acquisition.
 func (a *Acquisition) HasMap() bool { return a.Mode == ModeRescue || a.Mode == ModeInPlace }
 
-// MaxFiles bounds the files of one acquisition, so that the record of all of them stays within MaxJSON.
-const MaxFiles = 10_000
-
-// checkFiles requires image segments first, then exactly one tree, in the modes that have one a map, SHA256SUMS, B3SUMS and
-// journal. The segments of a raw image are the medium.
-func (a *Acquisition) checkFiles() error {
-	if len(a.Files) > MaxFiles {
-		return fmt.Errorf("%w: %d files", ErrMalformed, len(a.Files))
-	}
-	names := map[string]bool{}
-	var after []string
-	var image int64
-	for _, f := range a.Files {
-		if err := f.validate(); err != nil {
-			return err
-		}
-		if folded := strings.ToLower(f.Name); names[folded] {
-			return fmt.Errorf("%w: file %.80q stands twice", ErrMalformed, f.Name)
-		} else {
-			names[folded] = true
-		}
-		if f.Role != RoleImage {
-			after = append(after, f.Role)
-			continue
-		}
-		if len(after) > 0 {
-			return fmt.Errorf("%w: image segment %.80q after other files", ErrMalformed, f.Name)
-		}
-		image += f.SizeBytes
-	}
-	want := []string{RoleTree, RoleSums, RoleSums, RoleJournal}
-	if a.HasMap() {
-		want = []string{RoleTree, RoleMap, RoleSums, RoleSums, RoleJournal}
-	}
-	if !slices.Equal(after, want) || len(after) == len(a.Files) {
-		return fmt.Errorf("%w: the files of mode %q are not image, tree, map if it has one, two sums and journal", ErrMalformed, a.Mode)
-	}
-	if a.Format == FormatRaw && image != a.Medium.SizeBytes {
-		return fmt.Errorf("%w: image files of %d bytes for a medium of %d", ErrMalformed, image, a.Medium.SizeBytes)
-	}
-	return nil
-}
-
-var fileForm = regexp.MustCompile(`^[A-Za-z0-9_%-][A-Za-z0-9_.%-]{0,199}$`)
-
-func (f *File) validate() error {
-	if !fileForm.MatchString(f.Name) {
-		return fmt.Errorf("%w: file name %.80q", ErrMalformed, f.Name)
-	}
-	if err := checkCount("size of "+f.Name, f.SizeBytes); err != nil {
-		return err
-	}
-	if len(f.Digests) != 2 {
-		return fmt.Errorf("%w: %d digests of file %q", ErrMalformed, len(f.Digests), f.Name)
-	}
-	return checkDigests(f.Name, f.Digests, BLAKE3, SHA256)
-}
-
 func (a *Acquisition) checkMedium() error {
-	for _, c := range []struct {
-		field string
-		n     int64
-	}{{"segment size", a.Options.SegmentBytes}, {"processors", a.Host.Processors}} {
-		if err := checkCount(c.field, c.n); err != nil {
-			return err
-		}
+	if err := checkCount("segment size", a.Options.SegmentBytes); err != nil {
+		return err
 	}
 	if c, ok := a.Contents.Get(); ok {
 		if err := c.Validate(); err != nil {

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxInteger is the largest integer every JSON reader keeps exact (RFC 8785, 2^53-1).
-const maxInteger = 1<<53 - 1
+// MaxInteger is the largest integer every JSON reader keeps exact (RFC 8785, 2^53-1).
+const MaxInteger = 1<<53 - 1
 
 // maxText bounds one text of a record, in bytes.
 const maxText = 64 << 10
@@ -37,9 +37,9 @@ func checkShort(field, s string, most int) error {
 	return checkLine(field, s)
 }
 
-// checkCount requires 0 <= n <= maxInteger.
+// checkCount requires 0 <= n <= MaxInteger.
 func checkCount(field string, n int64) error {
-	if n < 0 || n > maxInteger {
+	if n < 0 || n > MaxInteger {
 		return fmt.Errorf("%w: %s is %d", ErrMalformed, field, n)
 	}
 	return nil

@@ -160,7 +160,7 @@ func (c *factCheck) partition(p *Partition) {
 	switch {
 	case !form.MatchString(p.Type), p.Table == TableGPT && !guidForm.MatchString(p.GUID), p.Table == TableMBR && p.GUID != "":
 		c.fail(name, "type or GUID")
-	case p.Index < 1, p.StartBytes < 0, p.SizeBytes < 0, p.StartBytes > maxInteger, p.SizeBytes > maxInteger-p.StartBytes, p.Index > maxInteger:
+	case p.Index < 1, p.StartBytes < 0, p.SizeBytes < 0, p.StartBytes > MaxInteger, p.SizeBytes > MaxInteger-p.StartBytes, p.Index > MaxInteger:
 		c.fail(name, "index or place")
 	}
 	checkFact(c, "label of "+name, p.Label, func(*factCheck, Personal) {})
@@ -177,7 +177,7 @@ func (c *factCheck) volume(name string, v *Volume) {
 		for i, s := range all {
 			c.word("signature in "+name, Known(s.Name), SignatureNames)
 			checkFact(c, "label in "+name, s.Label, func(*factCheck, Personal) {})
-			if s.OffsetBytes < 0 || s.OffsetBytes > maxInteger || s.Identifier != "" && !identifierForm.MatchString(s.Identifier) {
+			if s.OffsetBytes < 0 || s.OffsetBytes > MaxInteger || s.Identifier != "" && !identifierForm.MatchString(s.Identifier) {
 				c.fail(name, "offset or identifier of a signature")
 			}
 			if i > 0 && (all[i-1].OffsetBytes > s.OffsetBytes || all[i-1].OffsetBytes == s.OffsetBytes && all[i-1].Name >= s.Name) {
@@ -191,7 +191,7 @@ func (c *factCheck) volume(name string, v *Volume) {
 	}
 	last := int64(-1)
 	for _, u := range v.Unread {
-		if u.OffsetBytes <= last || u.OffsetBytes > maxInteger {
+		if u.OffsetBytes <= last || u.OffsetBytes > MaxInteger {
 			c.fail(name, "unread places are not sorted, or one is doubled")
 		}
 		last = u.OffsetBytes

@@ -64,7 +64,7 @@ func TestContents(t *testing.T) {
 		"doubled":            {func(c *Contents) { c.Partitions[1] = c.Partitions[0] }, ErrMalformed},
 		"index":              {func(c *Contents) { c.Partitions[0].Index = 0 }, ErrMalformed},
 		"start":              {func(c *Contents) { c.Partitions[0].StartBytes = -1 }, ErrMalformed},
-		"past 2^53":          {func(c *Contents) { c.Partitions[0].StartBytes = maxInteger }, ErrMalformed},
+		"past 2^53":          {func(c *Contents) { c.Partitions[0].StartBytes = MaxInteger }, ErrMalformed},
 		"type of GPT":        {func(c *Contents) { c.Partitions[0].Type = "0c" }, ErrMalformed},
 		"type of MBR":        {func(c *Contents) { c.Partitions[1].Type = c.Partitions[0].Type }, ErrMalformed},
 		"GUID of MBR":        {func(c *Contents) { c.Partitions[1].GUID = c.Partitions[0].GUID }, ErrMalformed},

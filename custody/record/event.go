@@ -1,6 +1,10 @@
 package record
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
 
 // Header opens every custody event. It is set under the log's lock, directly before the event is signed.
 type Header struct {
@@ -37,10 +41,29 @@ func (h *Header) Validate() error {
 	if err := checkCount("size", h.Log.Size); err != nil {
 		return err
 	}
-	if len(h.Log.Anchors) != 0 || len(h.Log.Attestations) != 0 {
-		return fmt.Errorf("anchors and attestations are %w", ErrNewer)
+	if err := checkSorted("anchors", h.Log.Anchors, layout.MaxAnchors); err != nil {
+		return err
+	}
+	if err := checkSorted("attestations", h.Log.Attestations, maxAttestations); err != nil {
+		return err
 	}
 	return h.Time.Validate()
+}
+
+// maxAttestations bounds the attestations that one event names.
+const maxAttestations = 100
+
+// checkSorted requires at most that many SHA-256 digests, sorted by their text, none doubled.
+func checkSorted(field string, digests []Digest, most int) error {
+	if len(digests) > most {
+		return fmt.Errorf("%w: %d %s, at most %d are allowed", ErrMalformed, len(digests), field, most)
+	}
+	for i, d := range digests {
+		if d.Algorithm() != SHA256 || i > 0 && digests[i-1].String() >= d.String() {
+			return fmt.Errorf("%w: %s[%d] is no SHA-256, doubled or out of order", ErrMalformed, field, i)
+		}
+	}
+	return nil
 }
 
 // maxExhibit bounds an exhibit's number so that its percent-encoded form fits every file system.

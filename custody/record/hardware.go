@@ -185,7 +185,7 @@ func (h *Hardware) HiddenBytes() Fact[int64] {
 	}
 	most, _ := h.HiddenAreas.deepest()
 	sector, ok := h.HiddenAreas.SectorBytes.Get()
-	if !ok || sector < 1 || most > maxInteger/sector {
+	if !ok || sector < 1 || most > MaxInteger/sector {
 		return Unknown[int64]("the size of the drive's sectors is not known")
 	}
 	offered := most * sector
@@ -287,7 +287,7 @@ func (h *Hardware) Validate() error {
 	c.sector("sectorBytes", a.SectorBytes)
 	if n, ok := a.UserSectors.Get(); ok {
 		sector, _ := a.SectorBytes.Get()
-		if sector > 0 && n > maxInteger/sector {
+		if sector > 0 && n > MaxInteger/sector {
 			c.fail("userSectors", "more than an integer holds in bytes")
 		}
 	}

@@ -4,15 +4,16 @@ import "fmt"
 
 // Medium is the thing that was read.
 type Medium struct {
-	Access              Access         `json:"access"`
-	Hardware            Fact[Hardware] `json:"hardware"`    // of a block device, as it was before the first byte
-	HealthAfter         Fact[Health]   `json:"healthAfter"` // after the last
-	Kind                string         `json:"kind"`
-	LogicalSectorBytes  Fact[int64]    `json:"logicalSectorBytes"`
-	Name                Fact[string]   `json:"name"` // the kernel's name of a device, "sdb"
-	PhysicalSectorBytes Fact[int64]    `json:"physicalSectorBytes"`
-	ReadOnly            Fact[bool]     `json:"readOnly"` // the kernel's flag while it was read; not a write blocker
-	SizeBytes           int64          `json:"sizeBytes"`
+	Access              Access          `json:"access"`
+	Container           Fact[Container] `json:"container"`   // of kind MediumImage
+	Hardware            Fact[Hardware]  `json:"hardware"`    // of a block device, as it was before the first byte
+	HealthAfter         Fact[Health]    `json:"healthAfter"` // after the last
+	Kind                string          `json:"kind"`
+	LogicalSectorBytes  Fact[int64]     `json:"logicalSectorBytes"`
+	Name                Fact[string]    `json:"name"` // the kernel's name of a device, "sdb"
+	PhysicalSectorBytes Fact[int64]     `json:"physicalSectorBytes"`
+	ReadOnly            Fact[bool]      `json:"readOnly"` // the kernel's flag while it was read; not a write blocker
+	SizeBytes           int64           `json:"sizeBytes"`
 }
 
 // Access is how a medium was opened, and what the kernel was told for the time of reading.
@@ -26,10 +27,11 @@ type Access struct {
 	TimeoutSeconds       Fact[int64] `json:"timeoutSeconds"`       // while it was read
 }
 
-const (
-	maxNotes     = 100
-	maxNoteBytes = 500
-)
+// MaxNotes bounds Access.Notes.
+const MaxNotes = 100
+
+// maxNoteBytes bounds each of them.
+const maxNoteBytes = 500
 
 // UnknownAccess has only unknown facts, for that reason.
 func UnknownAccess(reason string) Access {
@@ -75,7 +77,7 @@ func (m *Medium) Validate() error {
 }
 
 func (a *Access) validate() error {
-	if len(a.Notes) > maxNotes {
+	if len(a.Notes) > MaxNotes {
 		return fmt.Errorf("%w: %d notes on the medium", ErrMalformed, len(a.Notes))
 	}
 	for _, n := range a.Notes {

@@ -22,14 +22,16 @@ const (
 
 // CaseOpened is the genesis: leaf 0 of a log. Its leaf hash is what people compare by telephone.
 type CaseOpened struct {
-	Agency   string         `json:"agency"`
-	Case     string         `json:"case"` // the case number
-	LogKeys  []LogKey       `json:"logKeys"`
-	Nonce    string         `json:"nonce"` // 32 random bytes, hex: two cases never share a genesis
-	OpenedBy Fact[Personal] `json:"openedBy"`
-	Origin   string         `json:"origin"`
-	Signers  []Signer       `json:"signers"`
-	Time     Time           `json:"time"`
+	Agency    string         `json:"agency"`
+	Case      string         `json:"case"` // the case number
+	Continues *Continuation  `json:"continues,omitzero"`
+	Counter   *Counter       `json:"counter,omitzero"`
+	LogKeys   []LogKey       `json:"logKeys"`
+	Nonce     string         `json:"nonce"` // 32 random bytes, hex: two cases never share a genesis
+	OpenedBy  Fact[Personal] `json:"openedBy"`
+	Origin    string         `json:"origin"`
+	Signers   []Signer       `json:"signers"`
+	Time      Time           `json:"time"`
 }
 
 // LogKey is the public key of one line that every checkpoint of the log carries.
@@ -81,6 +83,16 @@ func (c *CaseOpened) Validate() error {
 	}
 	if err := c.checkKeys(); err != nil {
 		return err
+	}
+	if c.Continues != nil {
+		if err := c.Continues.Validate(); err != nil {
+			return fmt.Errorf("continues: %w", err)
+		}
+	}
+	if c.Counter != nil {
+		if err := c.Counter.Validate(); err != nil {
+			return fmt.Errorf("counter: %w", err)
+		}
 	}
 	return c.Time.Validate()
 }

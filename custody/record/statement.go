@@ -20,7 +20,7 @@ const (
 	predicateSuffix = "/v1"
 )
 
-// Type is the last word of a predicate type: "case-opened", "seized", "acquired".
+// Type is the last word of a predicate type: "case-opened", "seized", "acquired", "copied".
 type Type string
 
 // The predicate types of version 1.
@@ -28,12 +28,13 @@ const (
 	TypeCaseOpened Type = "case-opened"
 	TypeSeized     Type = "seized"
 	TypeAcquired   Type = "acquired"
+	TypeCopied     Type = "copied"
 )
 
 // EventTypes lists the custody events a signer can be admitted for.
-var EventTypes = []Type{TypeSeized, TypeAcquired}
+var EventTypes = []Type{TypeSeized, TypeAcquired, TypeCopied}
 
-// Predicate is one of *CaseOpened, *Seized, *Acquired.
+// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied.
 type Predicate interface {
 	// Type names the predicate.
 	Type() Type
@@ -122,6 +123,8 @@ func newPredicate(uri string) (Predicate, error) {
 			return new(Seized), nil
 		case TypeAcquired:
 			return new(Acquired), nil
+		case TypeCopied:
+			return new(Copied), nil
 		}
 	}
 	return nil, fmt.Errorf("statement: predicate type %.100q is %w", uri, ErrNewer)

@@ -20,7 +20,10 @@ const pemCertificate = "CERTIFICATE"
 // KindLog is the kind of a key that signs checkpoints; the other kinds are record.KindPerson and record.KindStation.
 const KindLog = "log"
 
-var kinds = []string{record.KindPerson, record.KindStation, KindLog}
+// KindAuthority is the kind of a key that signs certificates for keys in TPMs, and nothing else.
+const KindAuthority = "authority"
+
+var kinds = []string{record.KindPerson, record.KindStation, KindLog, KindAuthority}
 
 // noExpiry is how RFC 5280 writes that a certificate has no well-defined end (section 4.1.2.5). When a key stops being
 // trusted is said by logs and trust files, which a date guessed at its creation would only contradict.
@@ -53,6 +56,9 @@ func newCertificate(kind string, key crypto.Signer, created time.Time) ([]byte, 
 		NotAfter:              noExpiry,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		BasicConstraintsValid: true,
+	}
+	if kind == KindAuthority {
+		template.IsCA, template.MaxPathLenZero, template.KeyUsage = true, true, x509.KeyUsageCertSign
 	}
 	b, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -18,6 +18,8 @@ import (
 const (
 	// pemKey is the type cosign's import-key-pair writes, so that cosign can use a key file of ours.
 	pemKey = "ENCRYPTED SIGSTORE PRIVATE KEY"
+	// pemAuth is the type of a file with the authorization value of a device key.
+	pemAuth = "ENCRYPTED EXHIBIT AUTHORIZATION"
 	// maxKeyFile bounds a key file; one of ours has less than 1 KiB.
 	maxKeyFile = 8 << 10
 )
@@ -55,25 +57,22 @@ func encryptKey(key crypto.PrivateKey, passphrase []byte) ([]byte, error) {
 		return nil, errors.New("encode the key: not an ECDSA or Ed25519 key")
 	}
 	defer clear(der)
-	b, err := encrypted.Encrypt(der, passphrase)
+	return encryptSecret(pemKey, der, passphrase)
+}
+
+func encryptSecret(kind string, secret, passphrase []byte) ([]byte, error) {
+	b, err := encrypted.Encrypt(secret, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("encrypt the key: %w", err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: b}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), nil
 }
 
 // decryptKey reads a key file. Only ErrPassphrase says that another passphrase may help.
 func decryptKey(file, passphrase []byte) (crypto.PrivateKey, error) {
-	if len(passphrase) == 0 {
-		return nil, ErrPassphraseEmpty
-	}
-	b, err := parseKeyFile(file)
+	der, err := decryptSecret(pemKey, file, passphrase)
 	if err != nil {
 		return nil, err
-	}
-	der, err := encrypted.Decrypt(b, passphrase)
-	if err != nil {
-		return nil, ErrPassphrase // all else was checked by parseKeyFile
 	}
 	defer clear(der)
 	key, err := x509.ParsePKCS8PrivateKey(der)
@@ -84,10 +83,27 @@ func decryptKey(file, passphrase []byte) (crypto.PrivateKey, error) {
 	return key, nil
 }
 
-// parseKeyFile returns the encrypted key in a key file after checking, without computing anything, that decrypting it
+func decryptSecret(kind string, file, passphrase []byte) ([]byte, error) {
+	if len(passphrase) == 0 {
+		return nil, ErrPassphraseEmpty
+	}
+	b, err := parseSecretFile(kind, file)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := encrypted.Decrypt(b, passphrase)
+	if err != nil {
+		return nil, ErrPassphrase // all else was checked by parseSecretFile
+	}
+	return secret, nil
+}
+
+func parseKeyFile(file []byte) ([]byte, error) { return parseSecretFile(pemKey, file) }
+
+// parseSecretFile returns the encrypted key in a key file after checking, without computing anything, that decrypting it
 // can fail for the passphrase alone and costs no more than allowed.
-func parseKeyFile(file []byte) ([]byte, error) {
-	b, err := parsePEM(file, pemKey)
+func parseSecretFile(kind string, file []byte) ([]byte, error) {
+	b, err := parsePEM(file, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -120,3 +136,12 @@ func parsePEM(file []byte, want string) ([]byte, error) {
 	}
 	return block.Bytes, nil
 }
+
+// SealKey returns the file of a key that no Store keeps, such as a witness's: ECDSA, Ed25519 or ML-DSA. It is protected by
+// passphrase as those of a Store are.
+func SealKey(key crypto.PrivateKey, passphrase []byte) ([]byte, error) {
+	return encryptKey(key, passphrase)
+}
+
+// OpenKey reads what SealKey made. Only ErrPassphrase says that another passphrase may help.
+func OpenKey(file, passphrase []byte) (crypto.PrivateKey, error) { return decryptKey(file, passphrase) }

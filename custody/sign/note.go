@@ -42,6 +42,22 @@ func NewLogSigner(ecdsaKey, ed25519Key signature.SignerVerifier) (LogSigner, err
 	if err != nil {
 		return nil, err
 	}
+	return makeLogSigner(first, ed25519Key)
+}
+
+// NewLogSignerOf makes a LogSigner of a Signer, whose key may be in a device, and an Ed25519 key in memory.
+func NewLogSignerOf(first Signer, ed25519Key ed25519.PrivateKey) (LogSigner, error) {
+	if len(ed25519Key) != ed25519.PrivateKeySize {
+		return nil, fmt.Errorf("use the key: %w: Ed25519 key of %d bytes", record.ErrMalformed, len(ed25519Key))
+	}
+	second, err := signature.LoadED25519SignerVerifier(ed25519Key)
+	if err != nil {
+		return nil, fmt.Errorf("use the key: %w", err)
+	}
+	return makeLogSigner(first, second)
+}
+
+func makeLogSigner(first Signer, ed25519Key signature.SignerVerifier) (LogSigner, error) {
 	second, err := ed25519Key.PublicKey()
 	if err != nil {
 		return nil, fmt.Errorf("ask the signer for its public key: %w", err)
@@ -58,18 +74,11 @@ func NewLogSigner(ecdsaKey, ed25519Key signature.SignerVerifier) (LogSigner, err
 
 // NewSoftwareLogSigner makes a LogSigner of keys in memory.
 func NewSoftwareLogSigner(ecdsaKey *ecdsa.PrivateKey, ed25519Key ed25519.PrivateKey) (LogSigner, error) {
-	first, err := loadSoftware(ecdsaKey)
+	first, err := NewSoftwareSigner(ecdsaKey)
 	if err != nil {
 		return nil, err
 	}
-	if len(ed25519Key) != ed25519.PrivateKeySize {
-		return nil, fmt.Errorf("use the key: %w: Ed25519 key of %d bytes", record.ErrMalformed, len(ed25519Key))
-	}
-	second, err := signature.LoadED25519SignerVerifier(ed25519Key)
-	if err != nil {
-		return nil, fmt.Errorf("use the key: %w", err)
-	}
-	return NewLogSigner(first, second)
+	return NewLogSignerOf(first, ed25519Key)
 }
 
 func logKeys(first PublicKey, second []byte) [2]record.LogKey {

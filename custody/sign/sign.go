@@ -10,14 +10,16 @@
 // it is handed out, and no error or file of this package holds key material in the clear. Whether a key is trusted is
 // not decided here.
 //
-// Keys are software keys; a TPM takes their place by handing sigstore's SignerVerifier to [NewSigner]. The package
-// builds for js/wasm.
+// Keys are software keys; a key in a TPM or another device takes their place by [NewDeviceSigner], one of another kind by
+// handing sigstore's SignerVerifier to [NewSigner]. The package builds for js/wasm.
 package sign
 
 import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -45,8 +47,8 @@ type Signer interface {
 }
 
 type signer struct {
-	key PublicKey
-	sv  signature.SignerVerifier
+	key  PublicKey
+	sign func(message []byte) ([]byte, error) // ASN.1 DER, in either spelling
 }
 
 // NewSigner makes a Signer of anything that sigstore can sign with: it has an ECDSA P-256 key and hashes with SHA-256.
@@ -59,7 +61,19 @@ func NewSigner(sv signature.SignerVerifier) (Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &signer{key, sv}, nil
+	return &signer{key, func(message []byte) ([]byte, error) { return sv.SignMessage(bytes.NewReader(message)) }}, nil
+}
+
+// NewDeviceSigner makes a Signer of an ECDSA P-256 key that a device holds, such as a TPM.
+func NewDeviceSigner(device crypto.Signer) (Signer, error) {
+	key, err := newPublicKey(device.Public())
+	if err != nil {
+		return nil, err
+	}
+	return &signer{key, func(message []byte) ([]byte, error) {
+		sum := sha256.Sum256(message)
+		return device.Sign(rand.Reader, sum[:], crypto.SHA256)
+	}}, nil
 }
 
 // NewSoftwareSigner makes a Signer of a key in memory.
@@ -85,7 +99,7 @@ func loadSoftware(key *ecdsa.PrivateKey) (signature.SignerVerifier, error) {
 func (s *signer) PublicKey() PublicKey { return s.key }
 
 func (s *signer) Sign(message []byte) ([]byte, error) {
-	sig, err := s.sv.SignMessage(bytes.NewReader(message))
+	sig, err := s.sign(message)
 	if err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", s.key.KeyID(), err)
 	}

@@ -78,6 +78,49 @@ func derOf(t testing.TB, r, s *big.Int) []byte {
 	return b
 }
 
+// brokenDevice signs something else.
+type brokenDevice struct{ crypto.Signer }
+
+func (d brokenDevice) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	other := bytes.Clone(digest)
+	other[0] ^= 1
+	return d.Signer.Sign(random, other, opts)
+}
+
+func TestDeviceSigner(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewDeviceSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // half of what it signs comes in the other spelling
+		sig, err := s.Sign([]byte("text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PublicKey().Verify([]byte("text"), sig); err != nil {
+			t.Error(err)
+		}
+	}
+	broken, err := NewDeviceSigner(brokenDevice{key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sig, err := broken.Sign([]byte("text")); !errors.Is(err, ErrSignature) || sig != nil {
+		t.Errorf("a device that signs something else: %v, want ErrSignature", err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewDeviceSigner(other); err == nil {
+		t.Error("a P-384 key is taken")
+	}
+}
+
 func TestPublicKeyVectors(t *testing.T) {
 	k, err := ParsePublicKeyBase64(rfcPublic)
 	if err != nil {

@@ -40,6 +40,8 @@ const (
 type Store struct {
 	// Clock gives the time of creation that a new certificate carries; nil is the system's clock.
 	Clock func() time.Time
+	// Device loads a key into the device that holds it, from what CreateDevice was given; nil: there is no device.
+	Device func(blob, auth []byte) (crypto.Signer, error)
 
 	dir  string
 	hook durable.Hook // makes the calls that write fail; tests only
@@ -54,6 +56,8 @@ type Info struct {
 	Certificate []byte           // PEM
 	Created     time.Time        // UTC, by the clock of the station that made it
 	LogKeys     [2]record.LogKey // of a log key only; the first is PublicKey
+	Attestation []byte           // of a key that a device holds: what shows it; else nil
+	Protected   bool             // a passphrase is needed to use it
 }
 
 // OpenStore opens an existing folder of keys; a missing one is fs.ErrNotExist.
@@ -221,7 +225,10 @@ func (s *Store) Info(name string) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("key %q: %w", name, err)
 	}
-	info := Info{Name: name, Kind: c.kind, KeyID: key.KeyID(), PublicKey: key, Certificate: pem, Created: c.created}
+	info := Info{Name: name, Kind: c.kind, KeyID: key.KeyID(), PublicKey: key, Certificate: pem, Created: c.created, Protected: true}
+	if err := s.deviceInfo(&info); err != nil {
+		return Info{}, fmt.Errorf("key %q: %w", name, err)
+	}
 	if info.Kind != KindLog {
 		return info, nil
 	}
@@ -263,7 +270,7 @@ func (s *Store) read(name, base string) ([]byte, error) {
 	return b, nil
 }
 
-// Unlock decrypts the key of a person or a station; a log key is ErrKind, a wrong passphrase ErrPassphrase.
+// Unlock decrypts the key of a person or a station; a key of another kind is ErrKind, a wrong passphrase ErrPassphrase.
 func (s *Store) Unlock(name string, passphrase []byte) (Signer, error) {
 	info, err := s.Info(name)
 	if err != nil {
@@ -271,6 +278,13 @@ func (s *Store) Unlock(name string, passphrase []byte) (Signer, error) {
 	}
 	if info.Kind == KindLog {
 		return nil, fmt.Errorf("key %q: %w: a log key signs checkpoints only", name, ErrKind)
+	}
+	if info.Kind == KindAuthority {
+		return nil, fmt.Errorf("key %q: %w: an authority's key signs certificates only", name, ErrKind)
+	}
+	if info.Attestation != nil {
+		signer, _, err := s.unlockDevice(info, passphrase)
+		return signer, err
 	}
 	key, err := s.unlockECDSA(info, passphrase)
 	if err != nil {
@@ -287,6 +301,9 @@ func (s *Store) UnlockLog(name string, passphrase []byte) (LogSigner, error) {
 	}
 	if info.Kind != KindLog {
 		return nil, fmt.Errorf("key %q: %w: it is a %s key, not a log key", name, ErrKind, info.Kind)
+	}
+	if info.Attestation != nil {
+		return s.unlockDeviceLog(info, passphrase)
 	}
 	// Decrypting is slow on purpose (scrypt): both at once, for an acquisition waits for it.
 	var second crypto.PrivateKey
@@ -313,6 +330,34 @@ func (s *Store) UnlockLog(name string, passphrase []byte) (LogSigner, error) {
 		return nil, fmt.Errorf("key %q: %w: %s is not the key of %s", name, record.ErrMalformed, keyFileEd25519, certFileEd25519)
 	}
 	return signer, nil
+}
+
+// UnlockAuthority decrypts the key of an authority and returns its certificate with it; another kind is ErrKind, a wrong
+// passphrase ErrPassphrase.
+func (s *Store) UnlockAuthority(name string, passphrase []byte) (crypto.Signer, *x509.Certificate, error) {
+	fail := func(err error) (crypto.Signer, *x509.Certificate, error) {
+		return nil, nil, fmt.Errorf("key %q: %w", name, err)
+	}
+	info, err := s.Info(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.Kind != KindAuthority {
+		return fail(fmt.Errorf("%w: it is a %s key, not an authority's", ErrKind, info.Kind))
+	}
+	der, err := parsePEM(info.Certificate, pemCertificate)
+	if err != nil {
+		return fail(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fail(err)
+	}
+	key, err := s.unlockECDSA(info, passphrase)
+	if err != nil {
+		return fail(err)
+	}
+	return key, cert, nil
 }
 
 func (s *Store) unlockECDSA(info Info, passphrase []byte) (*ecdsa.PrivateKey, error) {

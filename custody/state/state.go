@@ -54,7 +54,7 @@ func (b *Book) Add(e LoggedEvent) {
 	exhibit := e.Event.Header().Exhibit
 	c := b.chains[exhibit]
 	if c == nil {
-		c = &chain{report: Report{Exhibit: exhibit}, ids: map[string]bool{}}
+		c = &chain{report: Report{Exhibit: exhibit}, images: map[string]imaged{}}
 		b.chains[exhibit] = c
 	}
 	c.add(e)
@@ -74,8 +74,16 @@ type chain struct {
 	report Report
 	number int64 // of the last event
 	leaf   record.LeafHash
-	at     time.Time       // when the last event was signed, by its clock
-	ids    map[string]bool // of the acquisitions
+	at     time.Time         // when the last event was signed, by its clock
+	images map[string]imaged // by the ids of acquisitions and copies
+}
+
+// imaged is what a later copy is held against.
+type imaged struct {
+	leaf     record.LeafHash
+	acquired bool
+	size     int64
+	digests  []record.MediaDigest
 }
 
 func (c *chain) add(e LoggedEvent) {
@@ -92,7 +100,13 @@ func (c *chain) add(e LoggedEvent) {
 		if c.report.Events == 0 {
 			note(&c.report.Gaps, "the exhibit was acquired (log entry %d) though never seized: nothing says where it came from", e.Index)
 		}
-		c.acquired(e.Index, event.Acquisition.ID)
+		c.image(e.Index, event.Acquisition.ID, imaged{e.Leaf, true, event.Acquisition.Medium.SizeBytes, event.Acquisition.Digests})
+	case *record.Copied:
+		if c.report.Events == 0 {
+			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
+		}
+		c.copied(e.Index, &event.Copy)
+		c.image(e.Index, event.Copy.ID, imaged{e.Leaf, false, event.Copy.SizeBytes, event.Copy.Digests})
 	default:
 		if c.report.Events == 0 {
 			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
@@ -102,12 +116,40 @@ func (c *chain) add(e LoggedEvent) {
 	c.number, c.leaf = h.Number, e.Leaf
 }
 
-func (c *chain) acquired(index int64, id string) {
-	if c.ids[id] {
+func (c *chain) image(index int64, id string, i imaged) {
+	if _, ok := c.images[id]; ok {
 		note(&c.report.Contradictions, "acquisition %s is recorded a second time (log entry %d)", id, index)
 		return
 	}
-	c.ids[id] = true
+	c.images[id] = i
+}
+
+// copied requires that what a copy was made of was recorded before, with the same media stream.
+func (c *chain) copied(index int64, m *record.Copy) {
+	for _, of := range []struct {
+		word string
+		ref  record.Reference
+	}{{"original", m.Original}, {"source", m.Source}} {
+		have, ok := c.images[of.ref.ID]
+		switch {
+		case !ok || have.leaf != of.ref.Leaf:
+			note(&c.report.Contradictions, "copy %s (log entry %d) names as its %s the record of %s with leaf %s, which the log does not have before it", m.ID, index, of.word, of.ref.ID, of.ref.Leaf)
+		case of.word == "original" && !have.acquired:
+			note(&c.report.Contradictions, "copy %s (log entry %d) names as its original %s, which is no acquisition but a copy", m.ID, index, of.ref.ID)
+		case have.size != m.SizeBytes || !hasAll(m.Digests, have.digests):
+			note(&c.report.Contradictions, "copy %s (log entry %d) does not have the size and digests of its %s %s: it is a copy of other bytes", m.ID, index, of.word, of.ref.ID)
+		}
+	}
+}
+
+// hasAll reports whether every digest of want stands in have, however each was computed.
+func hasAll(have, want []record.MediaDigest) bool {
+	for _, w := range want {
+		if !slices.ContainsFunc(have, func(h record.MediaDigest) bool { return h.Digest == w.Digest }) {
+			return false
+		}
+	}
+	return true
 }
 
 // checkPlace compares number and previous leaf with the event before. After a break it goes on from what is there, so

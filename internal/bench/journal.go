@@ -74,7 +74,7 @@ func selfRead(ctx context.Context, dev, dir, stretch string) error {
 		Tool: record.Tool{Name: "bench", Version: "1", Build: record.Unknown[record.Digest]("a measurement")},
 		Host: record.Host{OS: "linux", Architecture: "any", Processors: 1, Kernel: record.Unknown[string]("a measurement")},
 		Circumstances: record.Circumstances{CommandLine: line, MediumPath: path, Description: none, Examiner: none, Host: none,
-			Live: none, WriteBlocker: none},
+			Despite: none, Live: none, WriteBlocker: none},
 		Clock: func() record.Time {
 			return record.NewTime(time.Now(), record.ClockSystem, record.Unknown[bool]("a measurement"))
 		},

@@ -22,8 +22,11 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
-	if e.PID == 0 {
+	switch {
+	case e.PID == 0:
 		return fmt.Sprintf("lock %q: held by an unknown process", e.Name)
+	case e.Since.IsZero():
+		return fmt.Sprintf("lock %q: held by process %d", e.Name, e.PID)
 	}
 	return fmt.Sprintf("lock %q: held by process %d since %s", e.Name, e.PID, e.Since.Format(time.RFC3339))
 }

@@ -25,6 +25,13 @@ type Options struct {
 	Content     io.ReaderAt // what a whole medium would answer; must serve SizeBytes and be safe for concurrent use
 	Partitions  []Range     // up to four, in sectors, written into an MBR over the content and told to the kernel
 	ReadOnly    bool        // the device's read-only flag is set from the start
+	Store       Store       // in place of Content: what is written goes there. Nil: every write fails
+}
+
+// Store keeps what is written to a device. It must be safe for concurrent use, as an *os.File is.
+type Store interface {
+	io.ReaderAt
+	io.WriterAt
 }
 
 func (o *Options) fill() error {
@@ -39,6 +46,12 @@ func (o *Options) fill() error {
 	}
 	if len(o.Partitions) > 4 {
 		return fmt.Errorf("an MBR has room for 4 partitions, not %d", len(o.Partitions))
+	}
+	if o.Store != nil {
+		if o.Content != nil || o.Partitions != nil {
+			return errors.New("a medium has either a Store or Content and Partitions")
+		}
+		o.Content = o.Store
 	}
 	if o.Content == nil {
 		o.Content = Pattern{Seed: o.Seed, SizeBytes: o.SizeBytes}

@@ -8,8 +8,8 @@
 //
 // Three promises. What the device answers is decided by this package alone, byte by byte: nothing on the way caches, and
 // what [Disk.Content] reads is what a whole medium would have answered. Every access is logged, each attempt to write,
-// truncate or discard among them, and none ever changes the content. And after Close nothing is left attached or mounted,
-// whatever state the faults were in; a read that hangs is let go.
+// truncate or discard among them, and none ever changes the content, except that a [Store] takes writes. And after Close
+// nothing is left attached or mounted, whatever state the faults were in; a read that hangs is let go.
 //
 // Both need root, for loop devices and mounts.
 package faultdisk

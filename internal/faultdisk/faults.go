@@ -12,6 +12,7 @@ import (
 // faults is how the medium fails. Offsets are bytes; Disk.mu guards it.
 type faults struct {
 	bad    []span
+	stuck  []span // for writes
 	flaky  []*flaky
 	slow   []slow
 	hangs  []hang
@@ -70,6 +71,15 @@ func (d *Disk) Bad(ranges ...Range) {
 	d.change(func(f *faults) {
 		for _, r := range ranges {
 			f.bad = append(f.bad, d.span(r))
+		}
+	})
+}
+
+// Stuck makes sectors of a Store unwritable: any write that touches one of them fails as a whole with EIO, and can be read.
+func (d *Disk) Stuck(ranges ...Range) {
+	d.change(func(f *faults) {
+		for _, r := range ranges {
+			f.stuck = append(f.stuck, d.span(r))
 		}
 	})
 }

@@ -199,9 +199,37 @@ func (m *mediumFS) refuse(node uint64, op Op, off, n int64) fuse.Status {
 	return fuse.EIO
 }
 
-// Write implements fuse.RawFileSystem.
+// Write implements fuse.RawFileSystem. Only a Store is ever written to.
 func (m *mediumFS) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	return 0, m.refuse(in.NodeId, OpWrite, int64(in.Offset), int64(len(data)))
+	off, n := int64(in.Offset), int64(len(data))
+	p := m.plug(in.NodeId)
+	if p == nil {
+		return 0, fuse.ENOENT
+	}
+	if m.d.opts.Store == nil || !m.d.takes(p, off, off+n) {
+		return 0, m.refuse(in.NodeId, OpWrite, off, n)
+	}
+	if _, err := m.d.opts.Store.WriteAt(data, off); err != nil {
+		return 0, m.refuse(in.NodeId, OpWrite, off, n)
+	}
+	m.d.record(p, OpWrite, off, n, fuse.OK)
+	return uint32(n), fuse.OK
+}
+
+// takes says whether a write succeeds. Writes are not counted; by its offset, one kills or unplugs as a read does.
+func (d *Disk) takes(p *plug, from, to int64) bool {
+	d.mu.Lock()
+	f := &d.faults
+	p.dead = p.dead || to > f.die.offset
+	unplug, fails := to > f.unplug.offset, p.dead || to > p.size
+	for _, s := range f.stuck {
+		fails = fails || s.touches(from, to)
+	}
+	d.mu.Unlock()
+	if unplug {
+		_ = d.pull(p) // the write fails in any case
+	}
+	return !fails && !unplug
 }
 
 // Fallocate implements fuse.RawFileSystem; the loop device makes a discard into one.

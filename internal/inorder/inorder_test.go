@@ -68,11 +68,11 @@ func open(t *testing.T, f *FS, name string) *file {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { o.Close() })
-	one, ok := o.(*file)
+	opened, ok := o.(*file)
 	if !ok {
-		t.Fatalf("%q is opened as a %T", name, o)
+		t.Fatalf("a file of type %T", o)
 	}
-	return one
+	return opened
 }
 
 func readAt(t *testing.T, f *file, want []byte, off, n int) {

@@ -23,6 +23,8 @@ const (
 	ExhibitsDir = "exhibits"
 	LogsDir     = "logs"
 	KeysDir     = "keys"
+	// EnrolmentFile holds the certificates that an agency issued for keys in a TPM.
+	EnrolmentFile = KeysDir + "/enrolment.pem"
 )
 
 // Files of an acquisition folder.
@@ -50,6 +52,11 @@ const (
 	CheckpointsDir = "checkpoints"
 	TileDir        = "tile"
 	StatementDir   = "statement"
+	AttestDir      = "attest"
+	AnchorsDir     = "anchors"
+	// Uncommitted lists the anchors that no statement names yet; PendingAnchors, what was asked for and has not come.
+	Uncommitted    = "anchors/uncommitted"
+	PendingAnchors = "anchors/pending"
 	Pending        = "pending"
 	Heads          = "heads"
 	Lock           = "lock"
@@ -63,7 +70,12 @@ const (
 	MaxSignature  = 1 << 10
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
+	MaxAttest     = 16 << 10
+	MaxEnrolment  = 64 << 10
 	MaxProof      = 64 << 10
+	MaxToken      = 64 << 10 // an RFC 3161 response, with its certificates
+	MaxCosigned   = 64 << 10 // a checkpoint's text with the lines of witnesses
+	MaxAnchors    = 1000     // digests of anchors in one statement; anchors that are uncommitted, or pending
 	MaxSums       = 2 << 20
 	MaxJournal    = 64 << 20
 	MaxMap        = 128 << 20
@@ -161,6 +173,33 @@ func LogDir(origin string) string { return LogsDir + "/" + origin }
 // CheckpointFile is the checkpoint of that size, below the log folder.
 func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.FormatInt(size, 10) }
 
+// AttestFile is the certificate of the log's counter for the checkpoint of that size, below the log folder.
+func AttestFile(size int64) string { return AttestDir + "/" + strconv.FormatInt(size, 10) }
+
+// The kinds of anchor, which end their files' names.
+const (
+	AnchorToken    = "tsr"   // an RFC 3161 response
+	AnchorCosigned = "cosig" // a checkpoint's text with lines of witnesses
+	AnchorChain    = "pem"   // certificates between a time-stamp's signer and a root, where the token lacks them
+)
+
+// AnchorFile is an anchor of the checkpoint of that size, below the log folder; sum is the SHA-256 of the file, in hex.
+func AnchorFile(size int64, sum, kind string) string {
+	return fmt.Sprintf("%s/%d.%s.%s", AnchorsDir, size, sum, kind)
+}
+
+// ParseAnchor is the reverse of AnchorFile, for a name without its folder; ok is false for any other name.
+func ParseAnchor(name string) (size int64, sum, kind string, ok bool) {
+	digits, rest, _ := strings.Cut(name, ".")
+	sum, kind, _ = strings.Cut(rest, ".")
+	size, err := strconv.ParseInt(digits, 10, 64)
+	raw, hexErr := hex.DecodeString(sum)
+	ok = err == nil && size > 0 && size <= MaxLogSize && hexErr == nil && len(raw) == 32 &&
+		(kind == AnchorToken || kind == AnchorCosigned || kind == AnchorChain) && AnchorFile(size, sum, kind) == AnchorsDir+"/"+name &&
+		sum == hex.EncodeToString(raw)
+	return size, sum, kind, ok
+}
+
 // StatementFile is the envelope of leaf i, below the log folder: a thousand to a folder.
 func StatementFile(i int64) string { return statementBase(i) + ".dsse.json" }
 
@@ -203,8 +242,14 @@ func TreeName(name string) string { return name + ".tree" }
 // MapName is ddrescue's map of what could be read, below the acquisition folder.
 func MapName(name string) string { return name + ".map" }
 
+// TakenName is a map, in ddrescue's form, of the bytes that were taken over from another image, below the acquisition folder.
+func TakenName(name string) string { return name + ".taken" }
+
 // KeyFile is the certificate of a key with that id, below the case folder.
 func KeyFile(keyID string) string { return KeysDir + "/" + keyID + ".pem" }
+
+// KeyAttestationFile shows that the key with that id is held by a TPM, below the case folder.
+func KeyAttestationFile(keyID string) string { return KeysDir + "/" + keyID + ".tpm.json" }
 
 // NewOrigin draws a log's name: 26 base32 characters and ".exhibit.invalid".
 func NewOrigin(random io.Reader) (string, error) {

@@ -82,9 +82,6 @@ const (
 type Result struct {
 	// SizeBytes is the number of bytes that every consumer took. After a SourceError it is a multiple of BlockSize.
 	SizeBytes int64
-	// Single is the root, which is also the only value in the tree, of a medium of at most BlockSize bytes. Nil if the
-	// medium is longer, if the pass did not begin at group 0, or if there was no Tree.
-	Single *hashtree.Value
 }
 
 // SourceError says that src failed while every consumer took all whole blocks before that: nothing that was read is
@@ -292,7 +289,6 @@ func (r *run) single(res Result, held *block) (Result, error) {
 	if err := r.opts.Tree.Put(0, v); err != nil {
 		return Result{}, err
 	}
-	res.Single = &v
 	return res, nil
 }
 

@@ -113,12 +113,6 @@ func TestEveryConsumerGetsEveryByteOnce(t *testing.T) {
 				t.Errorf("%s, %d bytes: got %v, %v", name, n, res, err)
 			}
 			tree.check(t, data[:n])
-			switch root := blake3.Sum256(data[:n]); {
-			case n > g && res.Single != nil:
-				t.Errorf("%s, %d bytes: a single value", name, n)
-			case n <= g && (res.Single == nil || *res.Single != root):
-				t.Errorf("%s, %d bytes: single value %v, want %x", name, n, res.Single, root)
-			}
 			if got, want := sha.Sum(nil), sha256.Sum256(data[:n]); !bytes.Equal(got, want[:]) {
 				t.Errorf("%s, %d bytes: sha256 %x, want %x", name, n, got, want)
 			}
@@ -166,7 +160,7 @@ func TestFirstGroup(t *testing.T) {
 		tree := values{got: map[int64]hashtree.Value{}}
 		opts := Options{Tree: &tree, FirstGroup: 3}
 		res, err := Run(t.Context(), bytes.NewReader(data[3*BlockSize:end]), opts)
-		if err != nil || res.Single != nil || res.SizeBytes != int64(end-3*BlockSize) {
+		if err != nil || res.SizeBytes != int64(end-3*BlockSize) {
 			t.Errorf("end %d: got %v, %v", end, res, err)
 		}
 		for g := range int64(3) {

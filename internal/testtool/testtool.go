@@ -1,12 +1,13 @@
 // Package testtool finds the real tools that tests check our output with (b3sum, fls, openssl, ...).
 //
-// Start with [Need]. The promise: with EXHIBIT_REQUIRE_TOOLS=1 in the environment, as on the clean machine of
+// Start with [Need]. A tool that the Makefile builds lies in bin/ at the top of the module and is found there. The promise: with EXHIBIT_REQUIRE_TOOLS=1 in the environment, as on the clean machine of
 // .ci/run, no test is skipped for a missing tool or privilege; it fails instead.
 package testtool
 
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -16,13 +17,38 @@ func Need(t testing.TB, names ...string) []string {
 	t.Helper()
 	paths := make([]string, 0, len(names))
 	for _, name := range names {
-		p, err := exec.LookPath(name)
+		p, err := find(name)
 		if err != nil {
 			missing(t, "the test needs the program "+name)
 		}
 		paths = append(paths, p)
 	}
 	return paths
+}
+
+// find looks in PATH, and then in bin/ beside the go.mod above the test's folder.
+func find(name string) (string, error) {
+	p, err := exec.LookPath(name)
+	if err == nil {
+		return p, nil
+	}
+	for dir := "."; ; dir = filepath.Join("..", dir) {
+		if _, statErr := os.Stat(filepath.Join(dir, "go.mod")); statErr == nil {
+			built, absErr := filepath.Abs(filepath.Join(dir, "bin", name))
+			if absErr != nil {
+				return "", absErr
+			}
+			return exec.LookPath(built)
+		}
+		if info, statErr := os.Stat(dir); statErr != nil || isRoot(info) {
+			return "", err
+		}
+	}
+}
+
+func isRoot(info os.FileInfo) bool {
+	root, err := os.Stat("/")
+	return err != nil || os.SameFile(info, root)
 }
 
 // NeedRoot skips or fails, by the same rule, a test that must attach loop devices or mount.

@@ -69,6 +69,10 @@ func (r *Reader) decodeAt(d *decoder, p []byte, chunk int64, at place) error {
 	return err
 }
 
+// maxStored is more than n bytes can take when they are compressed: deflate adds 5 bytes to 16 KiB that it cannot
+// compress. What stands beyond that before the next chunk is no part of this one.
+func maxStored(n int64) int64 { return n + n/64 + 1024 }
+
 // badChunk is why a chunk is damaged.
 type badChunk string
 
@@ -77,9 +81,7 @@ func (b badChunk) Error() string { return string(b) }
 func (r *Reader) fill(d *decoder, p []byte, at place) error {
 	stored := int64(len(p)) + 4
 	if at.compressed {
-		// Deflate adds 5 bytes to 16 KiB that it cannot compress. What stands between this chunk and the next beyond
-		// that is no part of it.
-		stored = min(at.size, int64(len(p))+int64(len(p))/64+1024)
+		stored = min(at.size, maxStored(int64(len(p))))
 	} else if at.size < stored {
 		return badChunk(fmt.Sprintf("%d bytes are stored where %d are wanted", at.size, stored))
 	}
@@ -141,10 +143,9 @@ func (d *decoder) reset() error {
 }
 
 func (r *Reader) damage(at place, chunk int64, reason string) *DamageError {
-	per := int64(r.volume.SectorsPerChunk)
-	first := chunk * per
+	sector := r.SectorBytes()
 	return &DamageError{
-		Segment: r.files.list[at.segment].name, Offset: at.off, Chunk: chunk,
-		FirstSector: first, Sectors: min(per, int64(r.volume.Sectors)-first), Reason: reason,
+		Segment: r.files.list[at.segment].name, Offset: at.off, Chunk: chunk, FirstSector: chunk * int64(r.volume.SectorsPerChunk),
+		Sectors: (r.chunkLen(chunk) + sector - 1) / sector, Reason: reason,
 	}
 }

@@ -31,7 +31,7 @@ func (h FileHeader) Append(b []byte) []byte {
 
 // ParseFileHeader reads the first FileHeaderBytes bytes of b. ErrFormat names the format of another program's image.
 func ParseFileHeader(b []byte) (FileHeader, error) {
-	if name := foreign(b); name != "" {
+	if name := Foreign(b); name != "" {
 		return FileHeader{}, fmt.Errorf("%w: it is %s", ErrFormat, name)
 	}
 	if len(b) < FileHeaderBytes || !bytes.HasPrefix(b, []byte(signature)) {
@@ -42,19 +42,4 @@ func ParseFileHeader(b []byte) (FileHeader, error) {
 		return FileHeader{}, fmt.Errorf("%w: the fields of its file header are damaged", ErrStructure)
 	}
 	return h, nil
-}
-
-// foreign names the formats that stand in files with the same or similar extensions.
-func foreign(b []byte) string {
-	for _, f := range []struct{ signature, name string }{
-		{"LVF\x09\x0d\x0a\xff\x00", "a logical evidence file (L01), which holds files and not a medium"},
-		{"EVF2\x0d\x0a\x81\x00", "an Ex01 image (EWF version 2)"},
-		{"LEF2\x0d\x0a\x81\x00", "a logical evidence file (Lx01, EWF version 2)"},
-		{"ADCRYPT\x00", "encrypted by AccessData (AD encryption); decrypt it first"},
-	} {
-		if bytes.HasPrefix(b, []byte(f.signature)) {
-			return f.name
-		}
-	}
-	return ""
 }

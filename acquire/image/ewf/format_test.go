@@ -33,14 +33,14 @@ func TestSegmentExtension(t *testing.T) {
 		}
 		seen[ext] = true
 		for _, e := range []string{ext, strings.ToLower(ext)} {
-			if got, ok := SegmentIndex(e); got != n || !ok {
-				t.Fatalf("SegmentIndex(%q) = %d, %t, want %d", e, got, ok, n)
+			if got, ok := index('E', e); got != n || !ok {
+				t.Fatalf("index of %q: %d, %t, want %d", e, got, ok, n)
 			}
 		}
 	}
 	for _, ext := range []string{"", ".E00", ".E1", ".E001", "E01", ".DAA", ".E0A", ".EA0", ".[AA", ".001", ".F01", ".É1"} {
-		if got, ok := SegmentIndex(ext); ok {
-			t.Errorf("SegmentIndex(%q) = %d, want none", ext, got)
+		if got, ok := index('E', ext); ok {
+			t.Errorf("index of %q: %d, want none", ext, got)
 		}
 	}
 }

@@ -36,8 +36,8 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		chunks := slowWalk([][]byte{one, two}[:len(names)])
-		if int64(len(chunks)) != r.chunks() {
-			t.Fatalf("%d chunks, and tables for %d", r.chunks(), len(chunks))
+		if uint32(len(chunks)) != r.volume.Chunks {
+			t.Fatalf("%d chunks, and tables for %d", r.volume.Chunks, len(chunks))
 		}
 		if r.ChunkBytes() > 1<<20 {
 			return // allowed, but slow to fill

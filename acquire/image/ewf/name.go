@@ -11,10 +11,6 @@ const MaxSegments = 14971
 // SegmentExtension is the extension of segment n, from 1, with its dot: ".E01", ".EAA", ".ZZZ".
 func SegmentExtension(n int) (string, error) { return extension('E', n) }
 
-// SegmentIndex is the number, from 1, of the segment with that extension, in upper or lower case: 100 for ".EAA".
-// ok is false if no segment is called so. ".EXE" and ".LOG" are such names, too: look into the file.
-func SegmentIndex(ext string) (n int, ok bool) { return index('E', ext) }
-
 // extension names segment n of a series, 'E' for E01 and 'S' for SMART's S01.
 func extension(series byte, n int) (string, error) {
 	if n < 1 || n > lastOf(series) {
@@ -27,6 +23,8 @@ func extension(series byte, n int) (string, error) {
 	return string([]byte{'.', series + byte(n/676), 'A' + byte(n/26%26), 'A' + byte(n%26)}), nil
 }
 
+// index is the number, from 1, of the segment of a series with that extension, in upper or lower case: 100 for ".EAA". ok is
+// false if no segment is called so. ".EXE" and ".LOG" are such names, too: look into the file.
 func index(series byte, ext string) (n int, ok bool) {
 	if len(ext) != 4 || ext[0] != '.' {
 		return 0, false

@@ -220,7 +220,7 @@ func TestChanged(t *testing.T) {
 	off, _, _ := at(f.one, TypeTable, 0)
 	patched := bytes.Clone(f.one)
 	patched[off+SectionBytes+TableHeaderBytes]++
-	if err := errors.Join(os.WriteFile(one, patched, 0o600), os.Truncate(two, 2000)); err != nil {
+	if err := errors.Join(os.WriteFile(one, patched, 0o600), os.Truncate(two, 1220)); err != nil {
 		t.Fatal(err)
 	}
 	p := make([]byte, forgedChunk)

@@ -19,6 +19,8 @@ import (
 type Reader struct {
 	files  files
 	volume Volume
+	size   int64 // of the medium
+	count  int64 // of the chunks that hold it
 	header Header
 	stored Stored
 	unread []Range
@@ -44,12 +46,12 @@ type Stored struct {
 }
 
 // Open opens the files of an image, in this order; [Find] finds them as far as their names are agreed upon, up to .ZZZ,
-// and here there may be 65,535. Each must be a regular file, which is looked at
-// before it is opened, and must give io.ReaderAt, as files of the operating system do. The caller closes the Reader.
+// and here there may be 65,535. Each must be a regular file, which is looked at before it is opened, and must give
+// io.ReaderAt, as files of the operating system do. The caller closes the Reader.
 //
 // All sections of all files are visited, and the checksums of all tables verified, which takes 8 bytes of reading for
-// each chunk. Chunks are not looked at: see [Reader.Check]. The errors are ErrFormat, ErrSegments, ErrStructure,
-// ErrChanged and those of the file system. An image that opens may still have damage: see [Reader.Notes].
+// each chunk. Of the chunks only the last one is looked at: see [Reader.Check]. The errors are ErrFormat, ErrSegments,
+// ErrStructure, ErrChanged and those of the file system. An image that opens may still have damage: see [Reader.Notes].
 func Open(fsys fs.FS, names []string) (*Reader, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: no file", ErrSegments)
@@ -82,7 +84,7 @@ func (r *Reader) open(names []string) error {
 	r.pages = newCache[[]Entry](64)
 	r.chunkCache = newCache[[]byte](int(max(1, min(256, (8<<20)/r.ChunkBytes()))))
 	r.partial = make(chan struct{}, runtime.GOMAXPROCS(0))
-	return nil
+	return r.findTail()
 }
 
 func (r *Reader) checkFileHeader(i int) error {
@@ -101,8 +103,9 @@ func (r *Reader) checkFileHeader(i int) error {
 	return nil
 }
 
-// Size returns the length of the medium in bytes.
-func (r *Reader) Size() int64 { return r.volume.mediaBytes() }
+// Size returns the length of the medium in bytes. It is no multiple of a sector if the source was none, and the chunks
+// hold the rest of it.
+func (r *Reader) Size() int64 { return r.size }
 
 // SectorBytes returns the length of a sector.
 func (r *Reader) SectorBytes() int64 { return int64(r.volume.BytesPerSector) }
@@ -135,10 +138,14 @@ func (r *Reader) Segments() []Segment {
 	return s
 }
 
+// Unchanged returns nil if every file has the size and the time of change that it had when it was opened. Who has read
+// to the end asks it, to know that all of it was one image.
+func (r *Reader) Unchanged() error { return r.files.unchanged() }
+
 // Close closes the files. They were only read, so nothing depends on it.
 func (r *Reader) Close() error { return r.files.close() }
 
-func (r *Reader) chunks() int64 { return int64(r.volume.Chunks) }
+func (r *Reader) chunks() int64 { return r.count }
 
 // chunkLen is the length of a chunk of the medium.
 func (r *Reader) chunkLen(chunk int64) int64 {

@@ -21,6 +21,9 @@ type scan struct {
 
 type span struct{ start, end int64 }
 
+// total is how many chunks the volume section says there are.
+func (s *scan) total() int64 { return int64(s.r.volume.Chunks) }
+
 func (s *scan) name() string { return s.r.files.list[s.segment].name }
 func (s *scan) size() int64  { return s.r.files.list[s.segment].size }
 
@@ -55,8 +58,8 @@ func (s *scan) all() error {
 			return s.broken(0, "the first segment has no volume section")
 		}
 	}
-	if s.chunks != s.r.chunks() {
-		return s.broken(0, "the tables of all segments have %d chunks, the volume section says %d", s.chunks, s.r.chunks())
+	if s.chunks != s.total() {
+		return s.broken(0, "the tables of all segments have %d chunks, the volume section says %d", s.chunks, s.total())
 	}
 	s.headers.finish(s)
 	return nil

@@ -87,8 +87,8 @@ func (s *scan) addGroup(t *table) error {
 	if t.header.Entries == 0 {
 		return nil
 	}
-	if int64(t.header.Entries) > r.chunks()-s.chunks {
-		return s.broken(t.at, "the tables up to here have %d chunks, the volume section says %d", s.chunks+int64(t.header.Entries), r.chunks())
+	if int64(t.header.Entries) > s.total()-s.chunks {
+		return s.broken(t.at, "the tables up to here have %d chunks, the volume section says %d", s.chunks+int64(t.header.Entries), s.total())
 	}
 	if len(r.groups) == maxGroups {
 		return s.broken(t.at, "more than %d tables", maxGroups)
@@ -150,8 +150,8 @@ func (s *scan) readTable(off, start, end int64) (*table, error) {
 		s.r.note(s.segment, off, false, "%d bytes follow the checksum of the table's entries", end-t.end)
 	}
 	// Not more memory for sums than the volume has chunks.
-	if int64(t.header.Entries) > s.r.chunks()-s.chunks {
-		t.why = s.broken(off, "a table of %d entries, and the volume section says %d chunks", t.header.Entries, s.r.chunks())
+	if int64(t.header.Entries) > s.total()-s.chunks {
+		t.why = s.broken(off, "a table of %d entries, and the volume section says %d chunks", t.header.Entries, s.total())
 		return t, nil
 	}
 	t.readable = true

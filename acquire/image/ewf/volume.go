@@ -126,7 +126,8 @@ func parseVolume(b []byte) (v Volume, sound bool, err error) {
 	return v, checksum(b[:end]) == binary.LittleEndian.Uint32(b[end:]), nil
 }
 
-// Check says whether the numbers fit together: a cut within the bounds, and exactly the chunks that hold the sectors.
+// Check says whether the numbers fit together: a cut within the bounds, and exactly the chunks that hold the sectors,
+// or one more behind full ones, for what is less than a sector.
 func (v Volume) Check() error {
 	switch {
 	case v.MediaType == MediaLogical:
@@ -139,7 +140,11 @@ func (v Volume) Check() error {
 		return fmt.Errorf("%w: a medium of %d sectors", ErrStructure, v.Sectors)
 	}
 	per := uint64(v.SectorsPerChunk)
-	if want := (v.Sectors + per - 1) / per; want != uint64(v.Chunks) {
+	want := (v.Sectors + per - 1) / per
+	if v.Sectors%per == 0 && uint64(v.Chunks) == want+1 {
+		return nil // ewfacquire puts less than a sector into one chunk more, and does not count it as one
+	}
+	if want != uint64(v.Chunks) {
 		return fmt.Errorf("%w: %d chunks for %d sectors, which are %d chunks of %d", ErrStructure, v.Chunks, v.Sectors, want, per)
 	}
 	return nil

@@ -23,7 +23,7 @@ type WriterOptions struct {
 	SegmentBytes int64    // as for NewPlan
 	MaxFileBytes int64    // as for NewPlan
 	Level        Level    // that the chunks are compressed with, for the volume section
-	SetID        [16]byte // of this set of segments, drawn at random
+	SetID        [16]byte // of this set of segments, and of no other; not zero
 	Physical     bool     // a whole device, not a part of one or a file
 	Removable    bool     // a medium that is taken out of its drive
 	Header       Header

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,17 +16,19 @@ const maxList = 16 << 20
 // stack is what lies on the block devices.
 type stack struct {
 	root   Root
-	mounts []mount
+	mounts []Mount
 	swaps  []string            // names
 	mapped map[string]string   // the device mapper's name in /dev/mapper, to the kernel's
 	btrfs  map[string][]string // every device of the file system that a device belongs to
 }
 
-// mount is a line of /proc/self/mountinfo.
-type mount struct {
-	number string // major:minor; of Btrfs and the like one that no device has
-	point  string
-	source string
+// Mount is a line of /proc/self/mountinfo.
+type Mount struct {
+	Number string // major:minor; of Btrfs and the like one that no device has
+	Point  string
+	Kind   string // of the file system
+	Source string
+	Upper  string // of an overlay, the folder that is written to
 }
 
 func (r Root) readStack() (*stack, error) {
@@ -37,7 +38,7 @@ func (r Root) readStack() (*stack, error) {
 		return nil, fmt.Errorf("read the mounts: %w", err)
 	}
 	for line := range strings.Lines(text) {
-		if m, ok := parseMount(line); ok {
+		if m, ok := ParseMount(strings.TrimSuffix(line, "\n")); ok {
 			s.mounts = append(s.mounts, m)
 		}
 	}
@@ -57,7 +58,7 @@ func (r Root) readStack() (*stack, error) {
 	}
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 1 && f[1] == "partition" {
-			s.swaps = append(s.swaps, s.name(unescape(f[0])))
+			s.swaps = append(s.swaps, s.name(Unescape(f[0])))
 		}
 	}
 	groups, err := fs.Glob(r.Sys, "fs/btrfs/*/devices")
@@ -111,10 +112,10 @@ func (s *stack) above(b *Block, name, number, folder string, seen map[string]boo
 	}
 	seen[name] = true
 	for _, m := range s.mounts {
-		source := s.name(m.source)
-		if m.number == number || source == name || slices.Contains(s.btrfs[source], name) {
-			b.Uses = append(b.Uses, Use{name, UseMounted, m.point})
-			b.System = b.System || slices.Contains([]string{"/", "/boot", "/boot/efi", "/usr"}, m.point)
+		source := s.name(m.Source)
+		if m.Number == number || source == name || slices.Contains(s.btrfs[source], name) {
+			b.Uses = append(b.Uses, Use{name, UseMounted, m.Point})
+			b.System = b.System || slices.Contains([]string{"/", "/boot", "/boot/efi", "/usr"}, m.Point)
 		}
 	}
 	if slices.Contains(s.swaps, name) {
@@ -135,18 +136,25 @@ func (s *stack) above(b *Block, name, number, folder string, seen map[string]boo
 	}
 }
 
-// parseMount reads "36 35 98:0 /root /mount/point options... - type source superoptions" (proc_pid_mountinfo(5)).
-func parseMount(line string) (mount, bool) {
-	fields := strings.Fields(line)
+// ParseMount reads "36 35 98:0 /root /mount/point options... - type source superoptions" (proc_pid_mountinfo(5)), without
+// the newline. An empty source leaves nothing between two spaces.
+func ParseMount(line string) (Mount, bool) {
+	fields := strings.Split(line, " ")
 	dash := slices.Index(fields, "-")
-	if dash < 6 || len(fields) < dash+3 {
-		return mount{}, false
+	if dash < 6 || len(fields) < dash+3 || fields[2] == "" || fields[4] == "" {
+		return Mount{}, false
 	}
-	return mount{fields[2], path.Clean(unescape(fields[4])), unescape(fields[dash+2])}, true
+	m := Mount{Number: fields[2], Point: Unescape(fields[4]), Kind: Unescape(fields[dash+1]), Source: Unescape(fields[dash+2])}
+	for _, option := range strings.Split(strings.Join(fields[dash+3:], " "), ",") {
+		if upper, found := strings.CutPrefix(option, "upperdir="); found && m.Kind == "overlay" {
+			m.Upper = Unescape(upper)
+		}
+	}
+	return m, true
 }
 
-// unescape undoes the kernel's \040 for a space and the like.
-func unescape(s string) string {
+// Unescape undoes the kernel's \040 for a space and the like, as in the lists of mounts and swap areas.
+func Unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+4 <= len(s) {

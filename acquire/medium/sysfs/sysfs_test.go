@@ -267,15 +267,15 @@ func FuzzMount(f *testing.F) {
 	f.Add("36 35 98:0 / /a\\040b rw - - - - - -", "\\040")
 	f.Add("- - - - - - - - -", "")
 	f.Fuzz(func(t *testing.T, line, point string) {
-		if m, ok := parseMount(line); ok && (m.number == "" || m.point == "" || m.source == "") {
-			t.Errorf("parseMount(%q) = %+v", line, m)
+		if m, ok := ParseMount(line); ok && (m.Number == "" || m.Point == "") {
+			t.Errorf("ParseMount(%q) = %+v", line, m)
 		}
 		escaped := ""
 		for _, c := range []byte(point) {
 			escaped += fmt.Sprintf("\\%03o", c)
 		}
-		if got := unescape(escaped); got != point {
-			t.Errorf("unescape(%q) = %q, want %q", escaped, got, point)
+		if got := Unescape(escaped); got != point {
+			t.Errorf("Unescape(%q) = %q, want %q", escaped, got, point)
 		}
 	})
 }

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/tpm"
+)
+
+type continueOptions struct {
+	caseDir, because, openedBy, key, log string
+	pass                                 passphraseFlags
+}
+
+func newLogContinueCommand(u *ui) *cobra.Command {
+	var o continueOptions
+	return newCommand(command{
+		use: "continue --because TEXT", short: "Go on in a new log, after the old one was refused",
+		long: "Go on in a new log of the same case, after a command refused the old one because this folder, or the TPM, is not in\n" +
+			"the state in which it was left. First look for the newest copy of the folder: with it nothing is lost. The new log\n" +
+			"names the old one's last checkpoint, what its counter stands at, and your reason; it has a fingerprint of its own.\n" +
+			"From then on exhibit verify says how many checkpoints may be lost, and the case is verified no more than that.",
+		example: "  exhibit log continue --because \"the disk failed; restored from the backup of Monday\" --key inspector",
+		codes:   []int{codeMismatch, codeMissing, codeInterrupted},
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&o.because, "because", "", "`TEXT`: why the log cannot go on; kept as a commitment (required)")
+			f.StringVar(&o.openedBy, "opened-by", "", "`NAME` of the person who opens the new log; kept as a commitment")
+			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the new genesis (required)")
+			f.StringVar(&o.log, "log-key", "", "`NAME` of the new log's key (default: the old log's)")
+			o.pass.register(f, true)
+		},
+		run: func(cmd *cobra.Command, _ []string) error { return runLogContinue(cmd.Context(), u, &o) },
+	})
+}
+
+func runLogContinue(ctx context.Context, u *ui, o *continueOptions) error {
+	if o.because == "" || o.key == "" {
+		return withHints(errors.New("--because and --key are required"), "see: exhibit log continue -h")
+	}
+	c, err := openToAppend(u, o.caseDir)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // everything written is synced already
+	store, err := openStore(false)
+	if err != nil {
+		return err
+	}
+	person, err := continuingPerson(store, c.Genesis(), o.key)
+	if err != nil {
+		return err
+	}
+	if o.log == "" {
+		infos, err := store.List()
+		if err != nil {
+			return err
+		}
+		info, err := chooseLogKey(infos, c.Genesis())
+		if err != nil {
+			return err
+		}
+		o.log = info.Name
+	}
+	signer, logKey, logPassphrase, err := unlockWithLog(store, person, o.log, &o.pass)
+	if err != nil {
+		return err
+	}
+	live, err := refusal(ctx, store, c, o.log, logPassphrase, logKey)
+	if err != nil {
+		return err
+	}
+	files, err := attestationFiles(store, o.log)
+	if err != nil {
+		return err
+	}
+	logKey, counter, err := store.newCounter(o.log, logPassphrase, logKey)
+	if err != nil {
+		return err
+	}
+	err = c.Continue(custody.Continuation{
+		Because: o.because, Live: live, OpenedBy: o.openedBy, Counter: identityOf(counter), Files: files, Clock: now, Random: rand.Reader,
+	}, signer, logKey)
+	if err != nil && counter != nil {
+		err = errors.Join(err, counter.Free())
+	}
+	if err != nil {
+		return err
+	}
+	return showCase(u, c, "Continued")
+}
+
+// continuingPerson is the person's key that signs the new genesis.
+func continuingPerson(store keyStore, g *record.CaseOpened, name string) (sign.Info, error) {
+	info, err := store.Info(name)
+	if err != nil {
+		return sign.Info{}, err
+	}
+	for _, s := range g.Signers {
+		if s.PublicKey == info.PublicKey.Base64() && s.Kind == record.KindPerson {
+			return info, nil
+		}
+	}
+	return sign.Info{}, fmt.Errorf("key %q: %w: a person's key that the case admits signs the new genesis", name, custody.ErrNotAdmitted)
+}
+
+// refusal requires that the old log cannot be appended to, and returns what its counter stands at.
+func refusal(ctx context.Context, store keyStore, c *custody.Case, logName string, passphrase []byte, key sign.LogSigner) (record.Fact[int64], error) {
+	g := c.Genesis()
+	counter, err := store.counter(g, logName, passphrase)
+	switch {
+	case errors.Is(err, tpm.ErrOther), errors.Is(err, sign.ErrKind):
+		return record.Unknown[int64]("the counter is in another TPM, or in none that this station has: " + err.Error()), nil
+	case err != nil:
+		return record.Fact[int64]{}, err
+	case counter != nil:
+		key = ledger.WithCounter(key, counter)
+	}
+	err = c.Settle(ctx, key)
+	switch {
+	case err == nil:
+		return record.Fact[int64]{}, withHints(errors.New("the log is in order: there is nothing to continue in another"), "append to it as always")
+	case errors.Is(err, tpm.ErrNoCounter):
+		return record.Unknown[int64]("the counter is no longer in the TPM: " + err.Error()), nil
+	case !errors.Is(err, ledger.ErrRefused):
+		return record.Fact[int64]{}, err
+	case counter == nil:
+		return record.Unknown[int64]("the log has no counter"), nil
+	}
+	value, err := counter.Value()
+	if err != nil {
+		return record.Fact[int64]{}, err
+	}
+	return record.Known(value), nil
+}

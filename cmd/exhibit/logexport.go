@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/bundle"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+)
+
+type exportDocument struct {
+	Schema    string `json:"schema"`
+	Origin    string `json:"origin"`
+	Entries   int64  `json:"entries"`
+	Sigstore  string `json:"sigstore,omitzero"`
+	TlogProof string `json:"tlogProof,omitzero"`
+}
+
+type exportOptions struct{ caseDir, sigstore, tlogProof, tsa, chain, trust string }
+
+func newLogExportCommand(u *ui) *cobra.Command {
+	var o exportOptions
+	return newCommand(command{
+		use: "export", short: "Write what others' tools check of the home log",
+		long: "Write a file for each statement of the home log, for tools of others: with --sigstore a Sigstore bundle, which cosign\n" +
+			"verifies without a network, with the keys of the signers and trusted_root.json; with --tlog-proof a C2SP tlog-proof.\n" +
+			"The folder must not exist, or be empty. With --tsa each bundle gets a time-stamp of its signature, where the authority\n" +
+			"answers; cosign then takes --use-signed-timestamps. Nothing that lies in it is a reason to trust it: see the documents on what each\n" +
+			"tool does not see (docs/verify-without-exhibit.md).",
+		example: "  exhibit log export --case case-2026-001 --sigstore bundles\n" +
+			"  cosign verify-blob-attestation --bundle bundles/2.sigstore.json --trusted-root bundles/trusted_root.json \\\n" +
+			"      --key bundles/KEYID.pub --type https://github.com/exhibit-forensics/exhibit/acquired/v1 SHA256SUMS",
+		codes: []int{codeMismatch, codeMissing, codeInterrupted},
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&o.tsa, "tsa", "", "with --sigstore: ask the time-stamp authority at `URL` to stamp each signature")
+			f.StringVar(&o.chain, "chain", "", "with --tsa: certificates in PEM between the authority's and its root, `FILE`")
+			f.StringVar(&o.trust, "trust", "", "with --tsa: use this trust `FILE` in place of the station's own")
+			f.StringVar(&o.sigstore, "sigstore", "", "write Sigstore bundles into `FOLDER`")
+			f.StringVar(&o.tlogProof, "tlog-proof", "", "write C2SP tlog-proofs into `FOLDER`")
+		},
+		run: func(cmd *cobra.Command, _ []string) error { return runLogExport(cmd.Context(), u, &o) },
+	})
+}
+
+func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
+	if o.sigstore == "" && o.tlogProof == "" {
+		return withHints(errors.New("nothing to export"), "say what with --sigstore FOLDER or --tlog-proof FOLDER")
+	}
+	if o.sigstore == o.tlogProof {
+		return withHints(errors.New("--sigstore and --tlog-proof name the same folder"), "give each its own folder")
+	}
+	stamper, err := newStamper(ctx, u, o)
+	if err != nil {
+		return err
+	}
+	c, err := custody.Open(o.caseDir)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // opened for reading
+	l, err := c.Log()
+	if err != nil {
+		return err
+	}
+	if o.tlogProof != "" {
+		if err := inNewFolder(o.tlogProof, func(to *durable.Root) error { return exportProofs(l, to) }); err != nil {
+			return err
+		}
+	}
+	if o.sigstore != "" {
+		if err := inNewFolder(o.sigstore, func(to *durable.Root) error { return exportBundles(c.Genesis(), l, to, stamper) }); err != nil {
+			return err
+		}
+	}
+	doc := exportDocument{"exhibit-export/v1", c.Genesis().Origin, l.Size(), o.sigstore, o.tlogProof}
+	return u.result(doc, func() {
+		for _, dir := range []string{o.tlogProof, o.sigstore} {
+			if dir != "" {
+				u.linef("Wrote %s of log %s into %q.", plural(l.Size(), "statement"), doc.Origin, dir)
+			}
+		}
+	})
+}
+
+// inNewFolder calls fill with a folder that did not exist, or is empty. After an error it is named as partial.
+func inNewFolder(dir string, fill func(*durable.Root) error) error {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	root, err := durable.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err == nil && len(entries) > 0 {
+		err = withHints(fmt.Errorf("folder %q exists and is not empty", dir), "name a folder that does not exist yet")
+		return errors.Join(err, root.Close())
+	}
+	if err == nil {
+		err = fill(root)
+	}
+	if err := errors.Join(err, root.Close()); err != nil {
+		return fmt.Errorf("folder %q is partial: %w", dir, err)
+	}
+	return nil
+}
+
+func exportProofs(l *ledger.Log, to *durable.Root) error {
+	for i := range l.Size() {
+		proof, err := l.EncodeProof(i)
+		if err != nil {
+			return err
+		}
+		if err := to.CreateEx(strconv.FormatInt(i, 10)+".tlog-proof", proof); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func exportBundles(g *record.CaseOpened, l *ledger.Log, to *durable.Root, stamper *stamper) error {
+	keys, err := exportKeys(g, to)
+	if err != nil {
+		return err
+	}
+	for i := range l.Size() {
+		b, err := bundleOf(g, l, keys, i, stamper)
+		if err != nil {
+			return fmt.Errorf("log entry %d: %w", i, err)
+		}
+		if err := to.CreateEx(strconv.FormatInt(i, 10)+".sigstore.json", b); err != nil {
+			return err
+		}
+	}
+	root, err := bundle.TrustedRoot(g, stamper.authorities())
+	if err != nil {
+		return err
+	}
+	return to.CreateEx("trusted_root.json", root)
+}
+
+func bundleOf(g *record.CaseOpened, l *ledger.Log, keys map[string]sign.PublicKey, i int64, stamper *stamper) ([]byte, error) {
+	envelope, err := l.Statement(i)
+	if err != nil {
+		return nil, err
+	}
+	e, err := sign.ParseEnvelope(envelope)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := l.EncodeProof(i)
+	if err != nil {
+		return nil, err
+	}
+	s := bundle.Statement{Envelope: envelope, Key: keys[e.KeyID], Origin: g.Origin, LogKeys: g.LogKeys, Proof: proof}
+	s.Tokens, err = stamper.stamp(i, e.Signature)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Encode(s)
+}
+
+// exportKeys writes the public keys of the admitted signers, and returns them by their identifier.
+func exportKeys(g *record.CaseOpened, to *durable.Root) (map[string]sign.PublicKey, error) {
+	keys := map[string]sign.PublicKey{}
+	for _, s := range g.Signers {
+		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		keys[key.KeyID()] = key
+		b := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key.DER()})
+		if err := to.CreateEx(key.KeyID()+".pub", b); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}

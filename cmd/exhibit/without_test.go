@@ -1,0 +1,132 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+	"github.com/exhibit-forensics/exhibit/internal/testtool"
+)
+
+// withoutCase is a folder as the reader of docs/verify-without-exhibit.md has it: a case, bundles, and what came by another
+// channel.
+type withoutCase struct{ handCase }
+
+func newWithoutCase(t *testing.T) withoutCase {
+	t.Helper()
+	h := newHandCase(t)
+	dir := filepath.Dir(h.dir)
+	s := anchorStation{t, dir} // its home is the demonstration's, which trusts the case
+	tsa := testtool.NewTSA(t, testtool.TSAOptions{})
+	s.trustTSA(tsa)
+	if err := os.WriteFile(filepath.Join(dir, "pass"), []byte(passphrase+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := s.run(0, "witness", "create", "witness.example/w1", "--passphrase-file", "pass")
+	key := regexp.MustCompile(`witness\.example/w1\+\S+`).FindString(out)
+	s.run(0, "trust", "add", "witness", key, "--name", "second officer")
+	address := s.serve("--genesis", filepath.Join(h.dir, h.log, layout.StatementFile(0)))
+	s.run(0, "log", "anchor", "--case", "case", "--tsa", tsa.Serve(t), "--witness", address)
+	s.run(0, "log", "export", "--case", "case", "--sigstore", "bundles")
+	for name, b := range map[string][]byte{
+		"fingerprint": []byte(h.fingerprint + "\n"), "witness.key": []byte(key + "\n"), "tsa-root.pem": read(t, tsa.RootFile()),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return withoutCase{handCase{dir: dir, acquisition: filepath.Join("case", h.acquisition), log: filepath.Join("case", h.log), fingerprint: h.fingerprint}}
+}
+
+// bash runs a script in the folder, without a network.
+func (w withoutCase) bash(t *testing.T, script string) (string, error) {
+	t.Helper()
+	bin := filepath.Dir(testtool.Need(t, "cosign")[0])
+	out, err := offline(t, "bash", "-c", "cd "+w.dir+" && PATH="+bin+":$PATH TMPDIR="+t.TempDir()+"\nexport PATH TMPDIR\n"+script)
+	return out, err
+}
+
+func (w withoutCase) copied(t *testing.T) withoutCase {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	if out, err := exec.Command("cp", "-a", w.dir, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	w.dir = to
+	return w
+}
+
+// withoutHarms are damages that the commands of each section must notice.
+var withoutHarms = map[string][]harm{
+	"2": {{"a", "7.raw", flip(20 << 20)}, {"a", "B3SUMS", flip(3)}},
+	"3": {
+		{"a", "7.raw", flip(20 << 20)},
+		{"", "bundles/2.sigstore.json", poke(`"sig":"`, 20)},
+		{"", "bundles/2.sigstore.json", poke(`"hashes":["`, 5)},
+		{"", "bundles/trusted_root.json", poke(`"rawBytes":"MCowBQYDK2VwAyEA`, 5)},
+		{"a", "statement.dsse.json", inPayload(`"number":2`, `"number":3`)},
+	},
+	"4": {
+		{"", "fingerprint", flipHex},
+		{"", "bundles/0.sigstore.json", poke(`"canonicalizedBody":"`, 200)},
+		{"", "bundles/1.sigstore.json", poke(`"sig":"`, 20)},
+		{"", "bundles/trusted_root.json", poke(`"rawBytes":"MCowBQYDK2VwAyEA`, 5)},
+		{"l", "statement/000000/1.dsse.json", inPayload("S-1001", "S-1002")},
+	},
+	"5": {
+		{"l", "anchors/*.tsr", flip(900)}, {"l", "anchors/*.tsr", gone}, {"l", "checkpoints/3", swap("\n3\n", "\n4\n")},
+		{"", "tsa-root.pem", gone},
+	},
+	"6": {
+		{"l", "anchors/*.cosig", poke("witness.example/w1 ", 40)}, {"l", "anchors/*.cosig", gone},
+		{"l", "anchors/*.cosig", swap("\n3\n", "\n4\n")}, {"", "witness.key", poke("+BA", 9)},
+	},
+}
+
+func flipHex(b []byte) []byte {
+	if b[0] == '0' {
+		return append([]byte("1"), b[1:]...)
+	}
+	return append([]byte("0"), b[1:]...)
+}
+
+// TestWithoutExhibit runs the commands of docs/verify-without-exhibit.md, taken from the text: all in order on a sound case,
+// and the blocks of each section, with the first and the functions of those before, on damaged copies.
+func TestWithoutExhibit(t *testing.T) {
+	testtool.Need(t, "bash", "cosign", "jq", "openssl", "sha256sum", "b3sum", "xxd", "unshare")
+	text := read(t, "../../docs/verify-without-exhibit.md")
+	var sections []handBlock
+	for _, m := range regexp.MustCompile("(?m)^## ([0-9]+)\\. .*$|(?s)```sh\n(.*?)```\n").FindAllStringSubmatch(string(text), -1) {
+		if m[1] != "" {
+			sections = append(sections, handBlock{number: m[1]})
+		} else {
+			sections[len(sections)-1].script += m[2]
+		}
+	}
+	if len(sections) != len(withoutHarms)+1 {
+		t.Fatalf("%d sections with commands, want %d", len(sections), len(withoutHarms)+1)
+	}
+	w := newWithoutCase(t)
+	all, functions := "", ""
+	for _, s := range sections {
+		all += s.script
+	}
+	if out, err := w.bash(t, all); err != nil || strings.Contains(out, "DIFFERENT") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, s := range sections[1:] {
+		script := sections[0].script + functions + "echo here it begins\n" + s.script
+		functions += strings.Join(functionForm.FindAllString(s.script, -1), "\n") + "\n"
+		for i, x := range withoutHarms[s.number] {
+			damaged := w.copied(t)
+			x.do(t, damaged.handCase)
+			if out, err := damaged.bash(t, script); err == nil || !strings.Contains(out, "here it begins") || incomplete.MatchString(out) {
+				t.Errorf("section %s, damage %d, to %s: it goes unnoticed, or something else fails: %v\n%s", s.number, i, x.file, err, out)
+			}
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package custody
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// Continuation is what a new log says of the one that it goes on from. Because is required.
+type Continuation struct {
+	Because  string             // in a person's words; stands in the genesis only as a commitment
+	Live     record.Fact[int64] // what the old log's counter stands at
+	OpenedBy string             // as in NewCase
+	Counter  *record.Counter    // of the new log; may be nil
+	Files    map[string][]byte  // as in NewCase; those that are there are left as they are
+	Clock    record.Clock
+	Random   io.Reader
+}
+
+// Continue opens a new home log for the case, for when the old one is refused: its genesis names the old one's last
+// checkpoint, admits the same signers, and is signed by one of them, a person. The old log stays as it is. Each exhibit's
+// chain begins anew in the new log. After an error before the last step the case goes on with the old log.
+func (c *Case) Continue(n Continuation, person sign.Signer, logKey sign.LogSigner) error {
+	mine := func(s record.Signer) bool {
+		return s.Kind == record.KindPerson && s.PublicKey == person.PublicKey().Base64()
+	}
+	if !slices.ContainsFunc(c.genesis.Signers, mine) {
+		return fmt.Errorf("%w: key %s, and a person's key continues a log", ErrNotAdmitted, person.PublicKey().KeyID())
+	}
+	genesis, openings, err := c.continuation(n, logKey)
+	if err != nil {
+		return err
+	}
+	payload, err := record.Encode(genesis)
+	if err != nil {
+		return err
+	}
+	envelope, err := sign.Seal(person, payload)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.Files)) {
+		if err := c.root.CreateEx(name, n.Files[name]); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	dir := layout.LogDir(genesis.Origin)
+	if err := c.root.MkdirAll(dir); err != nil {
+		return err
+	}
+	root, err := c.root.Sub(dir)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(ledger.Create(root, logKey, ledger.Item{Envelope: envelope, Openings: openings}), root.Close()); err != nil {
+		return err
+	}
+	if err := c.root.Replace(layout.CaseFile, payload); err != nil {
+		return err
+	}
+	return c.load()
+}
+
+// continuation makes the genesis of the new log.
+func (c *Case) continuation(n Continuation, logKey sign.LogSigner) (*record.CaseOpened, record.Openings, error) {
+	old := c.genesis
+	logFS, err := c.LogFS()
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := ledger.Open(logFS, old.Origin, old.LogKeys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the last checkpoint of log %s: %w", old.Origin, missing(err))
+	}
+	nc := NewCase{Number: old.Case, Agency: old.Agency, OpenedBy: n.OpenedBy, Counter: n.Counter, Clock: n.Clock, Random: n.Random}
+	known, err := openingsOf(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, s := range old.Signers {
+		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
+		if err != nil {
+			return nil, nil, err
+		}
+		holder, _ := known.Value(fmt.Sprintf("/signers/%d/holder", i))
+		nc.Admit = append(nc.Admit, Admission{Key: key, Kind: s.Kind, Holder: holder, Events: s.Events})
+	}
+	g, openings, err := newGenesis(nc, logKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	g.Continues = &record.Continuation{Checkpoint: record.SHA256Digest(sha256.Sum256(log.Checkpoint())), Counter: n.Live, Origin: old.Origin, Size: log.Size()}
+	if g.Continues.Because, err = openings.Commit(n.Random, "/continues/because", n.Because); err != nil {
+		return nil, nil, err
+	}
+	return g, openings, nil
+}
+
+// openingsOf are those of a log's genesis; none, when they were erased or are damaged.
+func openingsOf(log *ledger.Log) (record.Openings, error) {
+	b, err := log.Openings(0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	o, err := record.DecodeOpenings(b)
+	if errors.Is(err, record.ErrMalformed) {
+		return nil, nil
+	}
+	return o, err
+}

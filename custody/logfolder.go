@@ -1,0 +1,85 @@
+package custody
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/exhibit-forensics/exhibit/custody/anchor"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// Log opens the home log under its newest checkpoint, which is verified with the keys of the log's own genesis.
+func (c *Case) Log() (*ledger.Log, error) { return c.openLog() }
+
+// PendingAnchors returns the anchors of the home log that were asked for and have not come.
+func (c *Case) PendingAnchors() (list []anchor.Pending, err error) {
+	err = c.inLog(func(root *durable.Root) error {
+		list, err = anchor.ReadPending(root)
+		return err
+	})
+	return list, err
+}
+
+// SettlePendingAnchors takes what was done from the pending ones, and adds what has failed.
+func (c *Case) SettlePendingAnchors(ctx context.Context, done, failed []anchor.Pending) error {
+	return c.inLog(func(root *durable.Root) error {
+		return ledger.Locked(ctx, root, c.Waiting, func() error { return anchor.SettlePending(root, done, failed) })
+	})
+}
+
+// KeepAnchor keeps an anchor that was checked, as ledger.AddAnchor does, and returns its file below the case folder.
+func (c *Case) KeepAnchor(ctx context.Context, size int64, kind string, data []byte) (name string, err error) {
+	err = c.inLog(func(root *durable.Root) error {
+		name, err = ledger.AddAnchor(ctx, root, c.Waiting, size, kind, data)
+		return err
+	})
+	return layout.LogDir(c.genesis.Origin) + "/" + name, err
+}
+
+// Anchor is an anchor in the home log's folder, read and not checked.
+type Anchor struct {
+	File string // below the case folder
+	Kind string // layout.AnchorToken or layout.AnchorCosigned
+	Size int64  // of the checkpoint, as its name says
+	Data []byte
+}
+
+// Anchors returns what lies in the home log's folder of anchors, by size.
+func (c *Case) Anchors() ([]Anchor, error) {
+	var anchors []Anchor
+	err := c.inLog(func(root *durable.Root) error {
+		names, err := fs.ReadDir(root.FS(), layout.AnchorsDir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, e := range names {
+			size, _, kind, ok := layout.ParseAnchor(e.Name())
+			if !ok {
+				continue
+			}
+			name := layout.AnchorsDir + "/" + e.Name()
+			b, err := root.ReadFile(name, max(layout.MaxToken, layout.MaxCosigned))
+			if err != nil {
+				return err
+			}
+			anchors = append(anchors, Anchor{layout.LogDir(c.genesis.Origin) + "/" + name, kind, size, b})
+		}
+		return nil
+	})
+	slices.SortStableFunc(anchors, func(a, b Anchor) int { return cmp.Compare(a.Size, b.Size) })
+	return anchors, err
+}
+
+// inLog calls do with the home log's folder.
+func (c *Case) inLog(do func(*durable.Root) error) error {
+	root, err := c.root.Sub(layout.LogDir(c.genesis.Origin))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(root), root.Close())
+}
