@@ -27,22 +27,33 @@ type following struct {
 type fileDigests struct {
 	name string
 	off  int64 // a multiple of the group, until the file is finished
+	// The hashes of a finished file are nil, for there may be thousands.
 	sum  hash.Hash
-	tree hashtree.Hasher
+	tree *hashtree.Hasher
+
+	file record.File // of a finished file
 }
 
 // goOn takes what the segments have by now, in whole groups; of those that are finished all.
 func (f *following) goOn(ctx context.Context, segments []image.Segment, finished bool) error {
 	for i, s := range segments {
 		if i == len(f.files) {
-			f.files = append(f.files, &fileDigests{name: s.Name, sum: sha256.New()})
+			f.files = append(f.files, &fileDigests{name: s.Name, sum: sha256.New(), tree: new(hashtree.Hasher)})
 		}
-		end := s.SizeBytes
-		if i == len(segments)-1 && !finished {
+		one, end := f.files[i], s.SizeBytes
+		if one.sum == nil {
+			continue
+		}
+		whole := finished || i < len(segments)-1
+		if !whole {
 			end -= end % hashtree.GroupSize
 		}
-		if err := f.files[i].goOn(ctx, f.dest.root, end, f.stats); err != nil {
+		if err := one.goOn(ctx, f.dest.root, end, f.stats); err != nil {
 			return err
+		}
+		if whole {
+			one.file = imageFile(s, one.tree.Root(), [32]byte(one.sum.Sum(nil)))
+			one.sum, one.tree = nil, nil
 		}
 	}
 	return nil
@@ -58,7 +69,7 @@ func (f *fileDigests) goOn(ctx context.Context, root *durable.Root, end int64, s
 	}
 	defer in.Close() //nolint:errcheck // opened for reading only
 	src := io.NewSectionReader(in, f.off, end-f.off)
-	res, err := pass.Run(ctx, src, pass.Options{Linear: []hash.Hash{f.sum}, Sinks: []io.Writer{&f.tree}, Busy: stats.ofFiles()})
+	res, err := pass.Run(ctx, src, pass.Options{Linear: []hash.Hash{f.sum}, Sinks: []io.Writer{f.tree}, Busy: stats.ofFiles()})
 	if err == nil && res.SizeBytes != src.Size() {
 		err = io.ErrUnexpectedEOF
 	}
@@ -109,8 +120,11 @@ func (r *run) filesUnread(ctx context.Context) ([]record.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := r.following.files[i]
-		files = append(files, imageFile(s, f.tree.Root(), [32]byte(f.sum.Sum(nil))))
+		f := r.following.files[i].file
+		if f.SizeBytes != s.SizeBytes {
+			return nil, wrongSize(s, f.SizeBytes)
+		}
+		files = append(files, f)
 	}
 	return files, nil
 }

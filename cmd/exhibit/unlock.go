@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -236,6 +237,7 @@ func unlockBoth(store keyStore, name string, passphrase []byte, logName string, 
 	}()
 	signer, err := store.Unlock(name, passphrase)
 	logErr := <-logDone
+	debug.FreeOSMemory() // 200 MiB for what is slow on purpose; the buffers of an acquisition must not come on top
 	if err != nil {
 		return nil, nil, err
 	}

@@ -174,10 +174,10 @@ func runVerifyE01(b *bench) (float64, error) {
 
 const memoryLimit = 256 << 20
 
-// runMemory is the limit over the largest peak of these processes: acquisitions of the input, raw and E01, with all that is
-// read again, the verification of an E01, and root and tree file of 20 TiB from injected values.
+// runMemory is the limit over the largest peak of these processes: acquisitions of the input, raw and E01 of many segments,
+// with all that is read again, the verification of such an E01, and root and tree file of 20 TiB from injected values.
 func runMemory(b *bench) (float64, error) {
-	dir, err := b.acquired("--format", "e01")
+	dir, err := b.acquired("--format", "e01", "--split", "4M")
 	if err != nil {
 		return 0, err
 	}
@@ -187,7 +187,7 @@ func runMemory(b *bench) (float64, error) {
 		cmd  *exec.Cmd
 	}{
 		{"verification as E01", b.exhibit("verify", dir)},
-		{"acquisition as E01", b.acquire("--format", "e01")},
+		{"acquisition as E01", b.acquire("--format", "e01", "--split", "4M")},
 		{"acquisition", b.acquire()},
 		{"tree of 20 TiB", b.self("tree", filepath.Join(b.dir, "big.tree"))},
 	} {

@@ -120,8 +120,10 @@ func (f *FS) Digests(ctx context.Context, name string) (sum [32]byte, root hasht
 	if err := one.finish(ctx); err != nil {
 		return sum, root, err
 	}
-	s.ended.Wait()
-	return [32]byte(s.sum.Sum(nil)), s.tree.Root(), s.err
+	if s.ended.Wait(); s.err != nil {
+		return sum, root, s.err
+	}
+	return s.sum, s.root, nil
 }
 
 // finish gives the hashes what is left of the file.

@@ -2,7 +2,6 @@ package inorder
 
 import (
 	"crypto/sha256"
-	"hash"
 	"io"
 	"sync"
 	"time"
@@ -11,8 +10,8 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/pass"
 )
 
-// state is how far a file is hashed, which outlives its being open. It is guarded by FS.mu, but sum, tree and err belong to
-// their goroutines until these have ended.
+// state is how far a file is hashed, which outlives its being open. It is guarded by FS.mu, but what the hashes gave belongs
+// to their goroutines until these have ended. The hashes themselves end with a file, for there may be thousands.
 type state struct {
 	size int64
 	next int64 // up to here it was given to the hashes
@@ -20,9 +19,9 @@ type state struct {
 	lines []chan *piece // one for each hash; nil before the first piece, and after the last
 	begun bool
 	ended sync.WaitGroup
-	sum   hash.Hash
-	tree  hashtree.Hasher
-	err   error // of tree, which is the only one that can fail
+	sum   [32]byte
+	root  hashtree.Value
+	err   error // of the tree, which is the only one that can fail
 }
 
 // start begins to hash a file, beside the reading.
@@ -30,22 +29,27 @@ func (f *FS) start(s *state) {
 	if s.begun {
 		return
 	}
-	s.begun, s.sum = true, sha256.New()
-	line := func(w io.Writer, part pass.Part, failed func(error)) {
-		in := make(chan *piece, maxStretches) // so that nobody waits who holds FS.mu
-		s.lines = append(s.lines, in)
-		s.ended.Go(func() { f.hash(w, in, part, failed) })
-	}
-	line(s.sum, pass.PartHash, func(error) {}) // it never fails
-	line(&s.tree, pass.PartSink, func(err error) { s.err = err })
+	s.begun = true
+	sums, groups := make(chan *piece, maxStretches), make(chan *piece, maxStretches) // so that nobody waits who holds FS.mu
+	s.lines = []chan *piece{sums, groups}
+	s.ended.Go(func() {
+		sum := sha256.New()
+		_ = f.hash(sum, sums, pass.PartHash) // it never fails
+		s.sum = [32]byte(sum.Sum(nil))
+	})
+	s.ended.Go(func() {
+		var tree hashtree.Hasher
+		s.err = f.hash(&tree, groups, pass.PartSink)
+		s.root = tree.Root()
+	})
 }
 
-// hash gives the pieces to one hash.
-func (f *FS) hash(w io.Writer, in <-chan *piece, part pass.Part, failed func(error)) {
+// hash gives the pieces to one hash, and returns its last error.
+func (f *FS) hash(w io.Writer, in <-chan *piece, part pass.Part) (err error) {
 	for p := range in {
 		begun := time.Now()
-		if _, err := w.Write(p.data); err != nil {
-			failed(err)
+		if _, failed := w.Write(p.data); failed != nil {
+			err = failed
 		}
 		if f.busy != nil {
 			f.busy(part, 0, time.Since(begun), len(p.data))
@@ -56,6 +60,7 @@ func (f *FS) hash(w io.Writer, in <-chan *piece, part pass.Part, failed func(err
 		}
 		f.mu.Unlock()
 	}
+	return err
 }
 
 // take gives the next piece to the hashes.
