@@ -36,7 +36,9 @@ func TestCompareUnread(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	at := func(first, n int64) image.Range { return image.Range{Offset: first * 512, SizeBytes: n * 512, Status: image.Bad} }
+	at := func(first, n int64) image.Range {
+		return image.Range{Offset: first * 512, SizeBytes: n * 512, Status: image.Bad}
+	}
 	for name, c := range map[string]struct {
 		bad []image.Range
 		ok  bool

@@ -371,7 +371,8 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
 	header.Log = record.LogState{Anchors: b.head.Anchors, Attestations: b.head.Attestations, Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
-	if err := b.rules.hold(b.c, b.signer.PublicKey().KeyID(), e, before.number > 0); err != nil {
+	_, logged := b.head.Previous(header.Exhibit)
+	if err := b.rules.hold(b.c, b.signer.PublicKey().KeyID(), e, logged); err != nil {
 		return ledger.Item{}, err
 	}
 	payload, err := record.Encode(e.Event)

@@ -37,9 +37,9 @@ type rules struct {
 	built  []state.LoggedEvent // of this append, of exhibits that are not loaded
 }
 
-// hold requires that no rule stands against e, or that it names a reason: then the rules are put into it. begun says that
-// the log has events of the exhibit.
-func (r *rules) hold(c *Case, keyID string, e Unlogged, begun bool) error {
+// hold requires that no rule stands against e, or that it names a reason: then the rules are put into it. last is
+// the leaf of the exhibit's last event in the log before this append, nil if it has none.
+func (r *rules) hold(c *Case, keyID string, e Unlogged, last *record.LeafHash) error {
 	h, ok := e.Event.(*record.Handled)
 	if !ok {
 		if _, seizure := e.Event.(*record.Seized); seizure && hasPhrase(e.Openings) {
@@ -47,10 +47,8 @@ func (r *rules) hold(c *Case, keyID string, e Unlogged, begun bool) error {
 		}
 		return nil // an acquisition has happened, and its record is never refused
 	}
-	if begun {
-		if err := r.load(c, h.Event.Exhibit); err != nil {
-			return err
-		}
+	if err := r.load(c, h.Event.Exhibit, last); err != nil {
+		return err
 	}
 	found := r.book.Check(state.LoggedEvent{KeyID: keyID, Event: h, Openings: e.Openings})
 	if hasPhrase(e.Openings) {
@@ -72,17 +70,19 @@ func (r *rules) hold(c *Case, keyID string, e Unlogged, begun bool) error {
 	return nil
 }
 
-// load reads the events that the log has of the exhibit, and those of this append.
-func (r *rules) load(c *Case, exhibit string) error {
+// load reads the events that the log has of the exhibit, and takes in those of this append.
+func (r *rules) load(c *Case, exhibit string, last *record.LeafHash) error {
 	if r.loaded[exhibit] {
 		return nil
 	}
-	entries, err := c.Chain(exhibit)
-	if err != nil {
-		return fmt.Errorf("the events of exhibit %q: %w", exhibit, err)
-	}
-	for _, e := range entries {
-		r.book.Add(e.logged())
+	if last != nil {
+		entries, err := c.chain(exhibit, last)
+		if err != nil {
+			return fmt.Errorf("the events of exhibit %q: %w", exhibit, err)
+		}
+		for _, e := range entries {
+			r.book.Add(e.logged())
+		}
 	}
 	for _, e := range r.built {
 		if e.Event.Header().Exhibit == exhibit {
@@ -118,25 +118,71 @@ func (e Entry) logged() state.LoggedEvent {
 	return state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: event, Openings: e.Openings}
 }
 
-// Chain reads the events of one exhibit from the home log, the oldest first; none is no error. It reads the log back to the
-// exhibit's first event, as [Case.Entries] does.
-func (c *Case) Chain(exhibit string) ([]Entry, error) {
+// Chain reads the events of one exhibit from the home log, the oldest first; none is no error. Nothing is verified, as of
+// [Case.Entries].
+func (c *Case) Chain(exhibit string) ([]Entry, error) { return c.chain(exhibit, nil) }
+
+// chain goes back from event to event by the leaf that each names, and reads no other entry; last is the leaf of the newest
+// one, or nil: then it is looked for. Where a leaf leads nowhere the whole log is read, for what is there must be shown.
+func (c *Case) chain(exhibit string, last *record.LeafHash) ([]Entry, error) {
+	if last == nil {
+		for e, err := range c.Entries() {
+			if err != nil {
+				return nil, err
+			}
+			if e.of(exhibit) {
+				last = &e.Leaf
+				break
+			}
+		}
+	}
+	l, err := c.openLog()
+	if err != nil {
+		return nil, err
+	}
+	var chain []Entry
+	for i := l.Size() - 1; i > 0 && last != nil; i-- {
+		leaf, err := l.Leaf(i)
+		if err != nil {
+			return nil, fmt.Errorf("log entry %d: %w", i, missing(err))
+		}
+		if leaf != *last {
+			continue
+		}
+		e, err := readEntry(l, i)
+		if err != nil {
+			return nil, err
+		}
+		if !e.of(exhibit) {
+			break
+		}
+		chain, last = append(chain, e), e.logged().Event.Header().Previous
+	}
+	if last != nil {
+		return c.scan(exhibit)
+	}
+	slices.Reverse(chain)
+	return chain, nil
+}
+
+// scan is chain for a log whose events do not lead from one to the other.
+func (c *Case) scan(exhibit string) ([]Entry, error) {
 	var chain []Entry
 	for e, err := range c.Entries() {
 		if err != nil {
 			return nil, err
 		}
-		event, ok := e.Predicate.(record.Event)
-		if !ok || event.Header().Exhibit != exhibit {
-			continue
-		}
-		chain = append(chain, e)
-		if event.Header().Number == 1 {
-			break
+		if e.of(exhibit) {
+			chain = append(chain, e)
 		}
 	}
 	slices.Reverse(chain)
 	return chain, nil
+}
+
+func (e Entry) of(exhibit string) bool {
+	event, ok := e.Predicate.(record.Event)
+	return ok && event.Header().Exhibit == exhibit
 }
 
 // States computes what the events of the home log say of each exhibit, sorted by number. Nothing is verified.

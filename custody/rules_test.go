@@ -209,3 +209,37 @@ func TestAcceptancesRace(t *testing.T) {
 		t.Errorf("%d acceptances were logged, want 1: %v", won, fmt.Sprint(errs))
 	}
 }
+
+// A chain is found among many others, by itself and by the events it leads through; one whose events lead nowhere is shown
+// as far as it is there.
+func TestChainAmongMany(t *testing.T) {
+	c, _ := pairCase(t)
+	var batch []Unlogged
+	for i := range 600 {
+		batch = append(batch, seized(t, fmt.Sprintf("x%d", i)))
+		if i == 10 {
+			batch = append(batch, seized(t, "7"))
+		}
+		if i%200 == 100 {
+			batch = append(batch, handled(t, record.TypeNoted, "a note", nil))
+		}
+	}
+	if _, err := c.AppendBatch(context.Background(), batch, c.person, c.log, testClock); err != nil {
+		t.Fatal(err)
+	}
+	chain, err := c.Chain("7")
+	if err != nil || len(chain) != 4 || chain[0].Predicate.Type() != record.TypeSeized {
+		t.Fatalf("%d events, %v, want 4 from the seizure on", len(chain), err)
+	}
+	if again, err := c.chain("7", &chain[3].Leaf); err != nil || len(again) != 4 || again[3].Leaf != chain[3].Leaf {
+		t.Errorf("from its last event: %d events, %v, want 4", len(again), err)
+	}
+	for _, astray := range []record.LeafHash{{1}, chain[0].Leaf} {
+		if got, err := c.chain("x5", &astray); err != nil || len(got) != 1 {
+			t.Errorf("from a leaf that is none of its own: %d events, %v, want 1", len(got), err)
+		}
+	}
+	if none, err := c.Chain("8"); err != nil || len(none) != 0 {
+		t.Errorf("of none: %d events, %v", len(none), err)
+	}
+}
