@@ -106,6 +106,8 @@ type Options struct {
 	// Reread; record.OnErrorInPlace, which goes on in order and tries each bad place at once, down to the sector; or
 	// record.OnErrorStop. "" is OnErrorStop. A stream stops in any case.
 	OnError string
+	// SpareBytes must be free at each destination beside what the acquisition needs, for what the caller makes of it then.
+	SpareBytes int64
 	// Retries is how often each unreadable sector is tried again, in a rescue at the end: 0 to 1000.
 	Retries int64
 	// MaxBadBytes stops the reading, to be resumed, when more bytes than this are known to be unreadable. 0: no bound in a

@@ -152,7 +152,7 @@ func (r *run) checkOptions() (err error) {
 	if err := o.checkFormat(); err != nil {
 		return err
 	}
-	if o.Retries < 0 || o.Retries > maxRetries || o.MaxBadBytes < 0 {
+	if o.Retries < 0 || o.Retries > maxRetries || o.MaxBadBytes < 0 || o.SpareBytes < 0 {
 		return fmt.Errorf("%w: %d retries, at most %d bad bytes", ErrOptions, o.Retries, o.MaxBadBytes)
 	}
 	if !o.Reread && o.OnError == record.OnErrorRescue {
@@ -256,7 +256,7 @@ func (r *run) checkSpace(image, largestFile int64) error {
 		if r.size > hashtree.MaxSize {
 			return fmt.Errorf("%w: a medium of %d bytes", ErrOptions, r.size)
 		}
-		need += image + hashtree.FileSize(r.size)
+		need += image + hashtree.FileSize(r.size) + r.opts.SpareBytes
 	}
 	wanted := map[uint64]int64{}
 	for _, d := range r.dests {

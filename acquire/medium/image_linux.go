@@ -96,7 +96,7 @@ func (s *e01) container() record.Container {
 	c := record.Container{
 		ChunkBytes: s.r.ChunkBytes(), Format: record.FormatE01, Segments: int64(len(s.r.Segments())),
 		Header: record.Unknown[record.Personal]("it has none"), SetID: record.Unknown[string]("it has none"),
-		MD5: storedDigest(record.MD5, s.r.Stored().MD5), SHA1: storedDigest(record.SHA1, s.r.Stored().SHA1),
+		MD5: storedDigest(record.MD5, s.r.Stored().MD5, s.r.Stored().Damaged), SHA1: storedDigest(record.SHA1, s.r.Stored().SHA1, s.r.Stored().Damaged),
 	}
 	if id := s.r.Volume().SetID; id != [16]byte{} {
 		c.SetID = record.Known(hex.EncodeToString(id[:]))
@@ -108,8 +108,11 @@ func (s *e01) container() record.Container {
 	return c
 }
 
-func storedDigest(alg record.Algorithm, sum []byte) record.Fact[record.StoredDigest] {
+func storedDigest(alg record.Algorithm, sum []byte, damaged bool) record.Fact[record.StoredDigest] {
 	d, err := record.NewDigest(alg, sum)
+	if err != nil && damaged {
+		return record.Unknown[record.StoredDigest]("a section that states digests is damaged")
+	}
 	if err != nil {
 		return record.Unknown[record.StoredDigest]("it states none")
 	}

@@ -59,7 +59,7 @@ func newAcquireCommand(u *ui) *cobra.Command {
 			"computed too, and if one does not hold, that is said when all is signed and sealed (exit 4).\n\n" +
 			"Where MEDIUM cannot be read, the rest is read first and the bad places last, sector by sector; what stays unread is\n" +
 			"zeros in the image and listed in a map that ddrescue understands (exit 3). An e01 is written in order, so there bad\n" +
-			"places are tried as they come: acquire a drive that fails badly as raw.\n\n" +
+			"places are tried as they come; with --on-error rescue the medium is acquired as raw, and that is copied to an e01.\n\n" +
 			"A run that was stopped leaves a folder that ends in .partial. Whatever is missing, reading, reading back or signing, is\n" +
 			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.\n\n" +
 			"What ddrescue has read already need not be read again: --take-over IMAGE --map MAPFILE copies what the map calls\n" +
@@ -151,6 +151,11 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 		return err
 	}
 	opts.Labels = o.labels(c, &opts)
+	if o.rescueFirst() {
+		if err := o.prepareRescueFirst(c, m, keys, &opts); err != nil {
+			return err
+		}
+	}
 	p := newProgress(u)
 	opts.Progress, opts.Attest, opts.Stats = p, keys.signer.Sign, o.newStats()
 	res, err := acquire.Acquire(ctx, m, to.all, opts)
@@ -158,7 +163,11 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 	if err != nil {
 		return o.explainTake(to.explain(path, opts.ID, err))
 	}
-	return signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost, opts.Stats)
+	err = signAndSeal(ctx, u, c, to, opts.Exhibit, opts.ID, keys, res.Lost, opts.Stats)
+	if err != nil || !o.rescueFirst() {
+		return err
+	}
+	return o.convertRescued(ctx, u, c, to.sealedFolder(opts.ID), keys)
 }
 
 // openMedium opens a device, a file or standard input, and says what was noticed about it.

@@ -48,6 +48,9 @@ func containerText(c record.Container) string {
 	}
 	if len(held) == 0 {
 		held = []string{"it states no digest"}
+		if why := c.MD5.Reason(); why != "it states none" {
+			held = []string{"no digest that it states can be used, " + why}
+		}
 	}
 	return "E01, " + plural(c.Segments, "file") + ": " + strings.Join(held, ", ")
 }

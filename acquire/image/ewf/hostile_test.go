@@ -53,10 +53,14 @@ func TestHostileCounts(t *testing.T) {
 	}
 }
 
-// TestHostileChunk: a chunk that claims 128 MiB and holds a few bytes is not given any.
+// TestHostileChunk: a chunk that claims 16 MiB and holds a few bytes is not given any; none may claim more.
 func TestHostileChunk(t *testing.T) {
+	large := Volume{Chunks: 1, SectorsPerChunk: 32768, BytesPerSector: 1024, Sectors: 32768}
+	if err := large.Check(); !errors.Is(err, ErrStructure) {
+		t.Errorf("chunks of 32 MiB: %v, want %v", err, ErrStructure)
+	}
 	s := newSegment(1)
-	s.add(TypeVolume, Volume{Chunks: 1, SectorsPerChunk: 32768, BytesPerSector: 4096, Sectors: 32768}.Append(nil))
+	s.add(TypeVolume, Volume{Chunks: 1, SectorsPerChunk: 32768, BytesPerSector: 512, Sectors: 32768}.Append(nil))
 	base := int64(len(s.b))
 	s.add(TypeSectors, stored([]byte("x"), true))
 	s.add(TypeTable, AppendTable(nil, base, []Entry{must(NewEntry(76, true))}))

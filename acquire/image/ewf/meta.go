@@ -78,6 +78,7 @@ func (s *scan) digests(kind string, off, start, end int64) error {
 	}
 	if err != nil {
 		s.r.note(s.segment, off, true, "what it states is not used: %v", err)
+		s.r.stored.Damaged = true
 		return nil
 	}
 	if err := s.state(&s.r.stored.MD5, d.MD5[:], "MD5", off); err != nil {

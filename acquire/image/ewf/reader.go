@@ -43,6 +43,8 @@ type Reader struct {
 type Stored struct {
 	MD5  []byte // 16 bytes
 	SHA1 []byte // 20 bytes
+	// Damaged says that a section is damaged in which one, or another one, was stated.
+	Damaged bool
 }
 
 // Open opens the files of an image, in this order; [Find] finds them as far as their names are agreed upon, up to .ZZZ,
@@ -122,7 +124,7 @@ func (r *Reader) Header() Header { return r.header }
 
 // Stored returns the digests that the image states.
 func (r *Reader) Stored() Stored {
-	return Stored{slices.Clone(r.stored.MD5), slices.Clone(r.stored.SHA1)}
+	return Stored{slices.Clone(r.stored.MD5), slices.Clone(r.stored.SHA1), r.stored.Damaged}
 }
 
 // Unread returns the sectors that the image says could not be read, in order, joined where they touch. ReadAt gives

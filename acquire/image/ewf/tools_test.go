@@ -239,7 +239,7 @@ func (j job) readBack(t *testing.T, dir string, res ewf.Result) {
 		t.Errorf("notes %v, segments %v, header %v; want none, %v, %v", notes, r.Segments(), r.Header(), res.Segments, j.opts.Header)
 	}
 	if tr, st := j.trailer(), r.Stored(); !bytes.Equal(st.MD5, tr.MD5) || !bytes.Equal(st.SHA1, tr.SHA1) || !slices.Equal(r.Unread(), j.unread) {
-		t.Errorf("stored %x, unread %v; want %x %x, %v", st, r.Unread(), tr.MD5, tr.SHA1, j.unread)
+		t.Errorf("stored %x %x, unread %v; want %x %x, %v", st.MD5, st.SHA1, r.Unread(), tr.MD5, tr.SHA1, j.unread)
 	}
 }
 
