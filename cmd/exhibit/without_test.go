@@ -75,7 +75,7 @@ var withoutHarms = map[string][]harm{
 		{"", "bundles/0.sigstore.json", poke(`"canonicalizedBody":"`, 200)},
 		{"", "bundles/1.sigstore.json", poke(`"sig":"`, 20)},
 		{"", "bundles/trusted_root.json", poke(`"rawBytes":"MCowBQYDK2VwAyEA`, 5)},
-		{"l", "statement/000000/1.dsse.json", inPayload("S-1001", "S-1002")},
+		{"l", "statement/000000/1.dsse.json", inPayload(`"exhibit":"7"`, `"exhibit":"8"`)},
 	},
 	"5": {
 		{"l", "anchors/*.tsr", flip(900)}, {"l", "anchors/*.tsr", gone}, {"l", "checkpoints/3", swap("\n3\n", "\n4\n")},
