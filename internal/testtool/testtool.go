@@ -1,7 +1,8 @@
 // Package testtool finds the real tools that tests check our output with (b3sum, fls, openssl, ...).
 //
-// Start with [Need]. A tool that the Makefile builds lies in bin/ at the top of the module and is found there. The promise: with EXHIBIT_REQUIRE_TOOLS=1 in the environment, as on the clean machine of
-// .ci/run, no test is skipped for a missing tool or privilege; it fails instead.
+// Start with [Need]. A tool that the Makefile builds lies in bin/ at the top of the module and is found there. The promise:
+// with EXHIBIT_REQUIRE_TOOLS=1 in the environment, as on the clean machine of .ci/run, no test is skipped for a missing tool
+// or privilege; it fails instead.
 package testtool
 
 import (
