@@ -8,6 +8,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/pass"
+	"github.com/exhibit-forensics/exhibit/internal/vectors"
 )
 
 // state is how far a file is hashed, which outlives its being open. It is guarded by FS.mu, but what the hashes gave belongs
@@ -48,6 +49,7 @@ func (f *FS) start(s *state) {
 func (f *FS) hash(w io.Writer, in <-chan *piece, part pass.Part) (err error) {
 	for p := range in {
 		begun := time.Now()
+		vectors.Clean() // or SHA-256 crawls
 		if _, failed := w.Write(p.data); failed != nil {
 			err = failed
 		}
