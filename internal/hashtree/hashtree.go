@@ -7,8 +7,6 @@ import (
 	"math/bits"
 
 	"lukechampine.com/blake3/guts"
-
-	"github.com/exhibit-forensics/exhibit/internal/vectors"
 )
 
 const (
@@ -47,9 +45,7 @@ func Sum(block []byte, group int64) Value {
 	if len(block) == 0 || len(block) > GroupSize || group < 0 || group >= maxGroups {
 		panic(fmt.Sprintf("hashtree: sum of %d bytes as group %d", len(block), group))
 	}
-	v := toValue(guts.ChainingValue(groupNode(block, uint64(group)*chunksPerGroup)))
-	vectors.Clean()
-	return v
+	return toValue(guts.ChainingValue(groupNode(block, uint64(group)*chunksPerGroup)))
 }
 
 // Root returns the BLAKE3 of a medium of at most GroupSize bytes, which may be empty. It panics if block is longer.
@@ -127,9 +123,7 @@ func (*fold) parent(left, right words) guts.Node {
 
 func rootValue(n guts.Node) Value {
 	n.Flags |= guts.FlagRoot
-	v := toValue(guts.ChainingValue(n))
-	vectors.Clean()
-	return v
+	return toValue(guts.ChainingValue(n))
 }
 
 func toValue(w words) (v Value) {

@@ -2,9 +2,8 @@ package vectors
 
 import "golang.org/x/sys/cpu"
 
-// Clean clears the upper halves of the calling thread's vector registers, where there are any. It costs a few nanoseconds.
-// It belongs after wide code, and before long work that other goroutines' wide code may have shared a thread with: a
-// goroutine can be moved between the two.
+// Clean clears the upper halves of the calling thread's vector registers, where there are any. It costs a few
+// nanoseconds. Call it before each long piece of SHA-256 in a process that also computes BLAKE3.
 func Clean() {
 	if cpu.X86.HasAVX {
 		zeroUpper()
