@@ -14,7 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
+
 	"maps"
 	"os"
 	"slices"
@@ -357,21 +357,24 @@ type last struct {
 
 func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	header := e.Event.Header()
+	logged, leaf, err := b.head.Events(header.Exhibit)
+	if err != nil {
+		return ledger.Item{}, err
+	}
 	before, ok := b.last[header.Exhibit]
 	if !ok {
-		before.number, before.leaf = b.head.Previous(header.Exhibit)
+		before = last{int64(len(logged)), leaf}
 	}
 	if e.Event.Type() == record.TypeSeized && before.number > 0 {
 		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)
 	}
 	if id, ok := imageID(e.Event); ok {
-		if err := b.once(header.Exhibit, id, before.number > 0); err != nil {
+		if err := b.once(header.Exhibit, id, logged); err != nil {
 			return ledger.Item{}, err
 		}
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
 	header.Log = record.LogState{Anchors: b.head.Anchors, Attestations: b.head.Attestations, Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
-	_, logged := b.head.Previous(header.Exhibit)
 	if err := b.rules.hold(b.c, b.signer.PublicKey().KeyID(), e, logged); err != nil {
 		return ledger.Item{}, err
 	}
@@ -391,47 +394,52 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	if err != nil {
 		return ledger.Item{}, err
 	}
-	leaf := ledger.LeafHash(entry)
-	b.last[header.Exhibit] = last{header.Number, &leaf}
-	b.rules.add(state.LoggedEvent{Leaf: leaf, KeyID: sealed.KeyID, Event: e.Event, Openings: e.Openings})
+	own := ledger.LeafHash(entry)
+	b.last[header.Exhibit] = last{header.Number, &own}
+	b.rules.add(state.LoggedEvent{Leaf: own, KeyID: sealed.KeyID, Event: e.Event, Openings: e.Openings})
 	return ledger.Item{Envelope: envelope, Openings: e.Openings}, nil
 }
 
 // unlikeOthers requires that the chains that begin here begin under numbers that nobody takes for another's. Of an
 // acquisition without a seizure ExhibitFolder required the same before the image was made; its record is not refused any
-// more. The exhibits of the case are gone through once, however many events there are.
+// more.
 func (b *builder) unlikeOthers(events []Unlogged) error {
 	begun := map[string]string{}
 	for _, e := range events {
 		exhibit := e.Event.Header().Exhibit
 		first := e.Event.Type() == record.TypeSeized
 		if e.Event.Type() == record.TypeReceived { // which may come later in a chain, too
-			before, _ := b.head.Previous(exhibit)
-			first = before == 0
+			logged, _, err := b.head.Events(exhibit)
+			if err != nil {
+				return err
+			}
+			first = len(logged) == 0
 		}
-		if first {
-			begun[fold(exhibit)] = exhibit
+		if !first {
+			continue
 		}
+		other, err := b.head.Alike(exhibit)
+		if err != nil {
+			return err
+		}
+		if other != "" {
+			return errAlike(exhibit, other)
+		}
+		begun[record.FoldExhibit(exhibit)] = exhibit
 	}
 	if len(begun) == 0 {
 		return nil
 	}
-	folders, err := b.c.exhibitFolders()
+	others, err := b.c.exhibitFolders()
 	if err != nil {
 		return err
 	}
-	here := func(yield func(string) bool) {
-		for _, e := range events {
-			if !yield(e.Event.Header().Exhibit) {
-				return
-			}
-		}
+	for _, e := range events {
+		others = append(others, e.Event.Header().Exhibit)
 	}
-	for _, others := range []iter.Seq[string]{b.head.Exhibits, here, slices.Values(folders)} {
-		for other := range others {
-			if number, ok := begun[fold(other)]; ok && number != other {
-				return errAlike(number, other)
-			}
+	for _, other := range others {
+		if number, ok := begun[record.FoldExhibit(other)]; ok && number != other {
+			return errAlike(number, other)
 		}
 	}
 	return nil
@@ -440,14 +448,16 @@ func (b *builder) unlikeOthers(events []Unlogged) error {
 // once refuses the record of an acquisition or copy that the log has already. It must be asked under the lock: another
 // process may have logged it, or the append that was just completed for one that was killed. A second record could never be
 // taken back.
-func (b *builder) once(exhibit, id string, begun bool) error {
+func (b *builder) once(exhibit, id string, logged []int64) error {
 	key := [2]string{exhibit, id}
 	found := b.imaged[key]
-	if begun && !found {
-		var err error
-		if _, found, err = b.c.findRecord(exhibit, id); err != nil {
-			return err
-		}
+	entries, err := b.c.events(exhibit, logged)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		have, ok := imageID(e.logged().Event)
+		found = found || ok && have == id
 	}
 	if found {
 		return fmt.Errorf("exhibit %q, acquisition %s: %w", exhibit, id, ErrRecorded)

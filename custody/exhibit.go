@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
-	"strings"
-	"unicode"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -68,20 +66,8 @@ func (c *Case) removeEmpty() error {
 	return errors.Join(errs...)
 }
 
-// alike reports whether two numbers differ only by the case of letters or by spaces around them: people take one for the
-// other, and many file systems could not hold both folders.
-func alike(a, b string) bool { return a != b && fold(a) == fold(b) }
-
-// fold gives alike numbers the same text, as strings.EqualFold compares.
-func fold(number string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			least = min(least, f)
-		}
-		return least
-	}, strings.TrimSpace(number))
-}
+// alike reports whether people take two different numbers for one another: many file systems could not hold both folders.
+func alike(a, b string) bool { return a != b && record.FoldExhibit(a) == record.FoldExhibit(b) }
 
 func errAlike(number, other string) error {
 	return fmt.Errorf("exhibit %q: %w as %q, which differs only by the case of letters or by spaces", number, ErrExists, other)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
 // Two exhibits that people, or file systems, take for one: refused at the first event, and before an image is made.
@@ -51,8 +53,8 @@ func FuzzFold(f *testing.F) {
 		if !utf8.ValidString(a) || !utf8.ValidString(b) {
 			return // no number of an exhibit is
 		}
-		if got, want := fold(a) == fold(b), strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b)); got != want {
-			t.Errorf("%q and %q are folded to %q and %q, EqualFold says %t", a, b, fold(a), fold(b), want)
+		if got, want := record.FoldExhibit(a) == record.FoldExhibit(b), strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b)); got != want {
+			t.Errorf("%q and %q are folded to %q and %q, EqualFold says %t", a, b, record.FoldExhibit(a), record.FoldExhibit(b), want)
 		}
 	})
 }

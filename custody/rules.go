@@ -37,9 +37,9 @@ type rules struct {
 	built  []state.LoggedEvent // of this append, of exhibits that are not loaded
 }
 
-// hold requires that no rule stands against e, or that it names a reason: then the rules are put into it. last is
-// the leaf of the exhibit's last event in the log before this append, nil if it has none.
-func (r *rules) hold(c *Case, keyID string, e Unlogged, last *record.LeafHash) error {
+// hold requires that no rule stands against e, or that it names a reason: then the rules are put into it. logged
+// are the indexes of the exhibit's events in the log before this append.
+func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64) error {
 	h, ok := e.Event.(*record.Handled)
 	if !ok {
 		if _, seizure := e.Event.(*record.Seized); seizure && hasPhrase(e.Openings) {
@@ -47,7 +47,7 @@ func (r *rules) hold(c *Case, keyID string, e Unlogged, last *record.LeafHash) e
 		}
 		return nil // an acquisition has happened, and its record is never refused
 	}
-	if err := r.load(c, h.Event.Exhibit, last); err != nil {
+	if err := r.load(c, h.Event.Exhibit, logged); err != nil {
 		return err
 	}
 	found := r.book.Check(state.LoggedEvent{KeyID: keyID, Event: h, Openings: e.Openings})
@@ -71,18 +71,16 @@ func (r *rules) hold(c *Case, keyID string, e Unlogged, last *record.LeafHash) e
 }
 
 // load reads the events that the log has of the exhibit, and takes in those of this append.
-func (r *rules) load(c *Case, exhibit string, last *record.LeafHash) error {
+func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 	if r.loaded[exhibit] {
 		return nil
 	}
-	if last != nil {
-		entries, err := c.chain(exhibit, last)
-		if err != nil {
-			return fmt.Errorf("the events of exhibit %q: %w", exhibit, err)
-		}
-		for _, e := range entries {
-			r.book.Add(e.logged())
-		}
+	entries, err := c.events(exhibit, logged)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		r.book.Add(e.logged())
 	}
 	for _, e := range r.built {
 		if e.Event.Header().Exhibit == exhibit {
@@ -118,24 +116,47 @@ func (e Entry) logged() state.LoggedEvent {
 	return state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: event, Openings: e.Openings}
 }
 
-// Chain reads the events of one exhibit from the home log, the oldest first; none is no error. Nothing is verified, as of
-// [Case.Entries].
-func (c *Case) Chain(exhibit string) ([]Entry, error) { return c.chain(exhibit, nil) }
-
-// chain goes back from event to event by the leaf that each names, and reads no other entry; last is the leaf of the newest
-// one, or nil: then it is looked for. Where a leaf leads nowhere the whole log is read, for what is there must be shown.
-func (c *Case) chain(exhibit string, last *record.LeafHash) ([]Entry, error) {
-	if last == nil {
-		for e, err := range c.Entries() {
-			if err != nil {
-				return nil, err
-			}
-			if e.of(exhibit) {
-				last = &e.Leaf
-				break
-			}
+// events reads the entries at those indexes, which must be events of the exhibit.
+func (c *Case) events(exhibit string, indexes []int64) ([]Entry, error) {
+	if len(indexes) == 0 {
+		return nil, nil
+	}
+	l, err := c.openLog()
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, len(indexes))
+	for n, i := range indexes {
+		entries[n], err = readEntry(l, i)
+		if err == nil && !entries[n].of(exhibit) {
+			err = fmt.Errorf("log entry %d: %w: it is of another exhibit", i, record.ErrMalformed)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the events of exhibit %q: %w", exhibit, err)
 		}
 	}
+	return entries, nil
+}
+
+// Chain reads the events of one exhibit from the home log, the oldest first; none is no error. Nothing is verified, as of
+// [Case.Entries]. From the newest one it goes back from event to event by the leaf that each names. Where a leaf leads nowhere
+// the whole log is read, for what is there must be shown.
+func (c *Case) Chain(exhibit string) ([]Entry, error) {
+	var last *record.LeafHash
+	for e, err := range c.Entries() {
+		if err != nil {
+			return nil, err
+		}
+		if e.of(exhibit) {
+			last = &e.Leaf
+			break
+		}
+	}
+	return c.chain(exhibit, last)
+}
+
+// chain reads the events that end with the leaf last.
+func (c *Case) chain(exhibit string, last *record.LeafHash) ([]Entry, error) {
 	l, err := c.openLog()
 	if err != nil {
 		return nil, err

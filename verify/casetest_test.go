@@ -365,6 +365,7 @@ func (f *forge) build() fileSet {
 	out[dir+layout.Checkpoint] = f.checkpoints[size]
 	out[dir+layout.Lock] = nil
 	out[dir+layout.Heads] = []byte("{}")
+	out[dir+layout.HeadsPart(7)] = []byte("{}")
 	for n := int64(0); n*256 < size; n++ {
 		var bundle []byte
 		end := min((n+1)*256, size)

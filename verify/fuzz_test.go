@@ -23,7 +23,7 @@ func FuzzVerify(f *testing.F) {
 		m := whole.fs(dir)
 		sound = append(sound, m)
 		names = append(names, slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(n string) bool {
-			return path.Base(n) == layout.Heads || path.Base(n) == layout.Lock
+			return ofHeads(n) || path.Base(n) == layout.Lock
 		}))
 	}
 	for i := range uint16(12) {

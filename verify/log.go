@@ -390,7 +390,7 @@ func (l *logCheck) strangers() error {
 		case !e.IsDir() && !e.Type().IsRegular():
 			l.log.add(fromError(l.path(name), fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
 		case name == layout.Checkpoint, name == layout.CheckpointsDir, name == layout.TileDir, name == layout.StatementDir, name == layout.AnchorsDir,
-			name == layout.Pending, name == layout.AttestDir, name == layout.Heads, name == layout.Lock:
+			name == layout.Pending, name == layout.AttestDir, name == layout.Heads, name == layout.HeadsDir, name == layout.Lock:
 		default:
 			l.c.uncovered(l.path(name))
 		}

@@ -90,7 +90,7 @@ func (w *writer) place(c *chains, o opened, leaf record.LeafHash) error {
 	if !slices.Equal(h.Log.Attestations, w.attestations()) {
 		return fmt.Errorf("%w: it names other attestations than that of the newest checkpoint", ErrStatement)
 	}
-	return c.add(h, leaf)
+	return w.add(c, h, leaf)
 }
 
 // sealEntry verifies the signature and the openings, and makes the log entry.

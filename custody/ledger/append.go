@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
-	"maps"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -28,9 +26,12 @@ type Head struct {
 	Size       int64
 	Checkpoint record.Digest // SHA-256 of the newest checkpoint's bytes
 	Genesis    *record.CaseOpened
-	// Previous returns the number and leaf hash of an exhibit's last event; 0 and nil if it has none.
-	Previous func(exhibit string) (number int64, leaf *record.LeafHash)
-	Exhibits iter.Seq[string] // that have events, in no order
+	// Events returns the indexes of an exhibit's events, in their order, and the leaf hash of the last; none and nil if it
+	// has none. The number of the next event is one more than there are.
+	Events func(exhibit string) (indexes []int64, last *record.LeafHash, err error)
+	// Alike returns an exhibit with events whose number people take for the one given, see record.FoldExhibit; "" if there
+	// is none.
+	Alike func(exhibit string) (other string, err error)
 	// Attestations are what the header of the next events names.
 	Attestations []record.Digest
 	// Recovered are statements that an interrupted append had left and this call has just logged. Who repeats an append
@@ -227,7 +228,7 @@ func (w *writer) prepare() error {
 func (w *writer) head() Head {
 	return Head{
 		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Genesis: w.genesis,
-		Previous: w.previous, Exhibits: maps.Keys(w.chains.last), Attestations: w.attestations(), Anchors: w.anchors, Recovered: w.recovered,
+		Events: w.events, Alike: w.alike, Attestations: w.attestations(), Anchors: w.anchors, Recovered: w.recovered,
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -283,23 +282,6 @@ func (w *writer) removePartials(old, size int64) error {
 		}
 	}
 	return nil
-}
-
-// saveChains writes the cache of heads. An exhibit's worth is about 150 bytes; a log with so many that the cache would pass
-// its bound has none, and is then read from the start by each append.
-func (w *writer) saveChains() error {
-	key, err := w.headsKey()
-	if err != nil {
-		return err
-	}
-	b, err := w.chains.encode(w.digest(), key)
-	if err != nil {
-		return err
-	}
-	if len(b) > record.MaxJSON {
-		return nil
-	}
-	return w.root.Replace(layout.Heads, b)
 }
 
 // makeFolders makes the folders of the files. In the ordinary case those that the published log has files in are left

@@ -136,18 +136,21 @@ func (w *world) next(exhibits ...string) func(Head) ([]Item, error) {
 		for _, x := range exhibits {
 			before, ok := last[x]
 			if !ok {
-				number, leaf := h.Previous(x)
-				if before.Number = number; leaf != nil {
+				events, leaf, err := h.Events(x)
+				if err != nil {
+					return nil, err
+				}
+				if before.Events = events; leaf != nil {
 					before.Leaf = *leaf
 				}
 			}
 			var previous *record.LeafHash
-			if before.Number > 0 {
+			if before.number() > 0 {
 				previous = &before.Leaf
 			}
-			item := w.seized(h, x, before.Number+1, previous)
+			item := w.seized(h, x, before.number()+1, previous)
 			e := must(sign.ParseEnvelope(item.Envelope))
-			last[x] = head{Number: before.Number + 1, Leaf: LeafHash(must(e.Entry(w.person.PublicKey())))}
+			last[x] = head{Events: append(before.Events, 0), Leaf: LeafHash(must(e.Entry(w.person.PublicKey())))}
 			items = append(items, item)
 		}
 		return items, nil
@@ -258,7 +261,7 @@ func (w *world) soundFrom(t testing.TB, dir string, size, from int64) *Log {
 		}
 		digests[size] = digestOf(at.Checkpoint())
 	}
-	c := newChains()
+	c, book := newChains(), &writer{}
 	c.size = max(1, from)
 	for i := from; i < l.Size(); i++ {
 		b, err := l.Statement(i)
@@ -273,7 +276,7 @@ func (w *world) soundFrom(t testing.TB, dir string, size, from int64) *Log {
 			t.Fatalf("statement %d: %v", i, err)
 		}
 		h := as[record.Event](must(record.Decode(e.Payload))).Header()
-		if err := c.add(h, must(l.Leaf(i))); err != nil {
+		if err := book.add(c, h, must(l.Leaf(i))); err != nil {
 			t.Fatalf("statement %d: %v", i, err)
 		}
 		if digests[h.Log.Size] != h.Log.Checkpoint {

@@ -19,14 +19,14 @@ var sharedSample = sync.OnceValue(func() *sample {
 	keyed := Checkpoint{Origin: w.opened.Origin, Size: 300, Root: tlog.Hash{1, 2, 3}}
 	note := must(w.log.Sign(keyed.Origin, keyed.Text()))
 	c := newChains()
-	c.last["7/a"] = head{"7/a", 4, record.LeafHash{1}, 2}
-	c.last["8"] = head{"8", 3, record.LeafHash{2}, 1}
+	c.files[7] = record.SHA256Digest([32]byte{7})
 	c.size = 5
 	return &sample{
 		text:    keyed.Text(),
 		proof:   Proof{Index: 255, Hashes: []tlog.Hash{{1}, {2}}, Checkpoint: []byte(note)}.Encode(),
 		pending: must(encodePending([]byte(note), 0)),
 		heads:   must(c.encode(digestOf([]byte(note)), sampleKey)),
+		part:    must(encodePart(map[string]head{samplePart: {[]int64{1, 4}, samplePart, record.LeafHash{1}}})),
 	}
 })
 
@@ -36,7 +36,10 @@ var sampleKey = []byte("a key")
 type sample struct {
 	text                  string
 	proof, pending, heads []byte
+	part                  []byte // of samplePart, in a log of 5 entries
 }
+
+const samplePart = "7/a"
 
 func TestParseCheckpointRefuses(t *testing.T) {
 	good := sharedSample().text
@@ -153,7 +156,7 @@ func FuzzParseHeads(f *testing.F) {
 	f.Add(sharedSample().heads)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := parseHeads(b, sampleKey)
-		if err != nil && (h.Size != 0 || h.Heads != nil) {
+		if err != nil && (h.Size != 0 || h.Parts != nil) {
 			t.Errorf("an error and a value: %v, %v", h, err)
 		}
 		if err != nil {
@@ -161,8 +164,8 @@ func FuzzParseHeads(f *testing.F) {
 		}
 		c := newChains()
 		c.size = h.Size
-		for _, x := range h.Heads {
-			c.last[x.Exhibit] = x
+		for i := range c.files {
+			c.files[i] = h.Parts[layout.HeadsPartName(i)]
 		}
 		if !bytes.Equal(must(c.encode(h.Checkpoint, sampleKey)), b) {
 			t.Errorf("%q was read and is written otherwise", b)
@@ -171,6 +174,53 @@ func FuzzParseHeads(f *testing.F) {
 			t.Errorf("%q with another key: %v, want %v", b, err, record.ErrMalformed)
 		}
 	})
+}
+
+func FuzzParsePart(f *testing.F) {
+	f.Add(sharedSample().part, partOf(samplePart))
+	f.Fuzz(func(t *testing.T, b []byte, i int) {
+		if i < 0 || i >= headParts {
+			return
+		}
+		part, err := parsePart(b, i, 5)
+		if err != nil {
+			if part != nil {
+				t.Errorf("an error and a value: %v, %v", part, err)
+			}
+			return
+		}
+		if !bytes.Equal(must(encodePart(part)), b) {
+			t.Errorf("%q was read and is written otherwise", b)
+		}
+	})
+}
+
+func TestParsePartRefuses(t *testing.T) {
+	good := string(sharedSample().part)
+	i := partOf(samplePart)
+	if part, err := parsePart([]byte(good), i, 5); err != nil || part[samplePart].number() != 2 {
+		t.Fatalf("parsePart = %v, %v", part, err)
+	}
+	one := good[strings.Index(good, "[{")+1 : strings.Index(good, "}]")+1]
+	for name, text := range map[string]string{
+		"empty":                 "",
+		"no exhibit":            strings.Replace(good, one, "", 1),
+		"an exhibit twice":      strings.Replace(good, one, one+","+one, 1),
+		"an exhibit elsewhere":  strings.Replace(good, samplePart, "9", 1),
+		"no events":             strings.Replace(good, "[1,4]", "[]", 1),
+		"the genesis":           strings.Replace(good, "[1,4]", "[0,4]", 1),
+		"beyond the log":        strings.Replace(good, "[1,4]", "[1,5]", 1),
+		"events out of order":   strings.Replace(good, "[1,4]", "[4,1]", 1),
+		"an event twice":        strings.Replace(good, "[1,4]", "[4,4]", 1),
+		"no number of exhibits": strings.Replace(good, samplePart, "7\\n", 1),
+	} {
+		if part, err := parsePart([]byte(text), i, 5); !errors.Is(err, record.ErrMalformed) || part != nil {
+			t.Errorf("%s: parsePart = %v, %v; want nothing and %v", name, part, err, record.ErrMalformed)
+		}
+	}
+	if _, err := parsePart([]byte(good), i^1, 5); !errors.Is(err, record.ErrMalformed) {
+		t.Errorf("as another part: %v, want %v", err, record.ErrMalformed)
+	}
 }
 
 func FuzzParseBundle(f *testing.F) {

@@ -221,12 +221,12 @@ func (w *writer) tidy() error {
 	if err := w.follow(); err != nil {
 		return err
 	}
-	swept := []string{".", layout.CheckpointsDir}
+	swept := []string{".", layout.CheckpointsDir, layout.HeadsDir}
 	if w.counter != nil {
 		swept = append(swept, layout.AttestDir)
 	}
 	for _, dir := range swept {
-		if _, err := w.root.Sweep(dir); err != nil {
+		if _, err := w.root.Sweep(dir); err != nil && (dir != layout.HeadsDir || !errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}

@@ -5,14 +5,12 @@ package ledger
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -249,79 +247,6 @@ func TestAppendRefusesStatements(t *testing.T) {
 	}
 	w.append(t, root, "1")
 	w.sound(t, dir, 4)
-}
-
-// poison rewrites the cache; without a key its HMAC stays as it was.
-func poison(f headsFile, key []byte, change func(*headsFile)) []byte {
-	f.Heads = slices.Clone(f.Heads)
-	change(&f)
-	if key != nil {
-		f.MAC = must(f.authenticate(key))
-	}
-	return must(record.EncodeJSON(f))
-}
-
-// The cache of heads is made again whenever it does not fit or the log key did not write it, and a lie in it is not signed.
-func TestHeadsAreACache(t *testing.T) {
-	w := sharedWorld()
-	key := func(n *notary, origin string) []byte { return must(n.Secret(origin, headsType)) }
-	own := key(w.log, w.opened.Origin)
-	leaveOut := func(f *headsFile) { f.Heads = f.Heads[1:] }
-	for name, harm := range map[string]func(now, old headsFile) []byte{
-		"missing":   func(headsFile, headsFile) []byte { return nil },
-		"empty":     func(headsFile, headsFile) []byte { return []byte("{}") },
-		"stale":     func(_, old headsFile) []byte { return poison(old, own, func(*headsFile) {}) },
-		"too large": func(now, _ headsFile) []byte { return poison(now, own, func(f *headsFile) { f.Size++ }) },
-		"of another": func(now, old headsFile) []byte {
-			return poison(now, own, func(f *headsFile) { f.Checkpoint = old.Checkpoint })
-		},
-		"stale, of another": func(now, old headsFile) []byte {
-			return poison(old, own, func(f *headsFile) { f.Checkpoint = now.Checkpoint })
-		},
-		"stale, called new": func(now, old headsFile) []byte {
-			return poison(old, nil, func(f *headsFile) { f.Checkpoint, f.Size = now.Checkpoint, now.Size })
-		},
-		"stale, with a wrong number": func(_, old headsFile) []byte {
-			return poison(old, nil, func(f *headsFile) { f.Heads[0].Number, f.Heads[0].Index = 2, 2 })
-		},
-		"wrong number": func(now, _ headsFile) []byte { return poison(now, nil, func(f *headsFile) { f.Heads[0].Number = 1 }) },
-		"wrong index":  func(now, _ headsFile) []byte { return poison(now, nil, func(f *headsFile) { f.Heads[0].Index++ }) },
-		"wrong leaf":   func(now, _ headsFile) []byte { return poison(now, nil, func(f *headsFile) { f.Heads[0].Leaf[0] ^= 1 }) },
-		"wrong exhibit": func(now, _ headsFile) []byte {
-			return poison(now, nil, func(f *headsFile) { f.Heads[1].Exhibit = "3" })
-		},
-		"left out": func(now, _ headsFile) []byte { return poison(now, nil, leaveOut) },
-		"left out, without HMAC": func(now, _ headsFile) []byte {
-			return poison(now, nil, func(f *headsFile) { leaveOut(f); f.MAC = "" })
-		},
-		"left out, by another log key": func(now, _ headsFile) []byte {
-			return poison(now, key(newNotary(), w.opened.Origin), leaveOut)
-		},
-		"left out, for another log of the key": func(now, _ headsFile) []byte {
-			return poison(now, key(w.log, must(layout.NewOrigin(rand.Reader))), leaveOut)
-		},
-		"another version": func(now, _ headsFile) []byte {
-			return poison(now, own, func(f *headsFile) { f.Type = "exhibit-heads/v9" })
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir, root := create(t, w)
-			w.append(t, root, "1", "2")
-			old := must(parseHeads(read(t, dir, layout.Heads), own))
-			w.append(t, root, "1", "2", "1")
-			now := must(parseHeads(read(t, dir, layout.Heads), own))
-			if b := harm(now, old); b == nil {
-				remove(t, dir, layout.Heads)
-			} else {
-				overwrite(t, dir, layout.Heads, b)
-			}
-			w.append(t, root, "1", "2")
-			w.sound(t, dir, 8)
-			if f, err := parseHeads(read(t, dir, layout.Heads), own); err != nil || f.Size != 8 || len(f.Heads) != 2 {
-				t.Errorf("afterwards the cache is %v (%v)", f, err)
-			}
-		})
-	}
 }
 
 func TestReadingLooksBeforeItOpens(t *testing.T) {

@@ -2,6 +2,8 @@ package record
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -72,6 +74,18 @@ const maxExhibit = 60
 // CheckExhibit requires an exhibit number: one printable line of at most 60 bytes.
 func CheckExhibit(number string) error {
 	return checkShort("exhibit number", number, maxExhibit)
+}
+
+// FoldExhibit gives numbers that differ only by the case of letters, as strings.EqualFold compares, or by spaces around them
+// the same text.
+func FoldExhibit(number string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, strings.TrimSpace(number))
 }
 
 // Seized is the event that starts an exhibit's chain.

@@ -59,6 +59,7 @@ const (
 	PendingAnchors = "anchors/pending"
 	Pending        = "pending"
 	Heads          = "heads"
+	HeadsDir       = "heads.parts"
 	Lock           = "lock"
 	TornPrefix     = ".torn-"
 )
@@ -259,3 +260,9 @@ func NewOrigin(random io.Reader) (string, error) {
 	}
 	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:])[:26]) + ".exhibit.invalid", nil
 }
+
+// HeadsPartName is the name of part i of the heads, 0 to 255, in HeadsDir and in Heads.
+func HeadsPartName(i int) string { return fmt.Sprintf("%02x", i) }
+
+// HeadsPart is the file of part i of the heads in a log folder.
+func HeadsPart(i int) string { return HeadsDir + "/" + HeadsPartName(i) }
