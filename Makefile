@@ -86,8 +86,8 @@ vmbench: ## real drivers and a stick pulled out, in a virtual machine; docs/test
 	go run ./internal/vmbench
 
 # Tests that have more to try than a test run should take look at EXHIBIT_SOAK.
-soak: ## the tests of reading and resuming, at length; needs root
-	EXHIBIT_SOAK=1 EXHIBIT_REQUIRE_TOOLS=1 go test -count=1 -timeout 4h $(TESTFLAGS) ./acquire/... ./internal/faultdisk ./cmd/exhibit
+soak: ## the tests of reading and resuming at length, and a million events; needs root
+	EXHIBIT_SOAK=1 EXHIBIT_REQUIRE_TOOLS=1 go test -count=1 -timeout 4h $(TESTFLAGS) ./acquire/... ./custody ./internal/faultdisk ./cmd/exhibit
 
 clean:
 	rm -rf bin

@@ -208,19 +208,19 @@ func (e Entry) of(exhibit string) bool {
 
 // States computes what the events of the home log say of each exhibit, sorted by number. Nothing is verified.
 func (c *Case) States() ([]state.Report, error) {
-	var all []Entry
-	for e, err := range c.Entries() {
+	l, err := c.openLog()
+	if err != nil {
+		return nil, err
+	}
+	var book state.Book
+	for i := range l.Size() {
+		e, err := readEntry(l, i)
 		if err != nil {
 			return nil, err
 		}
 		if _, ok := e.Predicate.(record.Event); ok {
-			e.Envelope = nil
-			all = append(all, e)
+			book.Add(e.logged())
 		}
-	}
-	var book state.Book
-	for _, e := range slices.Backward(all) {
-		book.Add(e.logged())
 	}
 	return book.Reports(), nil
 }
