@@ -222,7 +222,11 @@ func (w *writer) tidy() error {
 		return err
 	}
 	swept := []string{".", layout.CheckpointsDir}
-	if w.counter != nil {
+	attest, err := w.dir.exists(layout.AttestDir)
+	if err != nil {
+		return err
+	}
+	if attest {
 		swept = append(swept, layout.AttestDir)
 	}
 	for _, dir := range swept {
