@@ -83,3 +83,19 @@ func (c *Case) inLog(do func(*durable.Root) error) error {
 	}
 	return errors.Join(do(root), root.Close())
 }
+
+// Quote returns what a TPM quoted for the record at leaf i of the home log; fs.ErrNotExist when there is nothing. It is not
+// checked.
+func (c *Case) Quote(i int64) (quote []byte, err error) {
+	err = c.inLog(func(root *durable.Root) error {
+		quote, err = ledger.ReadQuote(root.FS(), i)
+		return err
+	})
+	return quote, err
+}
+
+// KeepQuote keeps a quote that was checked, as ledger.AddQuote does, and returns its file below the case folder.
+func (c *Case) KeepQuote(ctx context.Context, i int64, quote, bootLog []byte) (name string, err error) {
+	err = c.inLog(func(root *durable.Root) error { return ledger.AddQuote(ctx, root, c.Waiting, i, quote, bootLog) })
+	return layout.LogDir(c.genesis.Origin) + "/" + layout.StartFile(i, layout.AttestQuote), err
+}

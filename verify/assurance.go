@@ -88,7 +88,7 @@ func (c *checker) attestedKey(file []byte, id, kind string, enrolled map[string]
 	if err != nil {
 		return err
 	}
-	c.assurances[id] = AssuranceUnverified
+	c.assurances[id], c.attestationKeys[id] = AssuranceUnverified, ak
 	if enrolled[keyID(akDER)] {
 		c.assurances[id] = AssuranceHardware
 	}

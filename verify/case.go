@@ -28,6 +28,7 @@ func (c *checker) checkCase(ctx context.Context) error {
 	c.certificates(logs)
 	named := map[string]bool{}
 	for _, l := range logs {
+		l.checkQuotes()
 		c.takeLog(l)
 		for _, ref := range l.images {
 			f, err := c.checkFolder(ctx, l, ref)
@@ -256,6 +257,9 @@ func (c *checker) takeFolder(f *folder) {
 	facts := f.facts()
 	if facts.KeyID != "" {
 		facts.Assurance = c.assurance(facts.KeyID)
+	}
+	if f.in != nil {
+		facts.Quote = f.in.quotes.status[f.index]
 	}
 	c.report.Acquisitions = append(c.report.Acquisitions, facts)
 	c.bytes += facts.SizeBytes

@@ -44,6 +44,7 @@ type forge struct {
 	stationKey *ecdsa.PrivateKey
 	logKey     *ecdsa.PrivateKey
 
+	quotes      []record.Digest // that the next event names
 	files       fileSet
 	envelopes   [][]byte
 	entries     [][]byte
@@ -185,6 +186,7 @@ func (f *forge) publish() {
 	if f.tpm != nil {
 		f.put(layout.AttestFile(size), f.tpm.certify(text))
 	}
+	f.quotes = nil
 }
 
 // header is what an honest program puts before an event.
@@ -203,6 +205,8 @@ func (f *forge) header(exhibit string) record.Header {
 			}
 		}
 	}
+	h.Log.Attestations = append(h.Log.Attestations, f.quotes...)
+	slices.SortFunc(h.Log.Attestations, func(a, b record.Digest) int { return strings.Compare(a.Hex(), b.Hex()) })
 	return h
 }
 

@@ -117,6 +117,7 @@ func (l *logCheck) count(size int64, c certificate) {
 	}
 	k.value, k.lost, k.clock = c.value, 0, c.clock
 	k.verified++
+	l.quotes.clockAt(size, c.clock)
 }
 
 // missed takes a checkpoint that an event names and that is not here.
@@ -134,37 +135,20 @@ func counterWords(ahead int64) string {
 	return "the counter went back or stood still: the TPM was put back to an earlier state, or the certificate is another's"
 }
 
-// attested requires that an event names the certificate of the checkpoint it saw, and nothing else.
-func (l *logCheck) attested(i int64, name string, s record.LogState) {
-	if l.gen.opened.Counter == nil {
-		if len(s.Attestations) > 0 {
-			l.log.add(mismatch(name, "event.log.attestations", "none", fmt.Sprint(len(s.Attestations)), "the event names attestations, and the log has none"))
-		}
-		return
-	}
-	file := l.path(layout.AttestFile(s.Size))
-	switch {
-	case len(s.Attestations) != 1:
-		l.append.add(mismatch(name, "event.log.attestations", "1", fmt.Sprint(len(s.Attestations)), fmt.Sprintf("entry %d does not name the certificate of the checkpoint that preceded it", i)))
-	case l.last.size != s.Size || l.last.certificate.IsZero():
-		// What is missing is said already.
-	case s.Attestations[0] != l.last.certificate:
-		f := mismatch(file, "", s.Attestations[0].String(), l.last.certificate.String(),
-			fmt.Sprintf("it is another certificate than the one that entry %d names", i))
-		f.Advice = adviceLog
-		l.append.add(f)
-	}
-}
-
-// strangeCertificates looks for files in attest/ that belong to no checkpoint.
+// strangeCertificates looks for files in attest/ that belong to no checkpoint and no record.
 func (l *logCheck) strangeCertificates() error {
 	dir := l.path(layout.AttestDir)
 	err := l.c.fsys.eachEntry(l.c.ctx, dir, func(e fs.DirEntry) {
 		size, err := strconv.ParseInt(e.Name(), 10, 64)
 		name := within(dir, e.Name())
+		record, _, start := layout.ParseStart(e.Name())
 		switch {
 		case !e.Type().IsRegular():
 			l.append.add(fromError(name, fmt.Errorf("%q is %s: %w", e.Name(), kindOf(e.Type()), errNotPlain)))
+		case start && record >= l.size:
+			l.beyond++
+		case start && l.acquiredAt(record):
+			// What it says is checked with the record.
 		case l.counter == nil, err != nil, size < 1, strconv.FormatInt(size, 10) != e.Name():
 			l.c.uncovered(name)
 		case size > l.size:

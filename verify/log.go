@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/exhibit-forensics/exhibit/custody/attest"
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/state"
@@ -27,6 +28,9 @@ const maxUnreadable = 10_000
 type imageRef struct {
 	exhibit, id string
 	index       int64
+	leaf        record.LeafHash
+	keyID       string // that signed it
+	acquired    bool   // it is no copy
 }
 
 // logCheck reads one log once, from the genesis to the newest entry, and holds everything in its folder against what
@@ -51,6 +55,7 @@ type logCheck struct {
 	keys        map[string]bool  // that signed
 	lastBy      map[string]int64 // the newest entry by each of them
 	anchors     anchors
+	quotes      quotes
 	witnessedTo int64 // so many entries a quorum of witnesses saw
 	stampedTo   int64 // so many a time-stamp authority
 	stampedBy   stamped
@@ -71,6 +76,7 @@ type checkpointRef struct {
 // checkLog checks the log of that origin. The error is that of the context.
 func (c *checker) checkLog(origin string) (*logCheck, error) {
 	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}, lastBy: map[string]int64{}}
+	l.quotes = quotes{named: map[record.Digest]int64{}, clocks: map[int64]attest.Clock{}, status: map[int64]Status{}}
 	l.tree.full = func(level int, n int64, hashes []tlog.Hash) { l.compareTile(level, n, len(hashes), tileBytes(hashes)) }
 	if !l.readGenesis() {
 		return l, nil
@@ -319,7 +325,8 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	l.header(i, name, e.event.Header())
 	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed})
 	if r := recordOf(e.event); r != nil {
-		l.images = append(l.images, imageRef{r.event.Exhibit, r.image.ID, i})
+		l.images = append(l.images, imageRef{r.event.Exhibit, r.image.ID, i, leaf, e.keyID, r.acquired != nil})
+		l.wait(i)
 	}
 }
 

@@ -197,6 +197,7 @@ type AcquisitionFacts struct {
 	Image     Status               `json:"image"`
 	Signature Status               `json:"signature"`
 	Log       Status               `json:"log"`
+	Quote     Status               `json:"quote"` // of how the station was started; not checked where no TPM's key signed, and of a folder alone
 }
 
 // ExhibitFacts are what the log says of one exhibit.

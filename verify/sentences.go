@@ -60,7 +60,7 @@ func (c *checker) sentenceSignature() string {
 	}
 	switch c.lines[2].status() {
 	case Verified:
-		return fmt.Sprintf("The statements were signed by %s that the case admits; assurance: %s. %s%s", number(int64(len(c.signingKeys())), "key"), c.assuranceWords(), c.trustedAs(), c.heldBy())
+		return fmt.Sprintf("The statements were signed by %s that the case admits; assurance: %s. %s%s%s", number(int64(len(c.signingKeys())), "key"), c.assuranceWords(), c.trustedAs(), c.heldBy(), c.quotedSentence())
 	case Failed:
 		return "A signature, a key or what was signed does NOT hold; what differs is listed."
 	case Unknown:
@@ -279,9 +279,9 @@ func (c *checker) takenOver() string {
 
 func (c *checker) sentenceNotProven() string {
 	if c.taken == 0 {
-		return sentenceNotProven
+		return sentenceNotProven + c.quotedNotProven()
 	}
-	return sentenceNotProven + " Nor that what was taken over from an image of another program is what the medium held."
+	return sentenceNotProven + " Nor that what was taken over from an image of another program is what the medium held." + c.quotedNotProven()
 }
 
 const sentenceNotProven = "Not proven by any of this: that the medium was the right one and was unchanged before it was read; " +

@@ -298,14 +298,14 @@ func statementFaults() map[string]counted {
 			f.publish()
 			return f
 		}, ExitMismatch, "does not name the certificate"},
-		"an attestation where there is no counter": {func(t *testing.T) *forge {
+		"an attestation that is nowhere, of a log without a counter": {func(t *testing.T) *forge {
 			f := seizedCase(t)
 			e, o := f.newSeized("8")
 			e.Event.Log.Attestations = []record.Digest{record.SHA256Digest([32]byte{1})}
 			f.event(f.person, e, o)
 			f.publish()
 			return f
-		}, ExitMismatch, "the log has none"},
+		}, ExitMismatch, "which entry 2 names, is not here"},
 		"a genesis with an index that is no counter": {func(t *testing.T) *forge {
 			return counterless(t, func(c *record.Counter) { c.Name = "000b" + strings.Repeat("11", 32) })
 		}, ExitMismatch, "not that of a counter"},
@@ -323,7 +323,7 @@ func TestCounter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := test.make(t)
 			r := check(t, f.build().fs(""), "", f.policy(), test.code)
-			all := slices.Concat(r.Lines[2].Findings, r.Lines[3].Findings)
+			all := slices.Concat(r.Lines[1].Findings, r.Lines[2].Findings, r.Lines[3].Findings)
 			if test.text != "" && !slices.ContainsFunc(all, func(g Finding) bool { return strings.Contains(g.Text, test.text) }) {
 				t.Errorf("nothing says %q\n%s", test.text, show(r))
 			}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/exhibit-forensics/exhibit/custody/attest"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -56,7 +57,8 @@ func Verify(ctx context.Context, fsys fs.FS, name string, p Policy) (Report, err
 			return Report{}, fmt.Errorf("verify: %q is nothing that can be required: %q", what, Requirements)
 		}
 	}
-	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, assurances: map[string]string{}, dir: "."}
+	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, assurances: map[string]string{},
+		attestationKeys: map[string]attest.Key{}, dir: "."}
 	err := c.run(name)
 	if err == nil {
 		err = ctx.Err()
@@ -77,19 +79,24 @@ type checker struct {
 	dir    string // what is checked, below fsys
 	file   string // the file that was named, below dir; or empty
 
-	report      Report
-	lines       [lineCount + 1]line // by number; 0 is unused
-	keys        map[string]bool     // that signed
-	logKeys     map[string]bool
-	assurances  map[string]string // by key id; of a key that is not here nothing shows more than software
-	times       []record.Time     // of the acquisitions
-	alone       *folder           // of an acquisition folder by itself
+	report     Report
+	lines      [lineCount + 1]line // by number; 0 is unused
+	keys       map[string]bool     // that signed
+	logKeys    map[string]bool
+	assurances map[string]string // by key id; of a key that is not here nothing shows more than software
+	times      []record.Time     // of the acquisitions
+
+	attestationKeys map[string]attest.Key // by the id of a key that the same TPM holds
+
+	alone       *folder // of an acquisition folder by itself
 	checkpoints int64
 	certified   int64 // of them, by a counter
 	counters    int64
 	entries     int64
 	events      int64
 	handovers   int64 // that were accepted
+	quoted      int64 // records, for which a TPM said how the station was started
+	explained   int64 // of them, by the event log of the firmware
 	bytes       int64 // of all media
 	taken       int64 // of them, not read from the medium
 

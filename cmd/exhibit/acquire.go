@@ -32,7 +32,9 @@ type acquireDocument struct {
 	Exhibit     string             `json:"exhibit"`
 	Index       int64              `json:"index"`
 	Acquisition record.Acquisition `json:"acquisition"`
-	Stats       []phaseDocument    `json:"stats,omitzero"`
+	// Quote is what the TPM says of how the station was started.
+	Quote record.Fact[quoteDocument] `json:"quote"`
+	Stats []phaseDocument            `json:"stats,omitzero"`
 }
 
 type acquireOptions struct {

@@ -63,6 +63,7 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		}
 		u.linef("Read back: %s", rereadText(a.Reread))
 		u.linef("Record:    entry %d of log %s, signed by key %q", doc.Index, c.Genesis().Origin, keys.info.Name)
+		printQuote(u, doc.Quote)
 		if a.HasMap() {
 			u.linef("Unread:    %s", unreadText(a.Unread))
 		}
@@ -74,6 +75,7 @@ func signAndSeal(ctx context.Context, u *ui, c *custody.Case, to *destinations, 
 		}
 		printStats(u, doc.Stats)
 	})
+	noteQuote(u, doc.Quote)
 	notWhole(u, doc.Acquisition, lost, doc.Folder)
 	return err
 }
@@ -145,6 +147,10 @@ func logAndSeal(ctx context.Context, c *custody.Case, to *destinations, exhibit,
 	if err != nil {
 		return acquireDocument{}, err
 	}
+	quote, quoteErr := quoteRecord(ctx, c, &logged, keys)
+	if err := ctx.Err(); err != nil {
+		return acquireDocument{}, err // what was interrupted is done when the acquisition is resumed
+	}
 	sealed := acquire.SealFiles{Statement: logged.Statement, Personal: logged.Personal, Proof: logged.Proof, Genesis: logged.Genesis}
 	for _, d := range to.all {
 		if err := holdsRecord(d.Root, exhibit, id, &logged.Record.Acquisition); err != nil {
@@ -154,7 +160,7 @@ func logAndSeal(ctx context.Context, c *custody.Case, to *destinations, exhibit,
 			return acquireDocument{}, err
 		}
 	}
-	return acquireDocument{Schema: "exhibit-acquire/v1", Exhibit: exhibit, Index: logged.Index, Acquisition: logged.Record.Acquisition}, nil
+	return acquireDocument{Schema: "exhibit-acquire/v1", Exhibit: exhibit, Index: logged.Index, Acquisition: logged.Record.Acquisition, Quote: quoteFact(quote, quoteErr)}, nil
 }
 
 // holdsRecord requires that what waits in a folder to be sealed is what was logged: a second destination may have been left

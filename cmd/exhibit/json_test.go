@@ -60,6 +60,7 @@ var documents = map[string]struct {
 	"partitionDocument": {"devices", []reflect.Type{reflect.TypeFor[partitionDocument]()}},
 	"useDocument":       {"devices", []reflect.Type{reflect.TypeFor[useDocument]()}},
 
+	"quoteDocument":         {"acquire", []reflect.Type{reflect.TypeFor[quoteDocument]()}},
 	"restoreTargetDocument": {"restore", []reflect.Type{reflect.TypeFor[restoreTargetDocument]()}},
 	"unreadDocument":        {"restore", []reflect.Type{reflect.TypeFor[unreadDocument]()}},
 

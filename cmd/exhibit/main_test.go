@@ -48,11 +48,20 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scriptTPM shares one software TPM, which takes seconds to make.
+// scriptTPM gives each script that wants one a software TPM of its own: it serves one program at a time.
 func scriptTPM(t *testing.T) func(*testscript.TestScript, bool, []string) {
-	machine := sync.OnceValue(func() *swtpm.Machine { return swtpm.New(t) })
+	var mu sync.Mutex
+	machines := map[string]*swtpm.Machine{}
+	machine := func(name string) *swtpm.Machine {
+		mu.Lock()
+		defer mu.Unlock()
+		if machines[name] == nil {
+			machines[name] = swtpm.New(t)
+		}
+		return machines[name]
+	}
 	return func(ts *testscript.TestScript, neg bool, args []string) {
-		m := machine()
+		m := machine(ts.Name())
 		switch what := strings.Join(args, " "); {
 		case neg:
 			ts.Fatalf("usage: tpm [off|on|save|restore]")

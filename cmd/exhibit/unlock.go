@@ -153,9 +153,10 @@ func readSecret(tty *os.File, prompt string) ([]byte, error) {
 
 // unlocked are the two keys an append needs, both tried before anything is done.
 type unlocked struct {
-	info   sign.Info
-	signer sign.Signer
-	log    sign.LogSigner
+	info    sign.Info
+	signer  sign.Signer
+	log     sign.LogSigner
+	machine *machine
 }
 
 // unlock opens the signing key and the log key that the genesis names. name may be empty: then the station's only
@@ -184,7 +185,7 @@ func unlock(g *record.CaseOpened, name string, t record.Type, p *passphraseFlags
 	if logSigner, err = store.withCounter(g, logInfo.Name, logPassphrase, logSigner); err != nil {
 		return nil, err
 	}
-	return &unlocked{info, signer, logSigner}, nil
+	return &unlocked{info, signer, logSigner, store.machine}, nil
 }
 
 // unlockWithLog asks for what it needs and opens a key and a log key, and returns the log key's passphrase too. The log key

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 	"github.com/exhibit-forensics/exhibit/internal/testtool"
+	"github.com/exhibit-forensics/exhibit/internal/testtool/swtpm"
 )
 
 // withoutCase is a folder as the reader of docs/verify-without-exhibit.md has it: a case, bundles, and what came by another
@@ -18,28 +20,65 @@ type withoutCase struct{ handCase }
 
 func newWithoutCase(t *testing.T) withoutCase {
 	t.Helper()
-	h := newHandCase(t)
-	dir := filepath.Dir(h.dir)
-	s := anchorStation{t, dir} // its home is the demonstration's, which trusts the case
+	h, s := newTPMCase(t)
 	tsa := testtool.NewTSA(t, testtool.TSAOptions{})
 	s.trustTSA(tsa)
-	if err := os.WriteFile(filepath.Join(dir, "pass"), []byte(passphrase+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	out := s.run(0, "witness", "create", "witness.example/w1", "--passphrase-file", "pass")
 	key := regexp.MustCompile(`witness\.example/w1\+\S+`).FindString(out)
 	s.run(0, "trust", "add", "witness", key, "--name", "second officer")
-	address := s.serve("--genesis", filepath.Join(h.dir, h.log, layout.StatementFile(0)))
+	address := s.serve("--genesis", filepath.Join(s.dir, h.log, layout.StatementFile(0)))
 	s.run(0, "log", "anchor", "--case", "case", "--tsa", tsa.Serve(t), "--witness", address)
 	s.run(0, "log", "export", "--case", "case", "--sigstore", "bundles")
-	for name, b := range map[string][]byte{
-		"fingerprint": []byte(h.fingerprint + "\n"), "witness.key": []byte(key + "\n"), "tsa-root.pem": read(t, tsa.RootFile()),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-			t.Fatal(err)
+	s.write(map[string][]byte{"fingerprint": []byte(h.fingerprint + "\n"), "witness.key": []byte(key + "\n"), "tsa-root.pem": read(t, tsa.RootFile())})
+	return withoutCase{h}
+}
+
+// newTPMCase makes a case whose station and log keys are in a TPM, with an acquisition that was quoted, and an event after
+// it that names the quote.
+func newTPMCase(t *testing.T) (handCase, anchorStation) {
+	t.Helper()
+	machine := swtpm.New(t)
+	s := anchorStation{t, t.TempDir()}
+	medium := make([]byte, 24<<20)
+	for i := range medium {
+		medium[i] = byte(i >> 12)
+	}
+	s.write(map[string][]byte{"pass": []byte(passphrase + "\n"), "medium.img": medium})
+	s.run(0, "key", "create", "p", "--kind", "person", "--passphrase-file", "pass")
+	for name, kind := range map[string]string{"s": "station", "l": "log"} {
+		s.run(0, "key", "create", name, "--kind", kind, "--tpm="+machine.Address())
+	}
+	s.run(0, "case", "create", "case", "--number", "2026-001", "--agency", "Example Police", "--key", "p", "--station", "s", "--log-key", "l",
+		"--passphrase-file", "pass")
+	s.seize("7")
+	s.run(0, "acquire", "medium.img", "--exhibit", "7", "--case", "case", "--key", "s")
+	s.seize("8")
+	c, err := custody.Open(filepath.Join(s.dir, "case"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handCase{dir: s.dir, log: filepath.Join("case", layout.LogDir(c.Genesis().Origin)), fingerprint: c.Fingerprint().String()}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.run(0, "trust", "add", "genesis", h.fingerprint, "--name", "case")
+	found, err := filepath.Glob(filepath.Join(s.dir, "case", layout.ExhibitsDir, "7", "*"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d acquisition folders (%v)", len(found), err)
+	}
+	if h.acquisition, err = filepath.Rel(s.dir, found[0]); err != nil {
+		t.Fatal(err)
+	}
+	return h, s
+}
+
+func (s anchorStation) write(files map[string][]byte) {
+	s.t.Helper()
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(s.dir, name), b, 0o600); err != nil {
+			s.t.Fatal(err)
 		}
 	}
-	return withoutCase{handCase{dir: dir, acquisition: filepath.Join("case", h.acquisition), log: filepath.Join("case", h.log), fingerprint: h.fingerprint}}
 }
 
 // bash runs a script in the folder, without a network.
@@ -78,12 +117,18 @@ var withoutHarms = map[string][]harm{
 		{"l", "statement/000000/1.dsse.json", inPayload(`"exhibit":"7"`, `"exhibit":"8"`)},
 	},
 	"5": {
-		{"l", "anchors/*.tsr", flip(900)}, {"l", "anchors/*.tsr", gone}, {"l", "checkpoints/3", swap("\n3\n", "\n4\n")},
+		{"l", "anchors/*.tsr", flip(900)}, {"l", "anchors/*.tsr", gone}, {"l", "checkpoints/4", swap("\n4\n", "\n5\n")},
 		{"", "tsa-root.pem", gone},
 	},
 	"6": {
 		{"l", "anchors/*.cosig", poke("witness.example/w1 ", 40)}, {"l", "anchors/*.cosig", gone},
-		{"l", "anchors/*.cosig", swap("\n3\n", "\n4\n")}, {"", "witness.key", poke("+BA", 9)},
+		{"l", "anchors/*.cosig", swap("\n4\n", "\n5\n")}, {"", "witness.key", poke("+BA", 9)},
+	},
+	"7": {
+		{"l", "attest/2.quote", gone}, {"l", "attest/2.quote", poke(`"attest":"`, 120)}, {"l", "attest/2.quote", poke(`"signature":"`, 60)},
+		{"l", "attest/2.quote", poke(`"attestationKey":"`, 90)}, {"l", "attest/2.quote", swap(`"pcrs":["0`, `"pcrs":["1`)},
+		{"l", "attest/2.quote", swap("the TPM is", "The TPM is")}, // this only the event that names it shows
+		{"", "bundles/2.sigstore.json", poke(`"canonicalizedBody":"`, 200)},
 	},
 }
 
@@ -97,7 +142,7 @@ func flipHex(b []byte) []byte {
 // TestWithoutExhibit runs the commands of docs/verify-without-exhibit.md, taken from the text: all in order on a sound case,
 // and the blocks of each section, with the first and the functions of those before, on damaged copies.
 func TestWithoutExhibit(t *testing.T) {
-	testtool.Need(t, "bash", "cosign", "jq", "openssl", "sha256sum", "b3sum", "xxd", "unshare")
+	testtool.Need(t, "bash", "cosign", "jq", "openssl", "sha256sum", "b3sum", "xxd", "unshare", "tpm2_checkquote")
 	text := read(t, "../../docs/verify-without-exhibit.md")
 	var sections []handBlock
 	for _, m := range regexp.MustCompile("(?m)^## ([0-9]+)\\. .*$|(?s)```sh\n(.*?)```\n").FindAllStringSubmatch(string(text), -1) {

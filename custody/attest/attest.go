@@ -2,7 +2,7 @@
 //
 // Start with [Key], an attestation key, and its methods: [Key.CheckKey] for another key of the same TPM,
 // [Key.CheckCounter] for the counter that the checkpoints of a log advance, [Key.CheckQuote] for the start of the
-// machine. [Follow] says whether two statements of one TPM can have been made in that order. The files that hold
+// machine, which [ReplayBootLog] explains. [Follow] says whether two statements of one TPM can have been made in that order. The files that hold
 // attestations are described in docs/format.md, section 15.
 //
 // The promise: what is returned was read out of the very bytes that the signature covers, in the one form there is, and
@@ -207,7 +207,7 @@ func (k Key) CheckCounter(a Signed, handle uint32, text string) (value uint64, a
 }
 
 // CheckQuote requires that a is k's quote of the boot PCRs, whose values are given, for the qualifying data.
-func (k Key) CheckQuote(a Signed, nonce [32]byte, pcrs [BootPCRs][32]byte) (Clock, error) {
+func (k Key) CheckQuote(a Signed, nonce [32]byte, pcrs [BootPCRs]PCR) (Clock, error) {
 	got, err := k.open(a, TypeQuote, nonce)
 	if err != nil {
 		return Clock{}, err

@@ -84,9 +84,9 @@ func TestWhatATPMSigned(t *testing.T) {
 		}
 		before = at
 	}
-	var pcrs [BootPCRs][32]byte
+	var pcrs [BootPCRs]PCR
 	for i, p := range v.PCRs {
-		pcrs[i] = [32]byte(p)
+		pcrs[i] = PCR(p)
 	}
 	if _, err := ak.CheckQuote(v.Quote, [32]byte(v.Nonce), pcrs); err != nil {
 		t.Error(err)

@@ -108,12 +108,16 @@ func FuzzFiles(f *testing.F) {
 	v := readVectors(f)
 	f.Add(must(v.Key.Encode()))
 	f.Add([]byte(v.Values[0].File))
+	f.Add(must(newSoftTPM().quoteFile(record.LeafHash{}).Encode()))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if k, err := ParseKeyFile(b); err == nil && !bytes.Equal(must(k.Encode()), b) {
 			t.Fatal("the key file is written differently")
 		}
 		if c, err := ParseCounter(b); err == nil && !bytes.Equal(must(EncodeCounter(c)), b) {
 			t.Fatal("the counter file is written differently")
+		}
+		if q, err := ParseQuoteFile(b); err == nil && !bytes.Equal(must(q.Encode()), b) {
+			t.Fatal("the quote file is written differently")
 		}
 	})
 }

@@ -103,8 +103,9 @@ func Parse(b []byte) (Attestation, error) {
 
 // reader reads a structure and keeps the first thing that was wrong with it; from then on it reads zeros.
 type reader struct {
-	rest []byte
-	err  error
+	rest   []byte
+	little bool // numbers are little-endian, as firmware writes them
+	err    error
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -115,7 +116,7 @@ func (r *reader) fail(format string, args ...any) {
 
 // take returns the next n bytes; nil when they are not there.
 func (r *reader) take(n int) []byte {
-	if r.err == nil && len(r.rest) < n {
+	if r.err == nil && (n < 0 || len(r.rest) < n) {
 		r.fail("it ends too early")
 	}
 	if r.err != nil {
@@ -128,6 +129,10 @@ func (r *reader) take(n int) []byte {
 
 func (r *reader) number(n int) uint64 {
 	var b [8]byte
+	if r.little {
+		copy(b[:], r.take(n))
+		return binary.LittleEndian.Uint64(b[:])
+	}
 	copy(b[8-n:], r.take(n))
 	return binary.BigEndian.Uint64(b[:])
 }

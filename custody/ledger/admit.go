@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
@@ -87,8 +86,8 @@ func (w *writer) place(c *chains, o opened, leaf record.LeafHash) error {
 	if h.Log.Origin != w.genesis.Origin || h.Log.Size != w.log.Size() || h.Log.Checkpoint != w.digest() {
 		return fmt.Errorf("%w: it names the checkpoint of size %d of log %s, want the newest, of size %d", ErrStatement, h.Log.Size, h.Log.Origin, w.log.Size())
 	}
-	if !slices.Equal(h.Log.Attestations, w.attestations()) {
-		return fmt.Errorf("%w: it names other attestations than that of the newest checkpoint", ErrStatement)
+	if err := w.placeAttestations(h.Log.Attestations); err != nil {
+		return err
 	}
 	return w.add(c, h, leaf)
 }

@@ -20,46 +20,64 @@ const uncommittedType = "exhibit-uncommitted/v1"
 
 // uncommittedFile is a list for the writer: what the next statement has to name.
 type uncommittedFile struct {
-	Anchors []record.Digest `json:"anchors"` // sorted, none doubled
+	Anchors []record.Digest `json:"anchors"`               // sorted, none doubled
+	Quotes  []record.Digest `json:"attestations,omitzero"` // the same
 	Type    string          `json:"type"`
 }
 
-// readUncommitted returns the digests of the anchors that no statement names yet.
-func readUncommitted(dir *folder) ([]record.Digest, error) {
+// readUncommitted returns the digests of the anchors and quotes that no statement names yet, as many of each as one may.
+func readUncommitted(dir *folder) (uncommittedFile, error) {
 	b, err := dir.readFile(layout.Uncommitted, record.MaxJSON)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return uncommittedFile{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return uncommittedFile{}, err
 	}
 	var f uncommittedFile
 	if err := record.DecodeTyped(b, uncommittedType, &f); err != nil {
-		return nil, fmt.Errorf("%q: %w", layout.Uncommitted, err)
+		return uncommittedFile{}, fmt.Errorf("%q: %w", layout.Uncommitted, err)
 	}
-	for i, d := range f.Anchors {
-		if d.Algorithm() != record.SHA256 || i > 0 && f.Anchors[i-1].Hex() >= d.Hex() {
-			return nil, fmt.Errorf("%q: %w: anchors[%d] is no SHA-256, doubled or out of order", layout.Uncommitted, record.ErrMalformed, i)
+	for field, list := range map[string][]record.Digest{"anchors": f.Anchors, "attestations": f.Quotes} {
+		for i, d := range list {
+			if d.Algorithm() != record.SHA256 || i > 0 && list[i-1].Hex() >= d.Hex() {
+				return uncommittedFile{}, fmt.Errorf("%q: %w: %s[%d] is no SHA-256, doubled or out of order", layout.Uncommitted, record.ErrMalformed, field, i)
+			}
 		}
 	}
-	return f.Anchors[:min(len(f.Anchors), layout.MaxAnchors)], nil
+	f.Anchors = f.Anchors[:min(len(f.Anchors), layout.MaxAnchors)]
+	f.Quotes = f.Quotes[:min(len(f.Quotes), layout.MaxQuotes)]
+	return f, nil
 }
 
-func writeUncommitted(root *durable.Root, anchors []record.Digest) error {
-	if len(anchors) == 0 {
+func writeUncommitted(root *durable.Root, f uncommittedFile) error {
+	if len(f.Anchors) == 0 && len(f.Quotes) == 0 {
 		return removeIfThere(root, layout.Uncommitted)
 	}
-	b, err := record.EncodeJSON(uncommittedFile{anchors, uncommittedType})
+	f.Type = uncommittedType
+	b, err := record.EncodeJSON(f)
 	if err != nil {
+		return err
+	}
+	if err := root.MkdirAll(layout.AnchorsDir); err != nil {
 		return err
 	}
 	return root.Replace(layout.Uncommitted, b)
 }
 
-// committed takes from the list what a batch that was just published names. After a crash in between an anchor is named
-// twice, which says nothing else.
+// withDigest returns a sorted list with d in it.
+func withDigest(list []record.Digest, d record.Digest) []record.Digest {
+	at, found := slices.BinarySearchFunc(list, d, func(a, b record.Digest) int { return strings.Compare(a.Hex(), b.Hex()) })
+	if found {
+		return list
+	}
+	return slices.Insert(list, at, d)
+}
+
+// committed takes from the list what a batch that was just published names. After a crash in between an anchor or quote is
+// named twice, which says nothing else.
 func (w *writer) committed(items []Item) error {
-	if len(w.anchors) == 0 {
+	if len(w.uncommitted.Anchors) == 0 && len(w.uncommitted.Quotes) == 0 {
 		return nil
 	}
 	named := map[record.Digest]bool{}
@@ -73,7 +91,7 @@ func (w *writer) committed(items []Item) error {
 			return err
 		}
 		if ev, ok := p.(record.Event); ok {
-			for _, d := range ev.Header().Log.Anchors {
+			for _, d := range slices.Concat(ev.Header().Log.Anchors, ev.Header().Log.Attestations) {
 				named[d] = true
 			}
 		}
@@ -82,7 +100,9 @@ func (w *writer) committed(items []Item) error {
 	if err != nil {
 		return err
 	}
-	return writeUncommitted(w.root, slices.DeleteFunc(all, func(d record.Digest) bool { return named[d] }))
+	done := func(d record.Digest) bool { return named[d] }
+	all.Anchors, all.Quotes = slices.DeleteFunc(all.Anchors, done), slices.DeleteFunc(all.Quotes, done)
+	return writeUncommitted(w.root, all)
 }
 
 // AddAnchor keeps an anchor of the checkpoint of that size, of the kind layout.AnchorToken or layout.AnchorCosigned, in the
@@ -97,12 +117,8 @@ func AddAnchor(ctx context.Context, root *durable.Root, waiting func(held error)
 		if err != nil {
 			return err
 		}
-		d := record.SHA256Digest(sum)
-		at, found := slices.BinarySearchFunc(list, d, func(a, b record.Digest) int { return strings.Compare(a.Hex(), b.Hex()) })
-		if !found {
-			list = slices.Insert(list, at, d)
-		}
-		if len(list) > layout.MaxAnchors {
+		list.Anchors = withDigest(list.Anchors, record.SHA256Digest(sum))
+		if len(list.Anchors) > layout.MaxAnchors {
 			return fmt.Errorf("%d anchors wait for a statement that names them: log an event first", layout.MaxAnchors)
 		}
 		if err := root.MkdirAll(layout.AnchorsDir); err != nil {

@@ -154,15 +154,18 @@ type writer struct {
 
 	// careful says that the previous append may not have ended as it should: then the folder is listed, and every folder
 	// written to is synced in its own.
-	careful   bool
-	recovered []Logged
-	anchors   []record.Digest // that no statement names yet
-	wrote     bool            // of the caller's statements something may be on the disk
+	careful     bool
+	recovered   []Logged
+	uncommitted uncommittedFile // what no statement names yet
+	wrote       bool            // of the caller's statements something may be on the disk
 }
 
 func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) ([]Logged, error) {
-	err := w.prepare()
-	if err != nil {
+	var err error
+	if w.uncommitted, err = readUncommitted(w.dir); err != nil {
+		return nil, err
+	}
+	if err := w.prepare(); err != nil {
 		w.wrote = false // nothing of the caller's
 		return nil, err
 	}
@@ -170,9 +173,6 @@ func (w *writer) append(ctx context.Context, build func(Head) ([]Item, error)) (
 		return nil, err
 	}
 	w.wrote = false // what was recovered is complete
-	if w.anchors, err = readUncommitted(w.dir); err != nil {
-		return nil, err
-	}
 	items, err := build(w.head())
 	if err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func (w *writer) prepare() error {
 func (w *writer) head() Head {
 	return Head{
 		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Genesis: w.genesis,
-		Events: w.events, Alike: w.alike, Attestations: w.attestations(), Anchors: w.anchors, Recovered: w.recovered,
+		Events: w.events, Alike: w.alike, Attestations: w.attestations(), Anchors: w.uncommitted.Anchors, Recovered: w.recovered,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
@@ -210,10 +211,26 @@ func (w *writer) certify(c Checkpoint, want int64) ([]byte, error) {
 	return b, w.writeFile(file{layout.AttestFile(c.Size), b})
 }
 
-// attestations are what the next events say was certified since the one before: of the newest checkpoint.
+// attestations are what the next events say came since the one before: the counter's certificate for the newest
+// checkpoint, and quotes.
 func (w *writer) attestations() []record.Digest {
 	if w.counter == nil {
-		return nil
+		return w.uncommitted.Quotes
 	}
-	return []record.Digest{digestOf(w.certified)}
+	return withDigest(slices.Clone(w.uncommitted.Quotes), digestOf(w.certified))
+}
+
+// placeAttestations requires that an event names the counter's certificate for the newest checkpoint, if there is a
+// counter, and else only quotes that no other event named before it.
+func (w *writer) placeAttestations(named []record.Digest) error {
+	can := w.attestations()
+	for _, d := range named {
+		if !slices.Contains(can, d) {
+			return fmt.Errorf("%w: it names another attestation than that of the newest checkpoint, or a quote that is not here: %s", ErrStatement, d)
+		}
+	}
+	if w.counter != nil && !slices.Contains(named, digestOf(w.certified)) {
+		return fmt.Errorf("%w: it does not name the attestation of the newest checkpoint", ErrStatement)
+	}
+	return nil
 }

@@ -221,12 +221,18 @@ func (w *writer) tidy() error {
 	if err := w.follow(); err != nil {
 		return err
 	}
-	swept := []string{".", layout.CheckpointsDir, layout.HeadsDir}
-	if w.counter != nil {
-		swept = append(swept, layout.AttestDir)
+	swept := []string{"."}
+	for _, dir := range []string{layout.CheckpointsDir, layout.HeadsDir, layout.AttestDir} {
+		there, err := w.dir.exists(dir)
+		if err != nil {
+			return err
+		}
+		if there {
+			swept = append(swept, dir)
+		}
 	}
 	for _, dir := range swept {
-		if _, err := w.root.Sweep(dir); err != nil && (dir != layout.HeadsDir || !errors.Is(err, fs.ErrNotExist)) {
+		if _, err := w.root.Sweep(dir); err != nil {
 			return err
 		}
 	}

@@ -11,16 +11,16 @@ import (
 
 // Quote has the boot PCRs of the SHA-256 bank quoted with nonce as qualifying data. It returns their values too, and has
 // checked that they are the quoted ones.
-func (s *Station) Quote(nonce [32]byte) (attest.Signed, [attest.BootPCRs][32]byte, error) {
-	fail := func(err error) (attest.Signed, [attest.BootPCRs][32]byte, error) {
-		return attest.Signed{}, [attest.BootPCRs][32]byte{}, fmt.Errorf("quote the boot PCRs: %w", explain(err))
+func (s *Station) Quote(nonce [32]byte) (attest.Signed, [attest.BootPCRs]attest.PCR, error) {
+	fail := func(err error) (attest.Signed, [attest.BootPCRs]attest.PCR, error) {
+		return attest.Signed{}, [attest.BootPCRs]attest.PCR{}, fmt.Errorf("quote the boot PCRs: %w", explain(err))
 	}
 	selection := tpm2.TPMLPCRSelection{PCRSelections: []tpm2.TPMSPCRSelection{{Hash: tpm2.TPMAlgSHA256, PCRSelect: []byte{0xff, 0, 0}}}}
 	values, err := tpm2.PCRRead{PCRSelectionIn: selection}.Execute(s.tpm.conn)
 	if err != nil {
 		return fail(err)
 	}
-	var pcrs [attest.BootPCRs][32]byte
+	var pcrs [attest.BootPCRs]attest.PCR
 	if len(values.PCRValues.Digests) != len(pcrs) {
 		return fail(errors.New("the TPM has no SHA-256 bank of PCRs in use"))
 	}

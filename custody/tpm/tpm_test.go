@@ -144,7 +144,7 @@ func TestOneTPM(t *testing.T) {
 		run  func(*testing.T, *swtpm.Machine)
 	}{
 		{"keys", testKeys}, {"secrets", testSecretsTravelEncrypted}, {"auth", testWrongAuth}, {"restricted", testRestricted},
-		{"counters", testCounters}, {"lost answer", testLostAnswer}, {"quote", testQuote}, {"facts", testFacts},
+		{"counters", testCounters}, {"lost answer", testLostAnswer}, {"quote", testQuote}, {"boot log", testBootLog}, {"facts", testFacts},
 		{"enrolment", testEnrolment}, {"power cuts", testPowerCuts}, {"rollback", testRollback}, {"full", testFull}, {"owned", testOwned}, {"cleared", testCleared},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, m) }) {

@@ -54,7 +54,7 @@ const (
 	StatementDir   = "statement"
 	AttestDir      = "attest"
 	AnchorsDir     = "anchors"
-	// Uncommitted lists the anchors that no statement names yet; PendingAnchors, what was asked for and has not come.
+	// Uncommitted lists the anchors and quotes that no statement names yet; PendingAnchors, what was asked for and has not come.
 	Uncommitted    = "anchors/uncommitted"
 	PendingAnchors = "anchors/pending"
 	Pending        = "pending"
@@ -72,11 +72,13 @@ const (
 	MaxCheckpoint = 16 << 10
 	MaxPending    = 64 << 10
 	MaxAttest     = 16 << 10
+	MaxBootLog    = 4 << 20 // the event log of a machine's firmware
 	MaxEnrolment  = 64 << 10
 	MaxProof      = 64 << 10
 	MaxToken      = 64 << 10 // an RFC 3161 response, with its certificates
 	MaxCosigned   = 64 << 10 // a checkpoint's text with the lines of witnesses
 	MaxAnchors    = 1000     // digests of anchors in one statement; anchors that are uncommitted, or pending
+	MaxQuotes     = 99       // digests of quotes in one statement, beside that of the counter's certificate; quotes that are uncommitted
 	MaxSums       = 2 << 20
 	MaxJournal    = 64 << 20
 	MaxMap        = 128 << 20
@@ -176,6 +178,25 @@ func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.F
 
 // AttestFile is the certificate of the log's counter for the checkpoint of that size, below the log folder.
 func AttestFile(size int64) string { return AttestDir + "/" + strconv.FormatInt(size, 10) }
+
+// The kinds of file about the start of the machine that signed a record, which end their names.
+const (
+	AttestQuote   = "quote"    // what its TPM quoted
+	AttestBootLog = "eventlog" // the event log of its firmware
+)
+
+// StartFile is a file of that kind about leaf i, below the log folder.
+func StartFile(i int64, kind string) string {
+	return AttestDir + "/" + strconv.FormatInt(i, 10) + "." + kind
+}
+
+// ParseStart is the reverse of StartFile, for a name without its folder; ok is false for any other name.
+func ParseStart(name string) (i int64, kind string, ok bool) {
+	digits, kind, _ := strings.Cut(name, ".")
+	i, err := strconv.ParseInt(digits, 10, 64)
+	ok = err == nil && i > 0 && i < MaxLogSize && (kind == AttestQuote || kind == AttestBootLog) && StartFile(i, kind) == AttestDir+"/"+name
+	return i, kind, ok
+}
 
 // The kinds of anchor, which end their files' names.
 const (

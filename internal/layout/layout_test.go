@@ -95,6 +95,18 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestParseStart(t *testing.T) {
+	for name, want := range map[string]bool{
+		"2.quote": true, "17.eventlog": true, "0.quote": false, "02.quote": false, "-1.quote": false, "2": false, "2.": false, "2.log": false,
+		"2.quote.": false, "x.quote": false, "1099511627776.quote": false, "": false,
+	} {
+		i, kind, ok := ParseStart(name)
+		if ok != want || ok && StartFile(i, kind) != "attest/"+name {
+			t.Errorf("ParseStart(%q) = %d, %q, %t", name, i, kind, ok)
+		}
+	}
+}
+
 func must(s string, err error) string {
 	if err != nil {
 		return err.Error()
