@@ -100,6 +100,9 @@ func (c *files) decodeRest(ctx context.Context, r *image.Reader, hole Range) err
 		return nil
 	}
 	c.reportDamage(cmp)
+	if m := r.E01().Missing(); m == nil || !m.Tail {
+		c.compareUnread(r.E01())
+	}
 	return nil
 }
 
@@ -182,6 +185,7 @@ func (c *files) decodeE01(ctx context.Context, r *image.Reader) error {
 		return nil
 	}
 	c.compareDecoded(cmp, own, linear, hashes)
+	c.compareUnread(r.E01())
 	return c.compareStored(r.E01())
 }
 
