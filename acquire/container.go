@@ -40,7 +40,7 @@ func sameContainer(was, is record.Fact[record.Container]) error {
 	i, ok := is.Get()
 	switch {
 	case !ok, w.Segments != i.Segments, w.ChunkBytes != i.ChunkBytes, w.Unread != i.Unread:
-		return fmt.Errorf("%w: it is another image, or cut another way", ErrOtherMedium)
+		return fmt.Errorf("%w: it is another image, or cut another way, or of its segments others are missing than before", ErrOtherMedium)
 	case w.SetID != i.SetID:
 		return fmt.Errorf("%w: the set identifier of the image is another one", ErrOtherMedium)
 	}

@@ -81,6 +81,7 @@ type CopyOptions struct {
 type copying struct {
 	source   CopySource
 	mapText  []byte // nil: the original has no map
+	taken    []byte // the list of what the original took over; nil: nothing
 	sector   int64
 	physical bool
 	tree     *hashtree.File // of the source
@@ -88,7 +89,7 @@ type copying struct {
 
 // Copy writes the media stream of an image into another one, and checks the source while it reads it: every group against
 // the source's tree, and every digest of the record. The copy is read back and compared. It returns the finished record;
-// to is left with <id>.partial, which holds image, tree, the original's map if there is one, SHA256SUMS and B3SUMS, all
+// to is left with <id>.partial, which holds image, tree, the original's map and its list of what was taken over if there are such, SHA256SUMS and B3SUMS, all
 // synced, and waits for the record to be logged and for Seal with SealFiles.Copy.
 //
 // Errors are those of Acquire that do not speak of a medium; ErrSource, a *SourceError; and where a file of the source
@@ -106,7 +107,7 @@ func Copy(ctx context.Context, source CopySource, to Destination, opts CopyOptio
 	a := &res.Acquisition
 	c := record.Copy{Destination: a.Destinations[0], Digests: a.Digests, Started: a.Started, Ended: a.Ended, Files: a.Files, Format: a.Format,
 		Host: a.Host, ID: a.ID, Options: record.CopyOptions{Compression: a.Options.Compression, SegmentBytes: a.Options.SegmentBytes},
-		Original: opts.Original, Source: opts.Source, Reread: a.Reread, SizeBytes: source.Image.SizeBytes, Tool: a.Tool, Unread: source.Image.Unread}
+		Original: opts.Original, Source: opts.Source, Reread: a.Reread, SizeBytes: source.Image.SizeBytes, TakenOver: source.Image.TakenOver, Tool: a.Tool, Unread: source.Image.Unread}
 	return c, c.Validate()
 }
 
@@ -124,12 +125,6 @@ func prepareCopy(source CopySource, to Destination, o CopyOptions) (*run, error)
 	}
 	if !record.ValidAcquisitionID(o.ID) || o.Clock == nil {
 		return nil, fmt.Errorf("%w: acquisition id %.60q, clock given: %t", ErrOptions, o.ID, o.Clock != nil)
-	}
-	if len(source.Image.TakenOver) > 0 {
-		return nil, &medium.HintError{
-			Err:  fmt.Errorf("%w: some of the image was taken over from another one, which the record of a copy cannot say", ErrOptions),
-			Text: "give the acquisition folder as it is; exhibit image cat gives the bytes to another program",
-		}
 	}
 	if err := r.opts.checkFormat(); err != nil {
 		return nil, err
@@ -177,6 +172,11 @@ func (r *run) lookAtSource() error {
 	}
 	for _, f := range c.source.Image.Role(record.RoleMap) {
 		if err := r.takeMap(f); err != nil {
+			return err
+		}
+	}
+	for _, f := range c.source.Image.Role(record.RoleTakenOver) {
+		if err := r.takeList(f); err != nil {
 			return err
 		}
 	}
@@ -250,6 +250,25 @@ func (r *run) takeMap(f record.File) error {
 	return nil
 }
 
+// takeList takes the original's list of what was not read from the medium, which goes along as the map does.
+func (r *run) takeList(f record.File) error {
+	c := r.copying
+	text, err := readSmall(c.source.FS, f)
+	if err != nil {
+		return err
+	}
+	m, err := image.ParseMap(bytes.NewReader(text), image.MapLimits{SizeBytes: layout.MaxMap})
+	if err != nil {
+		return &SourceError{Err: fmt.Errorf("%q: %w", f.Name, err)}
+	}
+	all, over := m.Total(image.Finished), c.source.Image.TakenOver
+	if len(over) != 1 || m.Size() != r.size || all.SizeBytes != over[0].Bytes || int64(all.Ranges) != over[0].Ranges {
+		return &SourceError{Err: fmt.Errorf("%q does not come to what the record says", f.Name)}
+	}
+	c.taken, r.taking = text, &taking{list: m, digest: f.Digests[0]}
+	return nil
+}
+
 // readSmall reads a file of at most layout.MaxMap that must have the digests of the record.
 func readSmall(fsys fs.FS, f record.File) ([]byte, error) {
 	info, err := fs.Lstat(fsys, f.Name)
@@ -281,6 +300,11 @@ func (r *run) beginCopy(context.Context) error {
 	}
 	if r.copying.mapText != nil {
 		if err := d.root.CreateEx(layout.MapName(r.name), r.copying.mapText); err != nil {
+			return d.wrap(err)
+		}
+	}
+	if r.copying.taken != nil {
+		if err := d.root.CreateEx(layout.TakenName(r.name), r.copying.taken); err != nil {
 			return d.wrap(err)
 		}
 	}

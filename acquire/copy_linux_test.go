@@ -280,6 +280,64 @@ func (s stopper) Doing(string, int64) {}
 func (s stopper) Done(int64)          { s.stop() }
 func (s stopper) Temperature(int64)   {}
 
+// What was taken over from another program's image, and not read from the medium, stays said so in every copy, with its list.
+func TestCopyTakenOver(t *testing.T) {
+	testtool.NeedRoot(t)
+	disk := faultdisk.New(t, faultdisk.Options{SizeBytes: 6 * mib})
+	bad := []faultdisk.Range{{First: 100, Count: 9}, {First: 9000, Count: 1}}
+	disk.Bad(bad...)
+	opts := rescueOptions(t)
+	opts.TakeOver = ddrescue(t, disk, "--no-trim", "--no-scrape").takeOver(t)
+	dir := memoryDir(t)
+	a, err := acquire.Acquire(t.Context(), openMedium(t, disk.Path()), []acquire.Destination{destination(t, dir)}, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, from := truth(t, disk, bad), acquiredCopy(t, dir, a.Acquisition)
+	list := readFile(t, filepath.Join(from.dir, "7%2Fa.taken"))
+	for n, format := range []string{record.FormatE01, record.FormatRaw} {
+		from = from.make(t, want, copyOptions(t, n, format))
+		i := from.source.Image
+		if got := readFile(t, filepath.Join(from.dir, "7%2Fa.taken")); !bytes.Equal(got, list) {
+			t.Errorf("copy %d: the list is %q, want %q", n, got, list)
+		}
+		if !slices.Equal(i.TakenOver, a.TakenOver) || len(i.TakenOver) != 1 || i.Unread != a.Unread || len(i.Role(record.RoleTakenOver)) != 1 {
+			t.Errorf("copy %d: taken over %+v, unread %+v; want %+v, %+v", n, i.TakenOver, i.Unread, a.TakenOver, a.Unread)
+		}
+	}
+	for name, change := range map[string]func(path string, c *copied){
+		"another list":     func(path string, _ *copied) { writeOver(t, path, append([]byte("# \n"), list...)) },
+		"no list":          func(path string, _ *copied) { mustRemove(t, path) },
+		"of another image": func(_ string, c *copied) { c.source.Image.TakenOver = []record.TakenOver{{Bytes: 512, Ranges: 1}} },
+	} {
+		other := copied{t.TempDir(), from.source}
+		if err := os.CopyFS(other.dir, os.DirFS(from.dir)); err != nil {
+			t.Fatal(err)
+		}
+		change(filepath.Join(other.dir, "7%2Fa.taken"), &other)
+		to := memoryDir(t)
+		if _, err := other.run(t, t.Context(), to, copyOptions(t, 9, record.FormatE01)); !errors.Is(err, acquire.ErrSource) && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		mustBeEmpty(t, to)
+	}
+}
+
+func mustRemove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeOver(t *testing.T, path string, b []byte) {
+	t.Helper()
+	mustRemove(t, path)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Options that do not fit leave nothing.
 func TestCopyRefused(t *testing.T) {
 	want := content(1000)
@@ -307,11 +365,4 @@ func TestCopyRefused(t *testing.T) {
 			mustBeEmpty(t, to)
 		})
 	}
-	taken := from
-	taken.source.Image.TakenOver = []record.TakenOver{{Bytes: 512, Ranges: 1}}
-	to := memoryDir(t)
-	if _, err := taken.run(t, t.Context(), to, copyOptions(t, 2, record.FormatRaw)); !errors.Is(err, acquire.ErrOptions) {
-		t.Errorf("bytes that were taken over: got %v, want %v", err, acquire.ErrOptions)
-	}
-	mustBeEmpty(t, to)
 }

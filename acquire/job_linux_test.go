@@ -48,7 +48,9 @@ type job struct {
 	Image   string        // and its Map are taken over; "": none
 	Map     string
 	Despite bool
-	Unread  bool // the image is not read again
+	Unread  bool   // the image is not read again
+	CopyOf  string // the directory of a finished acquisition, of which a copy is made instead, as CopyID
+	CopyID  string
 
 	hooks    map[string]durable.Hook // of the directories
 	progress acquire.Progress

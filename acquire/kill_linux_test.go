@@ -46,7 +46,11 @@ func childMain(text string) error {
 			return nil
 		}
 	}
-	if _, err := j.step(context.Background()); err != nil {
+	do := func() (err error) { _, err = j.step(context.Background()); return err }
+	if j.CopyOf != "" {
+		do = func() (err error) { _, err = j.copy(context.Background()); return err }
+	}
+	if err := do(); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(os.Stdout, calls.Load())

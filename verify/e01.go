@@ -23,8 +23,7 @@ func (c *files) checkE01(ctx context.Context) error {
 		if err := c.readParts(ctx, parts); err != nil {
 			return err
 		}
-		c.line.add(Finding{Severity: Note, File: c.dir, Text: "what the image holds was not decoded, because not all of its files are there with their sizes"})
-		return nil
+		return c.incomplete(ctx, parts)
 	}
 	var names []string
 	for _, p := range parts {
@@ -46,6 +45,65 @@ func (c *files) checkE01(ctx context.Context) error {
 		c.line.add(fromError(names[0], closeErr))
 	}
 	return err
+}
+
+// incomplete says what of the medium stood in segments that are missing, and decodes the rest, to locate what is damaged
+// in it.
+func (c *files) incomplete(ctx context.Context, parts []part) error {
+	var names []string
+	for _, p := range parts {
+		if p.present {
+			names = append(names, within(c.dir, p.Name))
+		}
+	}
+	r, err := image.OpenIncomplete(c.fsys, names)
+	if err != nil {
+		c.line.add(Finding{Severity: Note, File: c.dir, Text: fmt.Sprintf("what the image holds was not decoded, because not all of its files are there with their sizes: %v", err)})
+		return nil
+	}
+	m, sector := r.E01().Missing(), r.E01().SectorBytes()
+	hole := Range{}
+	if m != nil {
+		f := Finding{Severity: Missing, File: c.dir, Text: m.String(), Advice: "bring the missing files from another copy of the folder"}
+		if hole = (Range{m.Sectors.FirstSector * sector, m.Sectors.Sectors * sector}); hole.Length > 0 {
+			f.Field, f.Range = "acquisition.digests", &hole
+		}
+		c.line.add(f)
+	}
+	err = c.decodeRest(ctx, r, hole)
+	if closeErr := r.Close(); closeErr != nil && err == nil {
+		c.line.add(fromError(names[0], closeErr))
+	}
+	return err
+}
+
+// decodeRest compares each group with the tree that does not touch the hole, and reports each damaged chunk. The digests of
+// the medium cannot be compared.
+func (c *files) decodeRest(ctx context.Context, r *image.Reader, hole Range) error {
+	if r.Size() != c.a.SizeBytes {
+		c.line.add(mismatch(c.dir, "acquisition.medium.sizeBytes", fmt.Sprint(c.a.SizeBytes), fmt.Sprint(r.Size()), "the image is of a medium of another length than the record says"))
+		return nil
+	}
+	opts := pass.Options{Workers: c.workers, Progress: c.progress}
+	cmp := &comparator{tree: c.tree, size: r.Size(), end: r.Size(), hole: hole}
+	if c.tree != nil {
+		opts.Tree = cmp
+	} else {
+		opts.Sinks = []io.Writer{io.Discard}
+	}
+	_, err := pass.Run(ctx, &damaged{Reader: r, c: c}, opts)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		c.line.add(fromError(r.Segments()[0].Name, e01Content(err)))
+		return nil
+	}
+	c.reportDamage(cmp)
+	if m := r.E01().Missing(); m == nil || !m.Tail {
+		c.compareUnread(r.E01())
+	}
+	return nil
 }
 
 // readParts checks each file that is there by itself.
@@ -127,6 +185,7 @@ func (c *files) decodeE01(ctx context.Context, r *image.Reader) error {
 		return nil
 	}
 	c.compareDecoded(cmp, own, linear, hashes)
+	c.compareUnread(r.E01())
 	return c.compareStored(r.E01())
 }
 
@@ -216,7 +275,9 @@ func (d *damaged) Read(p []byte) (int, error) {
 			}
 			clear(p[done : done+skip])
 			done += skip
-			d.report(damage)
+			if damage.Segment != "" { // what is missing is said as a whole
+				d.report(damage)
+			}
 		}
 	}
 	d.pos += int64(len(p))

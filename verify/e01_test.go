@@ -26,30 +26,36 @@ func newE01(t *testing.T, c *realCase) string {
 	})
 }
 
-func TestE01(t *testing.T) {
-	c := newRealCase(t)
-	dir := newE01(t, c)
-	r := c.verify("", ExitVerified)
-	if len(r.Acquisitions) != 1 || len(r.Notes) != 0 || r.Lines[0].Status != Verified {
-		t.Errorf("%s", show(r))
-	}
-	from, aside := filepath.Join(c.Dir(), dir), filepath.Join(t.TempDir(), "aside")
-	if err := os.CopyFS(aside, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
-	for name, damage := range map[string]struct {
-		do   func(t *testing.T, dir string)
-		code int
-		says []string
-	}{
+type e01Damage struct {
+	do   func(t *testing.T, dir string)
+	code int
+	says []string
+}
+
+// e01Damages are what is done to the folder of an E01, and what verify says of it.
+func e01Damages() map[string]e01Damage {
+	return map[string]e01Damage{
 		"a byte of a chunk": {func(t *testing.T, dir string) { flipByte(t, filepath.Join(dir, "7.E02"), 100_000) }, ExitMismatch,
 			[]string{"7.E02", "chunk ", "sectors ", "bytes 1048576 to 2097151"}},
 		"a byte of a chunk, no tree": {func(t *testing.T, dir string) {
 			flipByte(t, filepath.Join(dir, "7.E02"), 100_000)
 			remove(t, filepath.Join(dir, "7.tree"))
 		}, ExitMismatch, []string{"7.E02", "chunk ", "sectors ", "7.tree: the file is missing"}},
-		"a section":  {func(t *testing.T, dir string) { flipByte(t, filepath.Join(dir, "7.E03"), 20) }, ExitMismatch, []string{"7.E03"}},
-		"no segment": {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "7.E02")) }, ExitUnknown, []string{"7.E02: the file is missing", "was not decoded"}},
+		"a section": {func(t *testing.T, dir string) { flipByte(t, filepath.Join(dir, "7.E03"), 20) }, ExitMismatch, []string{"7.E03"}},
+		"no segment": {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "7.E02")) }, ExitUnknown,
+			[]string{"7.E02: the file is missing", "segment 2 (.E02) not there: chunks 31 to ", "of the medium, are missing (acquisition.digests)"}},
+		"not the last segment": {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "7.E04")) }, ExitUnknown,
+			[]string{"7.E04: the file is missing", "segment 4 (.E04) and what followed it not there: chunks ", "what the last segment said of unread sectors"}},
+		"not the first segment": {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "7.E01")) }, ExitUnknown,
+			[]string{"7.E01: the file is missing", "was not decoded"}},
+		"no segment, and damage in another": {func(t *testing.T, dir string) {
+			remove(t, filepath.Join(dir, "7.E02"))
+			flipByte(t, filepath.Join(dir, "7.E03"), 100_000)
+		}, ExitMismatch, []string{"7.E02: the file is missing", "segment 2 (.E02) not there", "7.E03", "sectors ", "bytes 2097152 to 3145727 of the medium are not those"}},
+		"no segment, and no tree": {func(t *testing.T, dir string) {
+			remove(t, filepath.Join(dir, "7.E02"))
+			remove(t, filepath.Join(dir, "7.tree"))
+		}, ExitUnknown, []string{"segment 2 (.E02) not there", "7.tree: the file is missing"}},
 		"cut off": {func(t *testing.T, dir string) {
 			if err := os.Truncate(filepath.Join(dir, "7.E03"), 5000); err != nil {
 				t.Fatal(err)
@@ -65,7 +71,21 @@ func TestE01(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, ExitMismatch, []string{"7.E01", "it was cut off"}},
-	} {
+	}
+}
+
+func TestE01(t *testing.T) {
+	c := newRealCase(t)
+	dir := newE01(t, c)
+	r := c.verify("", ExitVerified)
+	if len(r.Acquisitions) != 1 || len(r.Notes) != 0 || r.Lines[0].Status != Verified {
+		t.Errorf("%s", show(r))
+	}
+	from, aside := filepath.Join(c.Dir(), dir), filepath.Join(t.TempDir(), "aside")
+	if err := os.CopyFS(aside, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	for name, damage := range e01Damages() {
 		t.Run(name, func(t *testing.T) {
 			copied := &realCase{Case: c.Case, t: t}
 			again(t, from, aside)

@@ -274,6 +274,7 @@ type comparator struct {
 	size  int64 // of the medium
 	start int64 // what is read: a stretch of the medium
 	end   int64
+	hole  Range // of what is read, that is missing
 
 	mu     sync.Mutex
 	groups int64 // compared
@@ -291,7 +292,8 @@ func (c *comparator) Put(group int64, v hashtree.Value) error {
 	from, to := group*hashtree.GroupSize, min((group+1)*hashtree.GroupSize, c.size)
 	// A group that is not wholly in the stretch cannot be compared; alone in the stretch it came as a root.
 	alone := c.end-c.start <= hashtree.GroupSize && c.start == 0 && c.size > hashtree.GroupSize
-	if from < c.start || to > c.end || alone {
+	holed := from < c.hole.Offset+c.hole.Length && to > c.hole.Offset
+	if from < c.start || to > c.end || alone || holed {
 		return nil
 	}
 	want, err := c.tree.Value(group)

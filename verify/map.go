@@ -143,6 +143,9 @@ func noteContainer(m record.Medium, note func(format string, args ...any)) {
 	}
 	if said == "" {
 		said = "; it states no digest of its medium"
+		if why := from.MD5.Reason(); why != "it states none" {
+			said += ": " + why
+		}
 	}
 	if u := from.Unread; u.Bytes > 0 {
 		said += fmt.Sprintf("; it says that its medium did not give %d bytes, in %s", u.Bytes, number(u.Ranges, "range"))

@@ -14,8 +14,8 @@ import (
 
 // Find returns the files of the image whose first file a person named, in order, for [Open]. Of an E01 it is ewf.Find, with
 // the errors of that. NAME.001 is the first of the segments NAME.001, NAME.002 and so on beside it; any other file is an
-// image by itself. ErrSegments refuses a name that is a later segment, a gap in the numbers, and numbers that go on after
-// .999 or begin with .000, as other tools write them. Without a record nobody can tell whether the last segments are missing.
+// image by itself. ErrSegments refuses a name that is a later segment, and numbers that go on after .999 or begin with .000,
+// as other tools write them; ErrMissing a gap in the numbers. Without a record nobody can tell whether the last segments are missing.
 func Find(fsys fs.FS, name string) ([]string, error) {
 	is, err := isE01(fsys, name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of what is not there the names beside it may say more
@@ -47,7 +47,7 @@ func Find(fsys fs.FS, name string) ([]string, error) {
 	var names []string
 	for i := 1; i <= max(1, len(have)); i++ {
 		if !have[i] {
-			return nil, fmt.Errorf("%w: %q is missing", ErrSegments, segment(i))
+			return nil, fmt.Errorf("%w: %q is missing", ErrMissing, segment(i))
 		}
 		names = append(names, segment(i))
 	}

@@ -21,6 +21,8 @@ import (
 var (
 	// ErrSegments says that an image cannot be cut, or put together, as asked: too many segments, one missing.
 	ErrSegments = errors.New("segments of the image do not fit together")
+	// ErrMissing is the ErrSegments that says that a segment of a raw image is not there. Of an E01 see ewf.ErrMissing.
+	ErrMissing = fmt.Errorf("%w: not all are there", ErrSegments)
 	// ErrFileTooLarge says that a file would be larger than the file system or the process may make it.
 	ErrFileTooLarge = errors.New("an image file would be larger than it may be here")
 	// ErrChanged says that a file of the image changed its size after it was opened.

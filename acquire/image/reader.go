@@ -87,6 +87,15 @@ func OpenE01(fsys fs.FS, names []string) (*Reader, error) {
 	return &Reader{content: e01{e}, e01: e}, nil
 }
 
+// OpenIncomplete is Open for an E01 of which segments are missing: see ewf.OpenIncomplete.
+func OpenIncomplete(fsys fs.FS, names []string) (*Reader, error) {
+	e, err := ewf.OpenIncomplete(fsys, names)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{content: e01{e}, e01: e}, nil
+}
+
 // OpenRaw is Open for an image of which the bytes of the files are those of the medium, whatever they are.
 func OpenRaw(fsys fs.FS, names []string) (*Reader, error) {
 	if len(names) == 0 {

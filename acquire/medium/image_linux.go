@@ -35,20 +35,25 @@ type e01 struct {
 // asFileHint is for an image that was named and cannot be opened as one.
 const asFileHint = "if the file itself is the evidence, read its own bytes: --as-file"
 
-// openE01 opens the image whose first file is at path, and begins like an image.
-func openE01(path string) (*e01, error) {
+// openE01 opens the image whose first file is at path, and begins like an image. If it may be incomplete, what stood in
+// segments that are missing is a bad place.
+func openE01(path string, incomplete bool) (*e01, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, plain(err)
 	}
 	dir := filepath.Dir(real)
-	names, err := ewf.Find(os.DirFS(dir), filepath.Base(real))
-	if err != nil {
-		return nil, &HintError{fmt.Errorf("it is a segment of an E01 image: %w", err), asFileHint}
+	find, openImage := ewf.Find, ewf.Open
+	if incomplete {
+		find, openImage = ewf.FindIncomplete, ewf.OpenIncomplete
 	}
-	r, err := ewf.Open(os.DirFS(dir), names)
+	names, err := find(os.DirFS(dir), filepath.Base(real))
 	if err != nil {
-		return nil, &HintError{fmt.Errorf("it begins like an image: %w", err), asFileHint}
+		return nil, refusedImage("it is a segment of an E01 image", err)
+	}
+	r, err := openImage(os.DirFS(dir), names)
+	if err != nil {
+		return nil, refusedImage("it begins like an image", err)
 	}
 	s := &e01{host: thisHost(), path: path, r: r, now: unknownState("an image does not have it")}
 	if err = s.lookAt(dir); err == nil {
@@ -59,6 +64,14 @@ func openE01(path string) (*e01, error) {
 	}
 	s.addNotes()
 	return s, nil
+}
+
+func refusedImage(what string, err error) error {
+	hint := asFileHint
+	if errors.Is(err, ewf.ErrMissing) {
+		hint = "put the missing segment beside the others; if there is none, what is there is read, and the rest listed as unread, with: --incomplete"
+	}
+	return &HintError{fmt.Errorf("%s: %w", what, err), hint}
 }
 
 // lookAt notes where the files lie.
@@ -93,10 +106,16 @@ func (s *e01) describeImage() error {
 
 // container is what the image says of itself, but for its words.
 func (s *e01) container() record.Container {
+	none := "it states none"
+	if m := s.r.Missing(); m != nil && m.Tail {
+		none = "the segment that would state it is missing"
+	} else if s.r.Stored().Damaged {
+		none = "a section that states digests is damaged"
+	}
 	c := record.Container{
 		ChunkBytes: s.r.ChunkBytes(), Format: record.FormatE01, Segments: int64(len(s.r.Segments())),
 		Header: record.Unknown[record.Personal]("it has none"), SetID: record.Unknown[string]("it has none"),
-		MD5: storedDigest(record.MD5, s.r.Stored().MD5, s.r.Stored().Damaged), SHA1: storedDigest(record.SHA1, s.r.Stored().SHA1, s.r.Stored().Damaged),
+		MD5: storedDigest(record.MD5, s.r.Stored().MD5, none), SHA1: storedDigest(record.SHA1, s.r.Stored().SHA1, none),
 	}
 	if id := s.r.Volume().SetID; id != [16]byte{} {
 		c.SetID = record.Known(hex.EncodeToString(id[:]))
@@ -108,13 +127,10 @@ func (s *e01) container() record.Container {
 	return c
 }
 
-func storedDigest(alg record.Algorithm, sum []byte, damaged bool) record.Fact[record.StoredDigest] {
+func storedDigest(alg record.Algorithm, sum []byte, none string) record.Fact[record.StoredDigest] {
 	d, err := record.NewDigest(alg, sum)
-	if err != nil && damaged {
-		return record.Unknown[record.StoredDigest]("a section that states digests is damaged")
-	}
 	if err != nil {
-		return record.Unknown[record.StoredDigest]("it states none")
+		return record.Unknown[record.StoredDigest](none)
 	}
 	return record.Known(record.StoredDigest{Digest: d, Held: record.Unknown[bool]("it is compared when all is read")})
 }
@@ -124,6 +140,9 @@ const maxImageNotes = 20
 
 // addNotes tells what was tolerated. A file's name may be a person's, so segments are numbered.
 func (s *e01) addNotes() {
+	if m := s.r.Missing(); m != nil {
+		s.now.Notes = append(s.now.Notes, "of the image, "+m.String())
+	}
 	notes := s.r.Notes()
 	for i, n := range notes {
 		if i == maxImageNotes {

@@ -51,6 +51,9 @@ type Options struct {
 	Live bool
 	// AsFile reads an image as the file it is.
 	AsFile bool
+	// Incomplete reads an E01 of which segments are missing, but not the first: what stood in them is a bad place, and
+	// State.Notes says which. False refuses it (ewf.ErrMissing).
+	Incomplete bool
 	// WasWritable says that an earlier run, which was killed, found the device writable: its flag is taken back from a loop
 	// device by Close although it was set when this one opened it.
 	WasWritable bool

@@ -64,7 +64,7 @@ func openFile(path string, seen os.FileInfo, opts Options) (source, error) {
 	if err := d.close(); err != nil {
 		return nil, err
 	}
-	return openE01(path)
+	return openE01(path, opts.Incomplete)
 }
 
 func openPlainFile(path string, seen os.FileInfo) (*disk, error) {

@@ -45,7 +45,7 @@ type acquireOptions struct {
 	takeOver, mapFile                            string
 	retries                                      int64
 	noReread, keepWritable, wasWritable          bool
-	asFile, stats                                bool
+	asFile, incomplete, stats                    bool
 	readTimeout, deviceTimeout                   time.Duration
 	pass                                         passphraseFlags
 }
@@ -105,6 +105,7 @@ func (o *acquireOptions) register(f *pflag.FlagSet) {
 	f.Lookup("device-timeout").DefValue = ""
 	f.BoolVar(&o.keepWritable, "keep-writable", false, "leave the kernel's read-only flag of the device as it is")
 	f.BoolVar(&o.asFile, "as-file", false, "read an E01 image as the file it is, not the medium inside it")
+	f.BoolVar(&o.incomplete, "incomplete", false, "read an E01 image of which segments are missing: what stood in them is unread, and listed")
 	f.StringVar(&o.live, "live", "", "read a medium that is in use, because of `REASON`")
 	f.StringVar(&o.blocker, "write-blocker", "", "the hardware write blocker before the medium, in `WORDS`: make, model, serial")
 	f.StringVar(&o.resume, "resume", "", "finish the .partial `FOLDER` of a run that was stopped")
@@ -175,9 +176,9 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 // openMedium opens a device, a file or standard input, and says what was noticed about it.
 func (o *acquireOptions) openMedium(ctx context.Context, u *ui, path string) (*medium.Medium, error) {
 	m, err := medium.OpenWith(ctx, path, medium.Options{Stdin: u.stdin, ReadTimeout: o.readTimeout, DeviceTimeout: o.deviceTimeout,
-		Live: o.live != "", KeepWritable: o.keepWritable, WasWritable: o.wasWritable, AsFile: o.asFile})
+		Live: o.live != "", KeepWritable: o.keepWritable, WasWritable: o.wasWritable, AsFile: o.asFile, Incomplete: o.incomplete})
 	if err != nil {
-		return nil, err
+		return nil, missingSegment(err)
 	}
 	state := m.State()
 	for _, n := range state.Notes {

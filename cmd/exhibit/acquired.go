@@ -48,7 +48,7 @@ func openAcquired(path string) (*acquiredImage, error) {
 	}
 	a := &acquiredImage{dir: dir, root: root}
 	if err := a.load(); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
+		if _, hinted := errors.AsType[*hintedError](err); !hinted && errors.Is(err, fs.ErrNotExist) {
 			err = withHints(withCode(codeMissing, err), "name a sealed acquisition folder of a case, or an image file in one; see: exhibit verify "+shellWord(path))
 		}
 		return nil, errors.Join(err, root.Close())
@@ -84,6 +84,9 @@ func (a *acquiredImage) load() error {
 		open = image.OpenE01
 	}
 	r, err := open(a.root.FS(), names)
+	if errors.Is(err, fs.ErrNotExist) && acquired.Acquisition.Format == record.FormatE01 {
+		return withHints(withCode(codeMissing, err), hintsIncomplete(filepath.Join(a.dir, names[0]))...)
+	}
 	if err != nil {
 		return e01Error(err)
 	}

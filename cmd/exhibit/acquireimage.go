@@ -30,7 +30,7 @@ func noteContainer(u *ui, a record.Acquisition) {
 		}
 	}
 	if len(c.Stored()) == 0 {
-		u.notef("the image that was read states no digest of its medium, so whether it is what was once acquired cannot be told")
+		u.notef("whether the image that was read is what was once acquired cannot be told, as no digest of its medium can be had: %s", c.MD5.Reason())
 	}
 }
 

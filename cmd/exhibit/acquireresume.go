@@ -179,6 +179,7 @@ func goOn(cmd *cobra.Command, u *ui, args []string, o *acquireOptions, c *custod
 			return acquire.Result{}, err
 		}
 		o.asFile = state.Acquisition.Medium.Kind != record.MediumImage
+		o.incomplete = true // it must have the segments that it had
 		o.wasWritable = state.WritableBefore
 		if m, err = o.openMedium(cmd.Context(), u, path); err != nil {
 			return acquire.Result{}, err

@@ -37,10 +37,17 @@ func newImageInfoCommand(u *ui) *cobra.Command {
 	return newCommand(command{
 		use: "info FILE", short: "Show an image's format, segments and size",
 		long: "Show an image's format, segments and size, and what an E01 states about itself, none of which is checked. Name the\n" +
-			"first segment of a split image: disk.001, disk.E01.",
-		args: cobra.ExactArgs(1), codes: []int{codeMismatch},
+			"first segment of a split image: disk.001, disk.E01. Of an E01 of which segments are missing, say which, and which\n" +
+			"sectors stood in them (exit 5).",
+		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing},
 		run: func(cmd *cobra.Command, args []string) error {
-			return withImage(args[0], func(doc imageDocument, _ *image.Reader) error {
+			return withImage(args[0], func(doc imageDocument, r *image.Reader) error {
+				if missing := allThere(r); missing != nil {
+					u.code = codeMissing
+					for _, h := range hintsFor(missing) {
+						u.notef("hint: %s", h)
+					}
+				}
 				return u.result(doc, func() { printImage(u, doc) })
 			})
 		},
@@ -53,13 +60,16 @@ func newImageHashCommand(u *ui) *cobra.Command {
 		long: "Compute BLAKE3 and SHA-256 of an image's media bytes, all segments in order, as b3sum and sha256sum would of the\n" +
 			"whole. Of an E01 also the digests that it states about itself, which must hold, and every chunk that is damaged.\n" +
 			"To check an image against its record use exhibit verify.",
-		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeInterrupted},
+		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		run: func(cmd *cobra.Command, args []string) error { return runImageHash(cmd.Context(), u, args[0]) },
 	})
 }
 
 func runImageHash(ctx context.Context, u *ui, path string) error {
 	return withImage(path, func(doc imageDocument, r *image.Reader) error {
+		if err := allThere(r); err != nil {
+			return err
+		}
 		p := newProgress(u)
 		p.Phase("hashing", doc.SizeBytes)
 		digests, err := hashMedia(ctx, r, p)
@@ -110,13 +120,9 @@ func withImage(path string, use func(imageDocument, *image.Reader) error) error 
 	if err != nil {
 		return err
 	}
-	names, err := image.Find(root.FS(), filepath.Base(path))
+	names, r, err := findImage(root.FS(), filepath.Base(path))
 	if err != nil {
-		return errors.Join(e01Error(err), root.Close())
-	}
-	r, err := image.Open(root.FS(), names)
-	if err != nil {
-		return errors.Join(e01Error(err), root.Close())
+		return errors.Join(err, root.Close())
 	}
 	doc := imageDocument{Schema: "exhibit-image-info/v1", Format: formatOf(r), Segments: names, SizeBytes: r.Size(), Digests: []record.Digest{}}
 	if e := r.E01(); e != nil {

@@ -146,7 +146,8 @@ func convertError(err error) error {
 	case errors.Is(err, acquire.ErrSource):
 		return withHints(withCode(codeMismatch, err), "the image is damaged: see where with exhibit verify, and convert another copy of it")
 	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, acquire.ErrOptions):
-		return withHints(withCode(codeMissing, err), "a file of the acquisition is missing: see which with exhibit verify")
+		return withHints(withCode(codeMissing, err), "a file of the acquisition is missing: see which with exhibit verify",
+			"of an E01, what is there can be acquired anew, with a record and a map that list what is not: exhibit acquire FOLDER/NAME.E01 --incomplete --exhibit NUMBER")
 	}
 	return err
 }

@@ -105,6 +105,9 @@ func sameMedia(original *custody.Logged, m *record.Copied) error {
 			return fmt.Errorf("copy %s is of other bytes than the acquisition %s", m.Copy.ID, m.Copy.Original.ID)
 		}
 	}
+	if have.Unread != want.Unread || !slices.Equal(have.TakenOver, want.TakenOver) {
+		return fmt.Errorf("copy %s says otherwise than the acquisition %s which bytes the medium did not give, or were taken over from another image", m.Copy.ID, m.Copy.Original.ID)
+	}
 	return nil
 }
 
@@ -192,6 +195,9 @@ func sealCopy(u *ui, c *custody.Case, to *destinations, exhibit, id, key string)
 		}
 		if slices.ContainsFunc(m.Files, func(f record.File) bool { return f.Role == record.RoleMap }) {
 			u.linef("Unread:    %s", unreadText(m.Unread))
+		}
+		for _, t := range m.TakenOver {
+			u.linef("Taken over: %s", takenText(t))
 		}
 		u.linef("Folder:    %s", clean(doc.Folder))
 	})

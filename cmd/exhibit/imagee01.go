@@ -14,24 +14,25 @@ import (
 
 // e01Document is what an E01 states about itself. Nothing of it is checked.
 type e01Document struct {
-	SectorBytes int64           `json:"sectorBytes"`
-	ChunkBytes  int64           `json:"chunkBytes"`
-	Compression int64           `json:"compression"` // 0 none, 1 fast, 2 best, as the image says
-	Physical    bool            `json:"physical"`
-	SetID       string          `json:"setId"` // hex
-	Case        string          `json:"case,omitzero"`
-	Evidence    string          `json:"evidence,omitzero"`
-	Description string          `json:"description,omitzero"`
-	Examiner    string          `json:"examiner,omitzero"`
-	Notes       string          `json:"notes,omitzero"`
-	Model       string          `json:"model,omitzero"`
-	Serial      string          `json:"serial,omitzero"`
-	Program     string          `json:"program,omitzero"`
-	OS          string          `json:"os,omitzero"`
-	Acquired    string          `json:"acquired,omitzero"` // RFC 3339, UTC; without a zone where the image has none
-	Stored      []record.Digest `json:"stored"`
-	Unread      []sectorRange   `json:"unread"`
-	Remarks     []string        `json:"remarks"` // what is unusual or damaged about its structure
+	SectorBytes int64            `json:"sectorBytes"`
+	ChunkBytes  int64            `json:"chunkBytes"`
+	Compression int64            `json:"compression"` // 0 none, 1 fast, 2 best, as the image says
+	Physical    bool             `json:"physical"`
+	SetID       string           `json:"setId"` // hex
+	Case        string           `json:"case,omitzero"`
+	Evidence    string           `json:"evidence,omitzero"`
+	Description string           `json:"description,omitzero"`
+	Examiner    string           `json:"examiner,omitzero"`
+	Notes       string           `json:"notes,omitzero"`
+	Model       string           `json:"model,omitzero"`
+	Serial      string           `json:"serial,omitzero"`
+	Program     string           `json:"program,omitzero"`
+	OS          string           `json:"os,omitzero"`
+	Acquired    string           `json:"acquired,omitzero"` // RFC 3339, UTC; without a zone where the image has none
+	Stored      []record.Digest  `json:"stored"`
+	Unread      []sectorRange    `json:"unread"`
+	Missing     *missingDocument `json:"missing,omitzero"` // what stood in segments that are not there
+	Remarks     []string         `json:"remarks"`          // what is unusual or damaged about its structure
 }
 
 type sectorRange struct {
@@ -44,7 +45,7 @@ func newE01Document(r *ewf.Reader) *e01Document {
 	d := &e01Document{SectorBytes: r.SectorBytes(), ChunkBytes: r.ChunkBytes(), Compression: int64(v.Level), Physical: v.Flags&ewf.FlagPhysical != 0,
 		SetID: hex.EncodeToString(v.SetID[:]), Case: h.Case, Evidence: h.Evidence, Description: h.Description, Examiner: h.Examiner, Notes: h.Notes,
 		Model: h.Model, Serial: h.Serial, Program: h.AcquiredSoftwareVersion, OS: h.OS,
-		Stored: storedDigests(r), Unread: []sectorRange{}, Remarks: []string{}}
+		Stored: storedDigests(r), Unread: []sectorRange{}, Missing: newMissingDocument(r.Missing()), Remarks: []string{}}
 	if !h.Acquired.IsZero() {
 		form := time.RFC3339
 		if h.LocalTimes {
@@ -88,6 +89,9 @@ func (d *e01Document) show(u *ui) {
 	for _, s := range d.Stored {
 		u.linef("Stated:   %s %s (not checked; exhibit image hash does)", s.Algorithm(), s.Hex())
 	}
+	if d.Missing != nil {
+		u.linef("Missing:  %s", clean(d.Missing.text))
+	}
 	if n := len(d.Unread); n > 0 {
 		u.linef("Unread:   %s", plural(int64(n), "range"))
 	}
@@ -105,6 +109,9 @@ func formatOf(r *image.Reader) string {
 
 // e01Error gives what is wrong with an image its exit code.
 func e01Error(err error) error {
+	if errors.Is(err, ewf.ErrMissing) || errors.Is(err, image.ErrMissing) {
+		return missingSegment(err)
+	}
 	_, damaged := errors.AsType[*ewf.DamageError](err)
 	if damaged || errors.Is(err, ewf.ErrStructure) || errors.Is(err, ewf.ErrSegments) || errors.Is(err, ewf.ErrChanged) {
 		return withCode(codeMismatch, err)

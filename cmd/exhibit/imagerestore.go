@@ -17,6 +17,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/acquire/restore"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
 	"github.com/exhibit-forensics/exhibit/verify"
 )
 
@@ -188,6 +189,10 @@ func (r *restoring) planFile(opts restore.Options) error {
 	if _, err := os.Lstat(r.o.to); err == nil {
 		return misused(fmt.Errorf("%q is there already: %w", r.o.to, fs.ErrExist), "name a new file; what exists is never overwritten")
 	}
+	left := r.o.to + layout.PartialSuffix
+	if _, err := os.Lstat(left); err == nil {
+		return misused(fmt.Errorf("%q is there already: %w", left, fs.ErrExist), "it is what a restore that was stopped left, and no copy of the image: remove it and restore again, or name another file")
+	}
 	opts.AtStart = true
 	bytes := r.image.media.Size()
 	if opts.Part.SizeBytes > 0 {
@@ -255,6 +260,9 @@ func (r *restoring) write(ctx context.Context, to restore.Target, name string, f
 		r.list("not read back as it was written", result.Differing)
 		if errors.Is(err, restore.ErrImageChanged) {
 			err = withCode(codeMismatch, err)
+		}
+		if file != nil {
+			return withHints(fmt.Errorf("%q holds a part, and is no copy of the image: %w", name, err), "to restore, remove it and begin anew with the same command")
 		}
 		return withHints(fmt.Errorf("%q is overwritten in part, and no copy of the image: %w", name, err), "to restore, begin anew with the same command")
 	}

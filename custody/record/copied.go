@@ -35,6 +35,7 @@ type Copy struct {
 	SizeBytes   int64         `json:"sizeBytes"`
 	Source      Reference     `json:"source"` // the record of the image that was read: the original, or a copy of it
 	Started     Time          `json:"started"`
+	TakenOver   []TakenOver   `json:"takenOver,omitempty"` // as the original has it: absent or one
 	Tool        Tool          `json:"tool"`
 	Unread      Unread        `json:"unread"` // as the original has it
 }
@@ -72,7 +73,7 @@ func (c *Copied) Validate() error {
 
 // Image is what the record says of its image.
 func (c *Copy) Image() Image {
-	return Image{c.ID, c.Format, c.SizeBytes, c.Digests, c.Files, c.Unread, nil}
+	return Image{c.ID, c.Format, c.SizeBytes, c.Digests, c.Files, c.Unread, c.TakenOver}
 }
 
 // Validate reports the first thing wrong with c, wrapping ErrMalformed or ErrNewer.
@@ -93,11 +94,17 @@ func (c *Copy) Validate() error {
 		return err
 	}
 	i := c.Image()
-	roles := []string{RoleTree, RoleSums, RoleSums}
-	if c.Unread != (Unread{}) || len(i.Role(RoleMap)) > 0 {
-		roles = []string{RoleTree, RoleMap, RoleSums, RoleSums}
+	if err := i.checkTakenOver(); err != nil {
+		return err
 	}
-	if err := i.checkFiles(roles); err != nil {
+	roles := []string{RoleTree}
+	if c.Unread != (Unread{}) || len(c.TakenOver) > 0 || len(i.Role(RoleMap)) > 0 {
+		roles = append(roles, RoleMap)
+	}
+	if len(c.TakenOver) > 0 {
+		roles = append(roles, RoleTakenOver)
+	}
+	if err := i.checkFiles(append(roles, RoleSums, RoleSums)); err != nil {
 		return err
 	}
 	if err := checkMaker(&c.Tool, &c.Host); err != nil {

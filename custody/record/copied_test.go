@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -92,5 +93,50 @@ func TestCopiedWithoutUnread(t *testing.T) {
 	c.Copy.Unread = Unread{Bytes: 2, Ranges: 1}
 	if err := c.Validate(); !errors.Is(err, ErrMalformed) {
 		t.Errorf("unread without a map: %v, want ErrMalformed", err)
+	}
+}
+
+// exampleTakenCopied is a copy of an image of which a part was taken over from another program's.
+func exampleTakenCopied() *Copied {
+	c := exampleCopied()
+	over := exampleTaken().Acquisition.TakenOver[0]
+	over.Bytes, over.Ranges = 1, 1
+	c.Copy.TakenOver = []TakenOver{over}
+	c.Copy.Files = slices.Insert(c.Copy.Files, 3, File{c.Copy.Files[0].Digests, "7.taken", RoleTakenOver, 80})
+	return c
+}
+
+// What was taken over stands in the record of a copy only where something was, and then with its list.
+func TestCopiedTakenOver(t *testing.T) {
+	good, err := Encode(exampleTakenCopied())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Decode(good)
+	if c, ok := p.(*Copied); err != nil || !ok || !slices.Equal(c.Copy.Image().TakenOver, exampleTakenCopied().Copy.TakenOver) {
+		t.Errorf("Decode = %v, %v", p, err)
+	}
+	for name, change := range map[string]func(*Copy){
+		"two of them":         func(c *Copy) { c.TakenOver = append(c.TakenOver, c.TakenOver[0]) },
+		"more than was read":  func(c *Copy) { c.TakenOver[0].Bytes = 3 },
+		"no bytes":            func(c *Copy) { c.TakenOver[0].Bytes = 0 },
+		"samples":             func(c *Copy) { c.TakenOver[0].Differing = c.TakenOver[0].Sampled + 1 },
+		"without its list":    func(c *Copy) { c.Files = slices.Delete(c.Files, 3, 4) },
+		"without the map":     func(c *Copy) { c.Files = slices.Delete(c.Files, 2, 3) },
+		"a list, and nothing": func(c *Copy) { c.TakenOver = nil },
+	} {
+		c := exampleTakenCopied()
+		change(&c.Copy)
+		if err := c.Validate(); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: got %v, want ErrMalformed", name, err)
+		}
+	}
+	plain, err := Encode(exampleCopied())
+	if err != nil || bytes.Contains(plain, []byte("takenOver")) {
+		t.Errorf("a copy of which nothing was taken over says: %s (%v)", plain, err)
+	}
+	empty := bytes.Replace(plain, []byte(`"tool":{`), []byte(`"takenOver":[],"tool":{`), 1)
+	if p, err := Decode(empty); !errors.Is(err, ErrMalformed) {
+		t.Errorf("an empty list: %v, %v", p, err)
 	}
 }

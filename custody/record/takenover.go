@@ -15,18 +15,25 @@ type TakenOver struct {
 // maxSampled bounds how many places are read to know a medium.
 const maxSampled = 1 << 20
 
-// checkTakenOver requires of bytes that were not read by this acquisition what belongs to them: at most one image, in mode
-// rescue, since they were not read in order.
+// checkTakenOver requires of bytes that were not read by this acquisition what belongs to them: mode rescue, since they were
+// not read in order.
 func (a *Acquisition) checkTakenOver() error {
-	if len(a.TakenOver) > 1 {
-		return fmt.Errorf("%w: %d images were taken over", ErrMalformed, len(a.TakenOver))
+	if len(a.TakenOver) > 0 && a.Mode != ModeRescue {
+		return fmt.Errorf("%w: an image was taken over in mode %q", ErrMalformed, a.Mode)
 	}
-	for _, t := range a.TakenOver {
+	i := a.Image()
+	return i.checkTakenOver()
+}
+
+// checkTakenOver requires at most one image, with totals that the medium can have.
+func (i *Image) checkTakenOver() error {
+	if len(i.TakenOver) > 1 {
+		return fmt.Errorf("%w: %d images were taken over", ErrMalformed, len(i.TakenOver))
+	}
+	for _, t := range i.TakenOver {
 		switch {
-		case a.Mode != ModeRescue:
-			return fmt.Errorf("%w: an image was taken over in mode %q", ErrMalformed, a.Mode)
-		case t.Bytes < 1 || t.Ranges < 1 || t.Ranges > t.Bytes || t.Bytes > a.Medium.SizeBytes-a.Unread.Bytes-a.Unread.RecoveredBytes:
-			return fmt.Errorf("%w: %d bytes in %d ranges taken over, of a medium of %d, %d unread", ErrMalformed, t.Bytes, t.Ranges, a.Medium.SizeBytes, a.Unread.Bytes)
+		case t.Bytes < 1 || t.Ranges < 1 || t.Ranges > t.Bytes || t.Bytes > i.SizeBytes-i.Unread.Bytes-i.Unread.RecoveredBytes:
+			return fmt.Errorf("%w: %d bytes in %d ranges taken over, of a medium of %d, %d unread", ErrMalformed, t.Bytes, t.Ranges, i.SizeBytes, i.Unread.Bytes)
 		case t.Sampled < 0 || t.Sampled > maxSampled || t.Differing < 0 || t.Differing > t.Sampled:
 			return fmt.Errorf("%w: %d of %d samples of what was taken over differ", ErrMalformed, t.Differing, t.Sampled)
 		case t.Map.alg != SHA256:

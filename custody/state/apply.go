@@ -58,7 +58,7 @@ func (c *chain) acquired(e LoggedEvent, a *record.Acquired) {
 		note(&c.report.Contradictions, "acquisition %s is recorded a second time (log entry %d)", id, index)
 		return
 	}
-	c.images[id] = imaged{e.Leaf, true, a.Acquisition.Medium.SizeBytes, a.Acquisition.Digests}
+	c.images[id] = newImaged(e.Leaf, true, a.Acquisition.Image())
 	c.report.Acquisitions = append(c.report.Acquisitions, id)
 }
 

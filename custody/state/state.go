@@ -142,6 +142,22 @@ type imaged struct {
 	acquired bool
 	size     int64
 	digests  []record.MediaDigest
+	unread   record.Unread
+	taken    []record.TakenOver
+	lists    []record.Digest // BLAKE3 of the map and of the list of what was taken over
+}
+
+func newImaged(leaf record.LeafHash, acquired bool, i record.Image) imaged {
+	out := imaged{leaf: leaf, acquired: acquired, size: i.SizeBytes, digests: i.Digests, unread: i.Unread, taken: i.TakenOver}
+	for _, f := range append(i.Role(record.RoleMap), i.Role(record.RoleTakenOver)...) {
+		out.lists = append(out.lists, f.Digests[0])
+	}
+	return out
+}
+
+// sameGaps reports whether both say the same of what was not read from the medium.
+func (i *imaged) sameGaps(o *imaged) bool {
+	return i.unread == o.unread && slices.Equal(i.taken, o.taken) && slices.Equal(i.lists, o.lists)
 }
 
 func newChain(exhibit string) *chain {
@@ -177,8 +193,9 @@ func (c *chain) add(e LoggedEvent) {
 		if c.report.Events == 0 {
 			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
 		}
-		c.copied(e.Index, &event.Copy)
-		c.image(e.Index, event.Copy.ID, imaged{e.Leaf, false, event.Copy.SizeBytes, event.Copy.Digests})
+		image := newImaged(e.Leaf, false, event.Copy.Image())
+		c.copied(e.Index, &event.Copy, &image)
+		c.image(e.Index, event.Copy.ID, image)
 	case *record.Handled:
 		if c.report.Events == 0 {
 			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
@@ -200,8 +217,9 @@ func (c *chain) image(index int64, id string, i imaged) {
 	c.images[id] = i
 }
 
-// copied requires that what a copy was made of was recorded before, with the same media stream.
-func (c *chain) copied(index int64, m *record.Copy) {
+// copied requires that what a copy was made of was recorded before, with the same media stream, and that the
+// copy says of it what was unread, or taken over, as that does.
+func (c *chain) copied(index int64, m *record.Copy, image *imaged) {
 	for _, of := range []struct {
 		word string
 		ref  record.Reference
@@ -214,6 +232,8 @@ func (c *chain) copied(index int64, m *record.Copy) {
 			note(&c.report.Contradictions, "copy %s (log entry %d) names as its original %s, which is no acquisition but a copy", m.ID, index, of.ref.ID)
 		case have.size != m.SizeBytes || !hasAll(m.Digests, have.digests):
 			note(&c.report.Contradictions, "copy %s (log entry %d) does not have the size and digests of its %s %s: it is a copy of other bytes", m.ID, index, of.word, of.ref.ID)
+		case !have.sameGaps(image):
+			note(&c.report.Contradictions, "copy %s (log entry %d) says otherwise than its %s %s which bytes the medium did not give, or were taken over from another image", m.ID, index, of.word, of.ref.ID)
 		}
 	}
 }

@@ -38,6 +38,19 @@ func source(e LoggedEvent, of string, entry byte) LoggedEvent {
 	return e
 }
 
+// gaps makes a copy say other things of what was not read from the medium.
+func gaps(e LoggedEvent, unread, taken int64, list byte) LoggedEvent {
+	c := &e.Event.(*record.Copied).Copy //nolint:errcheck // a test: it panics
+	c.Unread.Bytes = unread
+	if taken > 0 {
+		c.TakenOver = []record.TakenOver{{Bytes: taken}}
+	}
+	if list > 0 {
+		c.Files = []record.File{{Role: record.RoleMap, Digests: []record.Digest{record.BLAKE3Digest([32]byte{list})}}}
+	}
+	return e
+}
+
 func media(fill byte) []record.MediaDigest {
 	return []record.MediaDigest{{Computed: record.ComputedWhileReading, Digest: record.BLAKE3Digest([32]byte{fill})}}
 }
@@ -72,6 +85,9 @@ func TestCheck(t *testing.T) {
 		"copied":                    {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), copied(3, "b", "a", 2, 1, 3, after(2))}},
 		"copied on":                 {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), copied(3, "b", "a", 2, 1, 3, after(2)), source(copied(4, "c", "a", 2, 1, 4, after(3)), "b", 3)}},
 		"copy of other bytes":       {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), copied(3, "b", "a", 2, 9, 3, after(2))}, contradictions: "copy of other bytes", twice: true},
+		"copy of more bytes read":   {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), gaps(copied(3, "b", "a", 2, 1, 3, after(2)), 512, 0, 0)}, contradictions: "says otherwise than its original", twice: true},
+		"copy that takes over":      {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), gaps(copied(3, "b", "a", 2, 1, 3, after(2)), 0, 9, 0)}, contradictions: "says otherwise than its original", twice: true},
+		"copy with another map":     {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), gaps(copied(3, "b", "a", 2, 1, 3, after(2)), 0, 0, 7)}, contradictions: "says otherwise than its original", twice: true},
 		"copy of nothing":           {events: []LoggedEvent{seized(1, "7", 1, nil), copied(2, "b", "a", 1, 1, 2, after(1))}, contradictions: "does not have before it", twice: true},
 		"copy with another leaf":    {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), copied(3, "b", "a", 1, 1, 3, after(2))}, contradictions: "does not have before it", twice: true},
 		"copy of a copy only":       {events: []LoggedEvent{seized(1, "7", 1, nil), acquired(2, "7", "a", 2, after(1)), copied(3, "b", "a", 2, 1, 3, after(2)), source(copied(4, "c", "b", 3, 1, 4, after(3)), "a", 2)}, contradictions: "no acquisition but a copy"},

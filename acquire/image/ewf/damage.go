@@ -11,7 +11,7 @@ import (
 // DamageError says that a chunk of the medium cannot be read, and where it stands. The sectors are those of the medium
 // that are lost with it.
 type DamageError struct {
-	Segment              string // the file's name
+	Segment              string // the file's name; empty if the file is not there
 	Offset               int64  // in that file, of the chunk, or of its table if that is what is damaged
 	Chunk                int64  // from 0, in the medium
 	FirstSector, Sectors int64
@@ -20,6 +20,9 @@ type DamageError struct {
 
 // Error names the chunk, its sectors and the place in the file.
 func (e *DamageError) Error() string {
+	if e.Segment == "" {
+		return fmt.Sprintf("sectors %d to %d are missing: chunk %d: %s", e.FirstSector, e.FirstSector+e.Sectors-1, e.Chunk, e.Reason)
+	}
 	return fmt.Sprintf("sectors %d to %d are damaged: chunk %d in %q at byte %d: %s",
 		e.FirstSector, e.FirstSector+e.Sectors-1, e.Chunk, e.Segment, e.Offset, e.Reason)
 }
@@ -58,16 +61,22 @@ func (r *Reader) Notes() []Note {
 
 // Check decodes the whole image and calls yield for each damaged chunk, in order, until yield returns false. The error
 // is nil when the end was reached or yield stopped it; a file that cannot be read, or has changed, is an error and not
-// damage. What Notes says comes on top.
+// damage. What Notes and Missing say comes on top: chunks of segments that are not there are not yielded.
 func (r *Reader) Check(ctx context.Context, yield func(*DamageError) bool) error {
 	per := max(1, int64(runtime.GOMAXPROCS(0)), (4<<20)/r.ChunkBytes())
 	per = max(1, min(per, (256<<20)/r.ChunkBytes()))
 	buf := make([]byte, min(per*r.ChunkBytes(), r.Size()))
-	for first := int64(0); first < r.chunks(); first += per {
+	for first := int64(0); first < r.chunks(); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n := min(per, r.chunks()-first)
+		if m := r.lost; m != nil && first < m.FirstChunk {
+			n = min(n, m.FirstChunk-first)
+		} else if m != nil && first < m.FirstChunk+m.Chunks {
+			first = m.FirstChunk + m.Chunks
+			continue
+		}
 		for _, err := range r.decodeAll(buf, first, n) {
 			damage, ok := errors.AsType[*DamageError](err)
 			switch {
@@ -78,6 +87,7 @@ func (r *Reader) Check(ctx context.Context, yield func(*DamageError) bool) error
 				return nil
 			}
 		}
+		first += n
 	}
 	return r.files.unchanged()
 }

@@ -17,7 +17,7 @@
 //
 // The promise: a byte that [Reader.ReadAt] returns without an error came from a chunk whose own checksum, and whose
 // table's checksum where the format has one, is right. What was tolerated or repaired on the way is listed by
-// [Reader.Notes]. The checksums are Adler-32: they find accidents, not a person who can compute them anew.
+// [Reader.Notes], and what is not there at all by [Reader.Missing]. The checksums are Adler-32: they find accidents, not a person who can compute them anew.
 // A Parse function refuses what it does not know, and looks at no more bytes than its bound.
 //
 // A [Writer] writes over nothing, holds the medium exactly, passes neither the bound of a segment nor the last name, and
@@ -26,6 +26,7 @@ package ewf
 
 import (
 	"errors"
+	"fmt"
 	"hash/adler32"
 )
 
@@ -34,6 +35,8 @@ var (
 	ErrFormat = errors.New("not an E01 image that can be read here")
 	// ErrSegments says that the segment files do not make one image: one is missing, in the wrong place or of another.
 	ErrSegments = errors.New("segments of the image do not fit together")
+	// ErrMissing is the ErrSegments that says that a segment is not there. What is there can be read: see [OpenIncomplete].
+	ErrMissing = fmt.Errorf("%w: not all are there", ErrSegments)
 	// ErrStructure says that the sections of a segment are damaged, or contradict each other.
 	ErrStructure = errors.New("the structure of the image is damaged")
 	// ErrChanged says that a file of the image changed its size after it was opened.

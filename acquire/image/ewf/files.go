@@ -22,9 +22,10 @@ type files struct {
 }
 
 type file struct {
-	name string
-	info fs.FileInfo
-	size int64
+	name   string
+	number int // of the segment, from 1
+	info   fs.FileInfo
+	size   int64
 
 	// Guarded by files.mu.
 	f     fs.File // nil while it is not open

@@ -5,53 +5,75 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
 // Find returns the files of the image whose first file a person named, in order, for [Open]: of NAME.E01 those that
 // follow beside it, NAME.E02 and so on, and of SMART's NAME.S01 likewise. A file with another extension is an image by
-// itself. ErrSegments refuses the name of a later segment, a name that is there in upper and lower case, and a gap, if
-// a file behind it is a segment by its first bytes: NAME.EXE and NAME.LOG are names of segments, too. Whether the last
-// ones are missing is for Open to say.
+// itself. ErrSegments refuses the name of a later segment, and a name that is there in upper and lower case; ErrMissing a
+// gap, if a file behind it is a segment by its first bytes: NAME.EXE and NAME.LOG are names of segments, too. Whether the
+// last ones are missing is for Open to say.
 func Find(fsys fs.FS, first string) ([]string, error) {
+	names, missing, err := find(fsys, first)
+	if err == nil {
+		err = missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	return names, nil
+}
+
+// FindIncomplete is Find for [OpenIncomplete]: it returns the segments that are there, also those behind a gap. The first
+// one must be.
+func FindIncomplete(fsys fs.FS, first string) ([]string, error) {
+	names, _, err := find(fsys, first)
+	return names, err
+}
+
+// find returns all segments that are there, and an ErrMissing if there is a gap before one of them.
+func find(fsys fs.FS, first string) (names []string, missing, err error) {
 	stem, series, n := cutExtension(path.Base(first))
 	if n == 0 {
-		return []string{first}, nil
+		return []string{first}, nil, nil
 	}
 	dir := path.Dir(first)
 	if n != 1 {
 		ext, err := extension(series, 1)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return nil, fmt.Errorf("%w: %q is not the first one, name %q", ErrSegments, first, path.Join(dir, stem+ext))
+		return nil, nil, fmt.Errorf("%w: %q is not the first one, name %q", ErrSegments, first, path.Join(dir, stem+ext))
 	}
 	have, err := beside(fsys, dir, stem, series)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var names []string
-	for i := 1; have[i] != nil; i++ {
-		if len(have[i]) > 1 {
-			return nil, fmt.Errorf("%w: there are %q and %q", ErrSegments, path.Join(dir, have[i][0]), path.Join(dir, have[i][1]))
-		}
-		names = append(names, path.Join(dir, have[i][0]))
+	if have[1] == nil {
+		return []string{first}, nil, nil // Open says that it does not exist
 	}
-	if len(names) == 0 {
-		return []string{first}, nil // Open says that it does not exist
-	}
-	for i, later := range have {
-		if i <= len(names) || !isSegment(fsys, path.Join(dir, later[0])) {
+	next := 1
+	for _, i := range slices.Sorted(maps.Keys(have)) {
+		name := path.Join(dir, have[i][0])
+		if i != next && !isSegment(fsys, name) {
 			continue
 		}
-		ext, err := extension(series, len(names)+1)
-		if err != nil {
-			return nil, err
+		if len(have[i]) > 1 {
+			return nil, nil, fmt.Errorf("%w: there are %q and %q", ErrSegments, name, path.Join(dir, have[i][1]))
 		}
-		return nil, fmt.Errorf("%w: %q is missing, and later ones are there", ErrSegments, path.Join(dir, stem+ext))
+		if i != next && missing == nil {
+			ext, err := extension(series, next)
+			if err != nil {
+				return nil, nil, err
+			}
+			missing = fmt.Errorf("%w: %q is missing, and later ones are there", ErrMissing, path.Join(dir, stem+ext))
+		}
+		names, next = append(names, name), i+1
 	}
-	return names, nil
+	return names, missing, nil
 }
 
 // cutExtension takes the extension of a segment off a name; n is 0 if it has none.

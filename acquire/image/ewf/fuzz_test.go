@@ -27,6 +27,7 @@ func FuzzReader(f *testing.F) {
 		if len(two) > 0 {
 			fsys["a.E02"], names = &fstest.MapFile{Data: two}, []string{"a.E01", "a.E02"}
 		}
+		checkFirstAlone(t, one)
 		r, err := Open(fsys, names)
 		if err != nil {
 			known := errors.Is(err, ErrFormat) || errors.Is(err, ErrSegments) || errors.Is(err, ErrStructure)
@@ -66,6 +67,24 @@ func FuzzReader(f *testing.F) {
 			t.Errorf("Check: %v, and not found: %v", err, damaged)
 		}
 	})
+}
+
+// checkFirstAlone opens the first segment without the others: what is read of it is what slowWalk finds, in the same place.
+func checkFirstAlone(t *testing.T, one []byte) {
+	t.Helper()
+	r, err := OpenIncomplete(fstest.MapFS{"a.E01": {Data: one}}, []string{"a.E01"})
+	if err != nil || r.ChunkBytes() > 1<<20 {
+		return
+	}
+	chunks := slowWalk([][]byte{one})
+	for i := range min(r.chunks(), int64(len(chunks))+2) {
+		p := bytes.Repeat([]byte{0xee}, int(r.chunkLen(i)))
+		_, err := r.ReadAt(p, i*r.ChunkBytes())
+		there := r.Missing() == nil || i < r.Missing().FirstChunk
+		if err == nil && (!there || i >= int64(len(chunks)) || !chunks[i](p)) || err != nil && !bytes.Equal(p, make([]byte, len(p))) {
+			t.Fatalf("chunk %d of the first segment alone: %v", i, err)
+		}
+	}
 }
 
 // addSeeds adds the corpus of faults, and files of ewfacquire.

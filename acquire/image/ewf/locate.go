@@ -18,6 +18,7 @@ type group struct {
 	base     int64 // of their offsets
 	dataEnd  int64 // where the section with the chunks ends
 	pages    int64 // the index of the first page in Reader.pageSums
+	missing  bool  // there is no table: the segments with these chunks are not there
 }
 
 // maxGroups bounds their memory to 80 MiB. 2^32 chunks in tables of 16,375 are a quarter of it.
@@ -39,6 +40,8 @@ func (r *Reader) locate(chunk int64) (place, error) {
 	at := place{segment: int(g.segment), off: g.entries}
 	n := uint32(chunk - g.first)
 	switch {
+	case g.missing:
+		return place{}, r.missing(chunk)
 	case g.good == 0:
 		return place{}, r.damage(at, chunk, "its table is damaged, and there is no sound copy of it")
 	case n >= g.good:

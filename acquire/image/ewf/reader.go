@@ -25,6 +25,8 @@ type Reader struct {
 	stored Stored
 	unread []Range
 
+	lost *Missing // nil: nothing
+
 	groups   []group
 	pageSums []uint64 // of the pages of the tables, which are read again when they are needed
 	pages    *cache[[]Entry]
@@ -54,7 +56,9 @@ type Stored struct {
 // All sections of all files are visited, and the checksums of all tables verified, which takes 8 bytes of reading for
 // each chunk. Of the chunks only the last one is looked at: see [Reader.Check]. The errors are ErrFormat, ErrSegments,
 // ErrStructure, ErrChanged and those of the file system. An image that opens may still have damage: see [Reader.Notes].
-func Open(fsys fs.FS, names []string) (*Reader, error) {
+func Open(fsys fs.FS, names []string) (*Reader, error) { return openReader(fsys, names, false) }
+
+func openReader(fsys fs.FS, names []string, incomplete bool) (*Reader, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: no file", ErrSegments)
 	}
@@ -62,7 +66,7 @@ func Open(fsys fs.FS, names []string) (*Reader, error) {
 		return nil, fmt.Errorf("%w: %d files, more than %d", ErrSegments, len(names), math.MaxUint16)
 	}
 	r := &Reader{files: files{fsys: fsys}}
-	if err := r.open(names); err != nil {
+	if err := r.open(names, incomplete); err != nil {
 		// The files were only read, so nothing depends on how they close.
 		_ = r.files.close()
 		return nil, err
@@ -70,16 +74,16 @@ func Open(fsys fs.FS, names []string) (*Reader, error) {
 	return r, nil
 }
 
-func (r *Reader) open(names []string) error {
+func (r *Reader) open(names []string, incomplete bool) error {
 	for i, name := range names {
 		if err := r.files.add(name); err != nil {
 			return fmt.Errorf("open image file %q: %w", name, err)
 		}
-		if err := r.checkFileHeader(i); err != nil {
+		if err := r.checkFileHeader(i, incomplete); err != nil {
 			return err
 		}
 	}
-	s := &scan{r: r, last: len(names) - 1}
+	s := &scan{r: r, last: len(names) - 1, incomplete: incomplete}
 	if err := s.all(); err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (r *Reader) open(names []string) error {
 	return r.findTail()
 }
 
-func (r *Reader) checkFileHeader(i int) error {
+func (r *Reader) checkFileHeader(i int, incomplete bool) error {
 	f := r.files.list[i]
 	b := make([]byte, min(FileHeaderBytes, f.size))
 	if err := r.files.read(i, b, 0); err != nil {
@@ -99,7 +103,9 @@ func (r *Reader) checkFileHeader(i int) error {
 	if err != nil {
 		return fmt.Errorf("image file %q: %w", f.name, err)
 	}
-	if int(h.Segment) != i+1 {
+	f.number = int(h.Segment)
+	follows := incomplete && i > 0 && f.number > r.files.list[i-1].number
+	if f.number != i+1 && !follows {
 		return fmt.Errorf("%w: %q is segment %d of its image, where segment %d is wanted", ErrSegments, f.name, h.Segment, i+1)
 	}
 	return nil

@@ -7,7 +7,10 @@ import (
 // scan visits the sections of all segments, once, and fills the Reader.
 type scan struct {
 	r    *Reader
-	last int // the last segment
+	last int // the last segment that is there
+
+	incomplete bool  // segments may be missing
+	gaps       []gap // where they are
 
 	segment    int
 	sectors    span   // the sections's content that was seen last in this segment
@@ -58,8 +61,8 @@ func (s *scan) all() error {
 			return s.broken(0, "the first segment has no volume section")
 		}
 	}
-	if s.chunks != s.total() {
-		return s.broken(0, "the tables of all segments have %d chunks, the volume section says %d", s.chunks, s.total())
+	if err := s.place(); err != nil {
+		return err
 	}
 	s.headers.finish(s)
 	return nil
@@ -122,9 +125,15 @@ func (s *scan) end(off int64, sec Section) error {
 	if n := s.size() - behind; n > 0 {
 		s.r.note(s.segment, behind, false, "%d bytes follow the last section", n)
 	}
+	file := s.r.files.list[s.segment]
 	switch {
 	case sec.Type == TypeNext && s.segment == s.last:
-		return fmt.Errorf("%w: segment %d is missing: %q says that another one follows it", ErrSegments, s.segment+2, s.name())
+		if !s.incomplete {
+			return fmt.Errorf("%w: segment %d is missing: %q says that another one follows it", ErrMissing, file.number+1, s.name())
+		}
+		s.gap(SegmentRun{First: file.number + 1})
+	case sec.Type == TypeNext && s.r.files.list[s.segment+1].number > file.number+1:
+		s.gap(SegmentRun{First: file.number + 1, Last: s.r.files.list[s.segment+1].number - 1})
 	case sec.Type == TypeDone && s.segment < s.last:
 		return fmt.Errorf("%w: %q says that it is the last one, and %q follows", ErrSegments, s.name(), s.r.files.list[s.segment+1].name)
 	}
