@@ -66,14 +66,16 @@ func TestManyEvents(t *testing.T) {
 	since("verification", begun)
 }
 
-// fillLog appends a seizure of each exhibit, and then notes, of each in turn.
+// fillLog appends the seizure of each exhibit and its notes, one exhibit after the other, as who takes over the books of a
+// store would: a batch reads what the log has of each exhibit in it.
 func fillLog(t *testing.T, c *testCase, exhibits, events int) {
 	t.Helper()
 	var batch []Unlogged
 	for i := range events {
-		number := "x" + strconv.Itoa(i%exhibits)
+		each := events / exhibits
+		number := "x" + strconv.Itoa(i/each)
 		e := seized(t, number)
-		if i >= exhibits {
+		if i%each > 0 {
 			e = handled(t, record.TypeNoted, "note "+strconv.Itoa(i), nil)
 			e.Event.Header().Exhibit = number
 		}
