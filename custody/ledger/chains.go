@@ -277,7 +277,7 @@ func (w *writer) loggedEvent(i int64) (*record.Header, record.LeafHash, error) {
 	if err != nil {
 		return fail(err)
 	}
-	leaf, err := w.log.oneLeaf(i)
+	leaf, err := w.log.Leaf(i)
 	if err != nil {
 		return nil, record.LeafHash{}, err
 	}
