@@ -64,6 +64,8 @@ func newAcquireCommand(u *ui) *cobra.Command {
 			"places are tried as they come; with --on-error rescue the medium is acquired as raw, and that is copied to an e01.\n\n" +
 			"A run that was stopped leaves a folder that ends in .partial. Whatever is missing, reading, reading back or signing, is\n" +
 			"done by: exhibit acquire [MEDIUM] --resume FOLDER. What was safe is not read again.\n\n" +
+			"Where a TPM holds the key that signs, it also quotes how this station was started, for the record. If it cannot, that is\n" +
+			"said, and the acquisition stands without.\n\n" +
 			"What ddrescue has read already need not be read again: --take-over IMAGE --map MAPFILE copies what the map calls\n" +
 			"finished, and reads the rest. The record says which bytes were not read from MEDIUM.",
 		example: "  exhibit acquire /dev/sdb --exhibit 7 --case case-2026-001\n" +
