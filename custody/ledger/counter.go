@@ -215,5 +215,5 @@ func (w *writer) attestations() []record.Digest {
 	if w.counter == nil {
 		return nil
 	}
-	return []record.Digest{digestOf(w.certified)}
+	return []record.Digest{record.SHA256Of(w.certified)}
 }

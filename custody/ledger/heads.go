@@ -146,7 +146,7 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, record.ErrMalformed) {
 		return nil, false, err
 	}
-	if err != nil || digestOf(note) != f.Checkpoint {
+	if err != nil || record.SHA256Of(note) != f.Checkpoint {
 		return newChains(), false, nil
 	}
 	return c, false, nil
