@@ -3,7 +3,6 @@ package acquire
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
@@ -286,7 +285,7 @@ func readSmall(fsys fs.FS, f record.File) ([]byte, error) {
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, err
 	}
-	if record.BLAKE3Digest(blake3.Sum256(b)) != f.Digests[0] || record.SHA256Digest(sha256.Sum256(b)) != f.Digests[1] {
+	if record.BLAKE3Digest(blake3.Sum256(b)) != f.Digests[0] || record.SHA256Of(b) != f.Digests[1] {
 		return nil, &SourceError{Err: fmt.Errorf("%q does not have the digests of the record", f.Name)}
 	}
 	return b, nil

@@ -3,7 +3,6 @@ package acquire
 import (
 	"crypto/md5"
 	"crypto/sha1"
-	"crypto/sha256"
 	"crypto/sha512"
 	"hash"
 	"slices"
@@ -29,7 +28,7 @@ func newHash(alg record.Algorithm) hash.Hash {
 
 // digestsOf returns the two digests of a small file, as a record wants them.
 func digestsOf(b []byte) []record.Digest {
-	return []record.Digest{record.BLAKE3Digest(blake3.Sum256(b)), record.SHA256Digest(sha256.Sum256(b))}
+	return []record.Digest{record.BLAKE3Digest(blake3.Sum256(b)), record.SHA256Of(b)}
 }
 
 func sortDigests(digests []record.MediaDigest) {

@@ -94,7 +94,7 @@ func (l *journalLines) saved() SavedJournal {
 
 // isBeginningOf reports whether b begins with the lines that j is of.
 func (j SavedJournal) isBeginningOf(b []byte) bool {
-	return j.SizeBytes > 0 && j.SizeBytes <= int64(len(b)) && record.SHA256Digest(sha256.Sum256(b[:j.SizeBytes])) == j.Digest
+	return j.SizeBytes > 0 && j.SizeBytes <= int64(len(b)) && record.SHA256Of(b[:j.SizeBytes]) == j.Digest
 }
 
 // event writes a line of the journal.

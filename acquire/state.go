@@ -3,7 +3,6 @@ package acquire
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"encoding"
 	"encoding/base64"
 	"encoding/hex"
@@ -211,7 +210,7 @@ func (s *State) bytes() []byte {
 	return fmt.Appendf(slices.Clone(s.file), "\n%s\n", base64.StdEncoding.EncodeToString(s.signature))
 }
 
-func (s *State) digest() record.Digest { return record.SHA256Digest(sha256.Sum256(s.file)) }
+func (s *State) digest() record.Digest { return record.SHA256Of(s.file) }
 
 // Behind compares the states at two destinations of one acquisition. 0: they are the same. 1: s is the one that newer took the
 // place of, so all that newer says is durable where s lies, too. 2: s lies at a destination that was lost before. Negative: the

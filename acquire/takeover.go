@@ -3,7 +3,6 @@ package acquire
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -68,7 +67,7 @@ func (r *run) planTakeOver() error {
 	}
 	all := t.list.Total(image.Finished)
 	r.taking = t
-	r.acq.TakenOver = []record.TakenOver{{Bytes: all.SizeBytes, Ranges: int64(all.Ranges), Map: record.SHA256Digest(sha256.Sum256(o.Map))}}
+	r.acq.TakenOver = []record.TakenOver{{Bytes: all.SizeBytes, Ranges: int64(all.Ranges), Map: record.SHA256Of(o.Map)}}
 	return nil
 }
 
@@ -344,7 +343,7 @@ func (s *State) sameTakeOver(again *TakeOver) error {
 	case again == nil:
 	case len(taken) == 0:
 		return fmt.Errorf("%w: %w: the acquisition was begun without one", ErrOptions, ErrTakeOver)
-	case taken[0].Map != record.SHA256Digest(sha256.Sum256(again.Map)):
+	case taken[0].Map != record.SHA256Of(again.Map):
 		return fmt.Errorf("%w: %w: the acquisition was begun with another map", ErrOptions, ErrTakeOver)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package custody
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -98,7 +97,7 @@ func (c *Case) continuation(n Continuation, logKey sign.LogSigner) (*record.Case
 	if err != nil {
 		return nil, nil, err
 	}
-	g.Continues = &record.Continuation{Checkpoint: record.SHA256Digest(sha256.Sum256(log.Checkpoint())), Counter: n.Live, Origin: old.Origin, Size: log.Size()}
+	g.Continues = &record.Continuation{Checkpoint: record.SHA256Of(log.Checkpoint()), Counter: n.Live, Origin: old.Origin, Size: log.Size()}
 	if g.Continues.Because, err = openings.Commit(n.Random, "/continues/because", n.Because); err != nil {
 		return nil, nil, err
 	}

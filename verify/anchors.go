@@ -14,6 +14,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/anchor"
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -106,7 +107,7 @@ func (l *logCheck) checkAnchors() {
 			l.append.add(mismatch(f.name, "", f.sum, hex.EncodeToString(sum[:]), "the anchor was changed: its name is the SHA-256 that it had"))
 			continue
 		}
-		delete(l.anchors.named, digestOf(b))
+		delete(l.anchors.named, record.SHA256Of(b))
 		checkpoint, ok := l.anchors.roots[f.size]
 		switch {
 		case !ok:
@@ -148,8 +149,6 @@ func (l *logCheck) takeChain(f anchorFile, b []byte) {
 		l.anchors.between = append(l.anchors.between, chain...)
 	}
 }
-
-func digestOf(b []byte) record.Digest { return record.SHA256Digest(sha256.Sum256(b)) }
 
 func (l *logCheck) checkCosigned(f anchorFile, b []byte, want ledger.Checkpoint, witnesses []anchor.WitnessKey) {
 	c, err := anchor.ParseCosigned(b)
@@ -283,13 +282,13 @@ func (l *logCheck) judgeRevoked(quorum int64) {
 	}
 }
 
+// logKeyID is the identifier of a log's key.
 func logKeyID(k record.LogKey) string {
 	der, err := base64.StdEncoding.DecodeString(k.PublicKey)
 	if err != nil {
 		return "" // a genesis with such a key is not accepted
 	}
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
+	return sign.KeyID(der)
 }
 
 func revokedFinding(file, keyID string, index int64) Finding {

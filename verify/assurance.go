@@ -2,9 +2,7 @@ package verify
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -44,10 +42,8 @@ func (c *checker) attestations(logs []*logCheck) map[string]bool {
 		for id, s := range l.gen.signers {
 			kinds[id] = s.Kind
 		}
-		if id, ok := deviceKeyID(l.gen.opened.LogKeys[0].PublicKey); ok {
-			kinds[id] = "log"
-			c.logKeys[id] = true
-		}
+		logKey := logKeyID(l.gen.opened.LogKeys[0]) // the one that can be in a device
+		kinds[logKey], c.logKeys[logKey] = "log", true
 		for _, id := range slices.Sorted(maps.Keys(kinds)) {
 			kind := kinds[id]
 			name := layout.KeyAttestationFile(id)
@@ -81,7 +77,7 @@ func (c *checker) attestedKey(file []byte, id, kind string, enrolled map[string]
 	if err != nil {
 		return err
 	}
-	if keyID(der) != id {
+	if sign.KeyID(der) != id {
 		return errors.New("it is about another key than its name says")
 	}
 	akDER, err := ak.Public.DER()
@@ -89,7 +85,7 @@ func (c *checker) attestedKey(file []byte, id, kind string, enrolled map[string]
 		return err
 	}
 	c.assurances[id], c.attestationKeys[id] = AssuranceUnverified, ak
-	if enrolled[keyID(akDER)] {
+	if enrolled[sign.KeyID(akDER)] {
 		c.assurances[id] = AssuranceHardware
 	}
 	return nil
@@ -113,12 +109,12 @@ func (c *checker) enrolled(used map[string]bool) map[string]bool {
 		return out
 	}
 	for _, ca := range certs {
-		if !trustsEnrolment(c.policy.Trust, keyID(ca.RawSubjectPublicKeyInfo)) {
+		if !trustsEnrolment(c.policy.Trust, sign.KeyID(ca.RawSubjectPublicKeyInfo)) {
 			continue
 		}
 		for _, cert := range certs {
 			if slices.Equal(cert.Subject.OrganizationalUnit, []string{attestationCertificate}) && !cert.IsCA && cert.CheckSignatureFrom(ca) == nil {
-				out[keyID(cert.RawSubjectPublicKeyInfo)] = true
+				out[sign.KeyID(cert.RawSubjectPublicKeyInfo)] = true
 			}
 		}
 	}
@@ -145,16 +141,6 @@ func parseCertificates(b []byte) ([]*x509.Certificate, error) {
 		return nil, errors.New("not PEM certificates and nothing else")
 	}
 	return certs, nil
-}
-
-func deviceKeyID(publicKey string) (string, bool) {
-	key, err := sign.ParsePublicKeyBase64(publicKey)
-	return key.KeyID(), err == nil
-}
-
-func keyID(der []byte) string {
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
 }
 
 // assurance is what was derived of a key.

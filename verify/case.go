@@ -3,9 +3,7 @@ package verify
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"io/fs"
@@ -14,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/custody/state"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -178,7 +177,7 @@ func checkCertificate(b []byte, keyID string) error {
 	if err != nil {
 		return err
 	}
-	if sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo); hex.EncodeToString(sum[:]) != keyID {
+	if sign.KeyID(cert.RawSubjectPublicKeyInfo) != keyID {
 		return fmt.Errorf("the certificate is of another key than its name says")
 	}
 	return cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)

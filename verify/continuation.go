@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -44,7 +43,7 @@ func (c *checker) continuation(name string, next *record.CaseOpened, old *logChe
 		c.lines[4].add(fromError(file, err))
 		return
 	}
-	if d := record.SHA256Digest(sha256.Sum256(b)); d != k.Checkpoint {
+	if d := record.SHA256Of(b); d != k.Checkpoint {
 		f := mismatch(file, "", k.Checkpoint.String(), d.String(), "the log was continued from another checkpoint of this size: there were two logs")
 		f.Advice = adviceLog
 		c.lines[4].add(f)

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -70,7 +69,7 @@ func (l *logCheck) loadCertificate(cp ledger.Checkpoint) (c certificate) {
 		c.err = err
 		return c
 	}
-	c.digest = record.SHA256Digest(sha256.Sum256(b))
+	c.digest = record.SHA256Of(b)
 	a, err := attest.ParseCounter(b)
 	if err != nil {
 		c.err = content(err)

@@ -1,4 +1,5 @@
-// Package verify checks a case folder, an acquisition folder or an image in one, and says in seven lines what is proven.
+// Package verify checks a case folder, an acquisition folder, an image in one, or statements that were exported, and says in
+// seven lines what is proven.
 //
 // Start with [Verify], which returns a [Report]; [Report.ExitCode] is the outcome in one number and [Report.Lines] the
 // seven lines for people. [ParseTrust] reads the file of what this station trusts. What is checked, and of which shape

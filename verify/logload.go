@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"crypto/sha256"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -38,7 +37,7 @@ func (l *logCheck) load(from, to int64) ([]loadedEntry, error) {
 func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 	note, cp, err := l.openCheckpoint(l.path(layout.CheckpointFile(i + 1)))
 	if e.noteErr = err; err == nil {
-		e.note, e.noteDigest = cp, record.SHA256Digest(sha256.Sum256(note))
+		e.note, e.noteDigest = cp, record.SHA256Of(note)
 		if l.counter != nil {
 			e.certificate = l.loadCertificate(cp)
 		}

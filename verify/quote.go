@@ -120,7 +120,7 @@ func (l *logCheck) checkQuote(ref imageRef, present map[record.Digest]bool) Stat
 	if err != nil {
 		return l.badQuote(fromError(file, err))
 	}
-	present[digestOf(b)] = true
+	present[record.SHA256Of(b)] = true
 	q, err := attest.ParseQuoteFile(b)
 	if err != nil {
 		return l.badQuote(fromError(file, content(err)))
@@ -180,7 +180,7 @@ func (l *logCheck) quoteOrder(ref imageRef, file string, b []byte, at attest.Clo
 			l.c.lines[7].add(Finding{Severity: Note, File: file, Text: "the station was started again between the record and the quote, so the quote is about the later start"})
 		}
 	}
-	if named, ok := l.quotes.named[digestOf(b)]; ok {
+	if named, ok := l.quotes.named[record.SHA256Of(b)]; ok {
 		if after, ok := l.quotes.clocks[named]; ok {
 			if err := attest.Follow(at, after); err != nil {
 				return fromError(file, content(fmt.Errorf("it was not made before entry %d, which names it: %w", named, err))), false
@@ -209,8 +209,8 @@ func (l *logCheck) bootLog(ref imageRef, q attest.QuoteFile) bool {
 	case err != nil:
 		l.signature.add(fromError(file, err))
 		return false
-	case digestOf(b) != want:
-		l.signature.add(mismatch(file, "", want.String(), digestOf(b).String(), "the event log of the firmware is not the one that the quote names"))
+	case record.SHA256Of(b) != want:
+		l.signature.add(mismatch(file, "", want.String(), record.SHA256Of(b).String(), "the event log of the firmware is not the one that the quote names"))
 		return false
 	}
 	if _, err := attest.ReplayBootLog(b, [attest.BootPCRs]attest.PCR(q.PCRs)); err != nil {

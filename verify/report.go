@@ -161,6 +161,7 @@ const (
 	KindAcquisition Kind = "acquisition"
 	KindImage       Kind = "image" // a file of an acquisition folder; the whole folder is checked
 	KindCase        Kind = "case"
+	KindBundle      Kind = "bundle" // a statement, or all in a folder, exported as a Sigstore bundle; no image is looked at
 )
 
 // CaseFacts are what the genesis says.
@@ -233,6 +234,8 @@ func (k Kind) required() []int {
 		return []int{1, 2, 3}
 	case KindCase:
 		return []int{1, 2, 3, 6}
+	case KindBundle:
+		return []int{2, 3}
 	}
 	return nil
 }

@@ -38,6 +38,9 @@ func (c *checker) sentenceImage() string {
 	if s := c.about(); s != "" {
 		return s
 	}
+	if c.bundles != nil {
+		return "Not checked: what was exported of a log are statements, and no image" + c.bundles.what() + "."
+	}
 	word := "acquisition"
 	if slices.ContainsFunc(c.report.Acquisitions, func(a AcquisitionFacts) bool { return a.CopyOf != "" }) {
 		word = "image"
@@ -127,6 +130,9 @@ func (c *checker) sentenceLog() string {
 			return fmt.Sprintf("The record stands in the log %s as entry %d, under a checkpoint of %s that carries both signatures the genesis requires.",
 				c.alone.gen.opened.Origin, c.alone.index, entries(c.alone.size))
 		}
+		if c.bundles != nil {
+			return c.bundles.sentence()
+		}
 		return fmt.Sprintf("Every statement stands in its log: %s and %s, each with both signatures that the genesis requires.", entries(c.entries), number(c.checkpoints, "checkpoint"))
 	case Failed:
 		return "The log, or a copy of what was logged, was changed or is damaged; what differs is listed."
@@ -212,6 +218,10 @@ func (c *checker) stampWords(none string) string {
 		if g.Stamped > 0 {
 			fmt.Fprintf(&out, " A time-stamp authority, %q, signed that %s of the log existed at %s; how long before, it does not say.", g.StampedBy, entries(g.Stamped), g.StampedAt)
 		}
+	}
+	if b := c.bundles; b != nil && b.stamped > 0 {
+		fmt.Fprintf(&out, " A time-stamp authority, %q, signed that %s existed, the last at %s; how long before, it does not say.",
+			b.stamp.Authority, number(b.stamped, "signature"), b.stamp.Time.UTC().Format(trustTime))
 	}
 	if out.Len() == 0 {
 		return none

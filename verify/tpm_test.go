@@ -19,6 +19,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/custody/attest"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -99,7 +100,9 @@ func (s *softTPM) attestKey(key *ecdsa.PrivateKey, kind string) []byte {
 	return must(attest.KeyFile{Signed: a, Key: publicArea(s.ak, true), Parent: s.parent, Public: area}.Encode())
 }
 
-func idOf(key *ecdsa.PrivateKey) string { return keyID(must(x509.MarshalPKIXPublicKey(key.Public()))) }
+func idOf(key *ecdsa.PrivateKey) string {
+	return sign.KeyID(must(x509.MarshalPKIXPublicKey(key.Public())))
+}
 
 // authority issues certificates.
 type authority struct {

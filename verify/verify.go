@@ -40,8 +40,9 @@ type Policy struct {
 	Progress Progress // nil: none
 }
 
-// Verify checks what lies in fsys: a case folder, or an acquisition folder. name is "" for the folder that fsys is rooted
-// at, or a folder or file in it; of a file, the folder it lies in is checked. What was found is in Report.Kind.
+// Verify checks what lies in fsys: a case folder, an acquisition folder, or statements that were exported as Sigstore
+// bundles. name is "" for the folder that fsys is rooted at, or a folder or file in it; of a file, the folder it lies in is
+// checked, but of a bundle that bundle alone. What was found is in Report.Kind.
 //
 // Whatever is wrong with the evidence is in the Report, also that there is no evidence at all. An error says that the
 // check itself could not be done, as when ctx ends or name does not exist; the Report is zero then.
@@ -88,7 +89,8 @@ type checker struct {
 
 	attestationKeys map[string]attest.Key // by the id of a key that the same TPM holds
 
-	alone       *folder // of an acquisition folder by itself
+	alone       *folder  // of an acquisition folder by itself
+	bundles     *bundles // of statements that were exported
 	checkpoints int64
 	certified   int64 // of them, by a counter
 	counters    int64
@@ -113,6 +115,8 @@ func (c *checker) run(name string) error {
 		return c.checkCase(c.ctx)
 	case KindAcquisition, KindImage:
 		return c.checkAcquisition()
+	case KindBundle:
+		return c.checkBundles()
 	case KindPartial:
 		c.lines[1].add(Finding{Severity: Missing, File: c.file, Text: "the acquisition is not finished: no evidence of anything", Advice: adviceFinish(c.fsys.exists(layout.Journal), c.policy.FolderName)})
 	default:
@@ -167,6 +171,8 @@ func (c *checker) enter(dir string) error {
 // detect says what the folder is, by what lies in it.
 func (c *checker) detect() Kind {
 	switch {
+	case strings.HasSuffix(c.file, layout.BundleSuffix), c.file == layout.TrustedRoot:
+		return KindBundle
 	case c.fsys.exists(layout.CaseFile), c.fsys.exists(layout.LogsDir), c.fsys.exists(layout.ExhibitsDir):
 		return KindCase // also when a sealed folder's files were put in the place of case.json and the logs
 	case strings.HasSuffix(c.policy.FolderName, layout.PartialSuffix):
@@ -175,6 +181,8 @@ func (c *checker) detect() Kind {
 		return KindAcquisition
 	case c.fsys.exists(layout.Unsigned), c.fsys.exists(layout.Journal):
 		return KindPartial
+	case c.fsys.exists(layout.TrustedRoot):
+		return KindBundle
 	}
 	return KindNothing
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
 type exportDocument struct {
@@ -124,7 +125,7 @@ func exportProofs(l *ledger.Log, to *durable.Root) error {
 		if err != nil {
 			return err
 		}
-		if err := to.CreateEx(strconv.FormatInt(i, 10)+".tlog-proof", proof); err != nil {
+		if err := to.CreateEx(strconv.FormatInt(i, 10)+layout.TlogProofSuffix, proof); err != nil {
 			return err
 		}
 	}
@@ -141,7 +142,7 @@ func exportBundles(g *record.CaseOpened, l *ledger.Log, to *durable.Root, stampe
 		if err != nil {
 			return fmt.Errorf("log entry %d: %w", i, err)
 		}
-		if err := to.CreateEx(strconv.FormatInt(i, 10)+".sigstore.json", b); err != nil {
+		if err := to.CreateEx(strconv.FormatInt(i, 10)+layout.BundleSuffix, b); err != nil {
 			return err
 		}
 	}
@@ -149,7 +150,7 @@ func exportBundles(g *record.CaseOpened, l *ledger.Log, to *durable.Root, stampe
 	if err != nil {
 		return err
 	}
-	return to.CreateEx("trusted_root.json", root)
+	return to.CreateEx(layout.TrustedRoot, root)
 }
 
 func bundleOf(g *record.CaseOpened, l *ledger.Log, keys map[string]sign.PublicKey, i int64, stamper *stamper) ([]byte, error) {
@@ -183,7 +184,7 @@ func exportKeys(g *record.CaseOpened, to *durable.Root) (map[string]sign.PublicK
 		}
 		keys[key.KeyID()] = key
 		b := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key.DER()})
-		if err := to.CreateEx(key.KeyID()+".pub", b); err != nil {
+		if err := to.CreateEx(key.KeyID()+layout.PublicKeySuffix, b); err != nil {
 			return nil, err
 		}
 	}

@@ -18,15 +18,18 @@ import (
 func newVerifyCommand(u *ui) *cobra.Command {
 	var trust, require string
 	return newCommand(command{
-		use: "verify PATH", short: "Check a case, an acquisition folder or an image",
+		use: "verify PATH", short: "Check a case, an acquisition folder, an image or an exported bundle",
 		long: "Check a case folder, an acquisition folder, or an image inside one, and say in seven lines what is proven and what is\n" +
 			"not. Exit 0 only when every required line was checked and holds. Trust comes from --trust or from exhibit trust add,\n" +
 			"never from the folder itself: a case that is not trusted yet ends with 5 and shows its fingerprint, to be compared by\n" +
 			"another channel. See: exhibit trust add -h\n\n" +
+			"Of statements that exhibit log export --sigstore wrote, name a bundle (N.sigstore.json, the genesis 0.sigstore.json beside\n" +
+			"it), or trusted_root.json for all in its folder. Then lines 2 and 3 are required; no image is looked at.\n\n" +
 			"With --require it ends with 5, too, unless every acquisition was time-stamped (timestamp), or cosigned by a quorum of\n" +
 			"witnesses (witness), that this station trusts.",
-		example: "  exhibit verify case-2026-001\n  exhibit verify case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d --trust trust.json",
-		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
+		example: "  exhibit verify case-2026-001\n  exhibit verify case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d --trust trust.json\n" +
+			"  exhibit verify bundles/2.sigstore.json",
+		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&trust, "trust", "", "use this trust `FILE` in place of the station's own")
 			f.StringVar(&require, "require", "", "require, too, what stands in `LIST`: witness, timestamp, or both with a comma")
@@ -115,10 +118,12 @@ func printReport(u *ui, path string, r verify.Report) {
 		}
 		u.linef("Exhibit %s, %s, %s", clean(a.Exhibit), what, size(a.SizeBytes))
 	}
-	switch r.ExitCode() {
-	case codeDone:
+	switch code := r.ExitCode(); {
+	case code == codeDone && r.Kind == verify.KindBundle:
+		u.linef("VERIFIED: what %q states was signed and logged as it says. No image was looked at, and no custody.", path)
+	case code == codeDone:
 		u.linef("VERIFIED: %q holds in every required line.", path)
-	case codeMismatch:
+	case code == codeMismatch:
 		u.linef("FAILED: %q does not match its record; see the lines above.", path)
 	default:
 		u.linef("NOT VERIFIED: nothing contradicts, but something required is missing or unknown; see the lines above.")

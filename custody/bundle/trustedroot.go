@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"time"
@@ -103,3 +104,39 @@ type (
 		RawBytes []byte `json:"rawBytes"`
 	}
 )
+
+// maxAuthorities bounds the time-stamp authorities of a trusted root, and the certificates of one.
+const maxAuthorities = 100
+
+// CheckTrustedRoot requires that b is the trusted root of the log that g begins, down to the last byte, whatever
+// time-stamp authorities it names, and returns those. Another version of Sigstore's file wraps record.ErrNewer, anything
+// else that differs record.ErrMalformed. That an authority stands here is no reason to trust it.
+func CheckTrustedRoot(b []byte, g *record.CaseOpened) ([]Authority, error) {
+	var f rootFile
+	if err := decode(b, trustedRootType, &f); err != nil {
+		return nil, fmt.Errorf("trusted root: %w", err)
+	}
+	if len(f.Authorities) > maxAuthorities {
+		return nil, fmt.Errorf("trusted root: %w", malformed("%d time-stamp authorities", len(f.Authorities)))
+	}
+	var authorities []Authority
+	for _, a := range f.Authorities {
+		start, err := time.Parse(time.RFC3339, a.ValidFor.Start)
+		if err != nil || len(a.CertChain.Certificates) > maxAuthorities {
+			return nil, fmt.Errorf("trusted root: %w", malformed("start %.40q, %d certificates", a.ValidFor.Start, len(a.CertChain.Certificates)))
+		}
+		out := Authority{URL: a.URI, Start: start}
+		for _, c := range a.CertChain.Certificates {
+			out.Chain = append(out.Chain, c.RawBytes)
+		}
+		authorities = append(authorities, out)
+	}
+	again, err := TrustedRoot(g, authorities)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, b) {
+		return nil, fmt.Errorf("trusted root: %w: it names other keys, or another log, than the genesis", record.ErrMalformed)
+	}
+	return authorities, nil
+}

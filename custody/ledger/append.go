@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -232,6 +231,4 @@ func (w *writer) head() Head {
 	}
 }
 
-func (w *writer) digest() record.Digest { return digestOf(w.log.note) }
-
-func digestOf(note []byte) record.Digest { return record.SHA256Digest(sha256.Sum256(note)) }
+func (w *writer) digest() record.Digest { return record.SHA256Of(w.log.note) }

@@ -56,7 +56,7 @@ func (w *writer) part(c *chains, i int) (map[string]head, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, record.ErrMalformed) {
 		return nil, err
 	}
-	if err == nil && digestOf(b) == c.files[i] {
+	if err == nil && record.SHA256Of(b) == c.files[i] {
 		if c.parts[i], err = parsePart(b, i, c.of); err == nil {
 			return c.parts[i], nil
 		}
@@ -162,7 +162,7 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, record.ErrMalformed) {
 		return nil, false, err
 	}
-	if err != nil || digestOf(note) != f.Checkpoint {
+	if err != nil || record.SHA256Of(note) != f.Checkpoint {
 		return newChains(), false, nil
 	}
 	return c, false, nil
@@ -198,7 +198,7 @@ func (w *writer) saveChains() error {
 		if err := w.root.Replace(layout.HeadsPart(i), b); err != nil {
 			return err
 		}
-		c.files[i] = digestOf(b)
+		c.files[i] = record.SHA256Of(b)
 	}
 	b, err := c.encode(w.digest(), key)
 	if err != nil {

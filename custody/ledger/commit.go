@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -188,6 +189,9 @@ func (w *writer) write(batch []entry, start int64, tiles []file, tree tlog.Tree)
 		}
 		openings = append(openings, file{personal, b})
 	}
+	if err := w.alone(); err != nil {
+		return nil, err
+	}
 	w.wrote = true
 	if err := w.makeFolders(start, append(slices.Clone(envelopes), tiles...)); err != nil {
 		return nil, err
@@ -199,6 +203,9 @@ func (w *writer) write(batch []entry, start int64, tiles []file, tree tlog.Tree)
 		if err := eachFile(files, w.writeFile); err != nil {
 			return nil, err
 		}
+	}
+	if err := w.alone(); err != nil {
+		return nil, err
 	}
 	note, err := w.sign(tree)
 	if err != nil {
@@ -213,6 +220,23 @@ func (w *writer) write(batch []entry, start int64, tiles []file, tree tlog.Tree)
 		return nil, err
 	}
 	return note, w.root.Replace(layout.Pending, pending)
+}
+
+// alone requires that the log is still the one that this append found. Under the lock it is, unless the storage grants every
+// lock, as some network shares do. What comes between this look and pending is not seen here, but by every verifier.
+func (w *writer) alone() error {
+	if w.log == nil {
+		return nil
+	}
+	note, err := w.dir.readFile(layout.Checkpoint, layout.MaxCheckpoint)
+	if err != nil {
+		return err
+	}
+	_, err = w.dir.readFile(layout.Pending, layout.MaxPending)
+	if !bytes.Equal(note, w.log.note) || !errors.Is(err, fs.ErrNotExist) {
+		return refuse("another program appended to it at the same time: this storage does not keep the lock. Keep the case where one program at a time can write")
+	}
+	return nil
 }
 
 // sign signs the checkpoint of the new tree.

@@ -217,7 +217,7 @@ func (w *writer) attestations() []record.Digest {
 	if w.counter == nil {
 		return w.uncommitted.Quotes
 	}
-	return withDigest(slices.Clone(w.uncommitted.Quotes), digestOf(w.certified))
+	return withDigest(slices.Clone(w.uncommitted.Quotes), record.SHA256Of(w.certified))
 }
 
 // placeAttestations requires that an event names the counter's certificate for the newest checkpoint, if there is a
@@ -229,7 +229,7 @@ func (w *writer) placeAttestations(named []record.Digest) error {
 			return fmt.Errorf("%w: it names another attestation than that of the newest checkpoint, or a quote that is not here: %s", ErrStatement, d)
 		}
 	}
-	if w.counter != nil && !slices.Contains(named, digestOf(w.certified)) {
+	if w.counter != nil && !slices.Contains(named, record.SHA256Of(w.certified)) {
 		return fmt.Errorf("%w: it does not name the attestation of the newest checkpoint", ErrStatement)
 	}
 	return nil

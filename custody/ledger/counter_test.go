@@ -104,7 +104,7 @@ func (w *world) counted(t *testing.T, dir string, c Counter) {
 	for i := int64(1); i < l.Size(); i++ {
 		e := must(sign.ParseEnvelope(must(l.Statement(i))))
 		s := as[*record.Seized](must(record.Decode(e.Payload))).Event.Log
-		if d := digestOf(read(t, dir, layout.AttestFile(s.Size))); len(s.Attestations) != 1 || s.Attestations[0] != d {
+		if d := record.SHA256Of(read(t, dir, layout.AttestFile(s.Size))); len(s.Attestations) != 1 || s.Attestations[0] != d {
 			t.Errorf("statement %d names the attestations %v, want %s", i, s.Attestations, d)
 		}
 	}

@@ -1,9 +1,7 @@
 package ledger
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 
@@ -78,7 +76,7 @@ func findSigner(g *record.CaseOpened, keyID string) (sign.PublicKey, string, err
 		if err != nil {
 			return sign.PublicKey{}, "", fmt.Errorf("%w: signers: %w", record.ErrMalformed, err)
 		}
-		if sum := sha256.Sum256(der); hex.EncodeToString(sum[:]) == keyID {
+		if sign.KeyID(der) == keyID {
 			key, err := sign.ParsePublicKey(der)
 			return key, s.Kind, err
 		}

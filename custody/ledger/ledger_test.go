@@ -259,7 +259,7 @@ func (w *world) soundFrom(t testing.TB, dir string, size, from int64) *Log {
 		if err != nil {
 			t.Fatalf("checkpoint of size %d: %v", size, err)
 		}
-		digests[size] = digestOf(at.Checkpoint())
+		digests[size] = record.SHA256Of(at.Checkpoint())
 	}
 	c, book := newChains(), &writer{}
 	c.size = max(1, from)

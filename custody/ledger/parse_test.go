@@ -25,7 +25,7 @@ var sharedSample = sync.OnceValue(func() *sample {
 		text:    keyed.Text(),
 		proof:   Proof{Index: 255, Hashes: []tlog.Hash{{1}, {2}}, Checkpoint: []byte(note)}.Encode(),
 		pending: must(encodePending([]byte(note), 0)),
-		heads:   must(c.encode(digestOf([]byte(note)), sampleKey)),
+		heads:   must(c.encode(record.SHA256Of([]byte(note)), sampleKey)),
 		part:    must(encodePart(map[string]head{samplePart: {[]int64{1, 4}, samplePart, record.LeafHash{1}}})),
 	}
 })

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -42,6 +43,9 @@ func NewDigest(alg Algorithm, sum []byte) (Digest, error) {
 
 // SHA256Digest makes a Digest of a SHA-256 sum.
 func SHA256Digest(sum [32]byte) Digest { return Digest{SHA256, hex.EncodeToString(sum[:])} }
+
+// SHA256Of is the SHA-256 of b.
+func SHA256Of(b []byte) Digest { return SHA256Digest(sha256.Sum256(b)) }
 
 // BLAKE3Digest makes a Digest of a BLAKE3 root.
 func BLAKE3Digest(sum [32]byte) Digest { return Digest{BLAKE3, hex.EncodeToString(sum[:])} }

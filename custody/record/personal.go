@@ -1,7 +1,6 @@
 package record
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json/jsontext"
 	"encoding/json/v2"
@@ -134,7 +133,7 @@ func (op Opening) commitment() (Digest, error) {
 	if err != nil {
 		return Digest{}, fmt.Errorf("commit to personal field %.100q: %w", op.Path, err)
 	}
-	return SHA256Digest(sha256.Sum256(b)), nil
+	return SHA256Of(b), nil
 }
 
 func byPath(op Opening, path string) int { return strings.Compare(op.Path, path) }

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"crypto/sha256"
 	"encoding/json/jsontext"
 	"fmt"
 	"maps"
@@ -154,7 +153,7 @@ func subjectsOf(p Predicate, body []byte) []subject {
 	if s := p.subjects(); s != nil {
 		return s
 	}
-	return []subject{newSubject("predicate", SHA256Digest(sha256.Sum256(body)), BLAKE3Digest(blake3.Sum256(body)))}
+	return []subject{newSubject("predicate", SHA256Of(body), BLAKE3Digest(blake3.Sum256(body)))}
 }
 
 func newSubject(name string, digests ...Digest) subject {

@@ -39,7 +39,7 @@ type certificate struct {
 // subject names the kind and the key and never a person.
 func subject(kind string, der []byte) pkix.Name {
 	return pkix.Name{
-		CommonName:         fmt.Sprintf("Exhibit %s key %s", kind, keyID(der)[:16]),
+		CommonName:         fmt.Sprintf("Exhibit %s key %s", kind, KeyID(der)[:16]),
 		OrganizationalUnit: []string{kind},
 	}
 }

@@ -38,7 +38,7 @@ func Seal(s Signer, payload []byte) ([]byte, error) {
 		return nil, err
 	}
 	key := s.PublicKey()
-	b, err := Envelope{payload, key.KeyID(), sig}.encode()
+	b, err := Envelope{payload, key.KeyID(), sig}.Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,8 @@ func ParseEnvelope(b []byte) (Envelope, error) {
 	return e, nil
 }
 
-func (e Envelope) encode() ([]byte, error) {
+// Encode returns the envelope as it lies in the log; it checks nothing.
+func (e Envelope) Encode() ([]byte, error) {
 	return record.EncodeJSON(envelopeFile{e.Payload, record.PayloadType, []signatureFile{{e.KeyID, e.Signature}}})
 }
 

@@ -274,7 +274,7 @@ func FuzzParseCertificate(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "CN=Exhibit " + c.kind + " key " + keyID(c.der)[:16] + ",OU=" + c.kind
+		want := "CN=Exhibit " + c.kind + " key " + KeyID(c.der)[:16] + ",OU=" + c.kind
 		if parsed.Subject.String() != want || parsed.Issuer.String() != want || !bytes.Equal(encodePEM(pemCertificate, block.Bytes), file) {
 			t.Fatalf("accepted the subject %s, want %s", parsed.Subject, want)
 		}

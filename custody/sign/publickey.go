@@ -83,7 +83,7 @@ func (k PublicKey) KeyID() string {
 	if k.der == "" {
 		return ""
 	}
-	return keyID([]byte(k.der))
+	return KeyID([]byte(k.der))
 }
 
 // IsZero reports whether k is no key.
@@ -122,7 +122,8 @@ func lowS(sig []byte) ([]byte, error) {
 	return asn1.Marshal(numbers)
 }
 
-func keyID(der []byte) string {
+// KeyID is the identifier of a public key of any kind, given as the DER of its SubjectPublicKeyInfo: SHA-256 in lower-case hex.
+func KeyID(der []byte) string {
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }

@@ -44,6 +44,7 @@ var rows = []row{
 	{"verify", 0.9, runVerify},
 	{"memory", 1, runMemory},
 	{"append", 0.8, runAppend},
+	{"append-tpm", 0.1, runAppendTPM},
 }
 
 var errNoPeer = errors.New("no peer")
@@ -218,10 +219,16 @@ func peakOf(cmd *exec.Cmd) (int64, error) {
 
 // runAppend measures one append into a log of ten entries over one into a log of 100,000.
 func runAppend(b *bench) (float64, error) {
-	cmd := b.self("append", filepath.Join(b.disk, "append"), strconv.Itoa(b.pairs))
+	return b.selfRatio("append", filepath.Join(b.disk, "append"))
+}
+
+// selfRatio runs such a work, to which it says the number of pairs last, and takes the ratio from its last line.
+func (b *bench) selfRatio(work string, args ...string) (float64, error) {
+	cmd := b.self(append(append([]string{work}, args...), strconv.Itoa(b.pairs))...)
+	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return 0, fmt.Errorf("append: %w", err)
+		return 0, fmt.Errorf("%s: %w", work, err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	for _, l := range lines[:len(lines)-1] {

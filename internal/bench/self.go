@@ -47,6 +47,12 @@ func runSelf(ctx context.Context, work string, args []string) error {
 			return err
 		}
 		return selfAppend(ctx, args[0], pairs)
+	case "append-tpm":
+		pairs, err := strconv.Atoi(args[2])
+		if err != nil {
+			return err
+		}
+		return selfAppendTPM(ctx, args[0], args[1], pairs)
 	}
 	return fmt.Errorf("no work %q", work)
 }
@@ -128,39 +134,22 @@ type benchLog struct {
 
 // newLog makes a case whose log has n entries, made by batches that sync once.
 func newLog(ctx context.Context, dir string, n int) (*benchLog, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+	b := &benchLog{}
+	person, err := b.newPerson(dir)
+	if err != nil {
 		return nil, err
 	}
 	store, err := sign.OpenStore(filepath.Join(dir, "keys"))
 	if err != nil {
 		return nil, err
 	}
-	pass := []byte("bench")
-	person, err := store.Create("p", record.KindPerson, pass)
-	if err != nil {
+	if _, err := store.Create("l", "log", []byte("bench")); err != nil {
 		return nil, err
 	}
-	if _, err := store.Create("l", "log", pass); err != nil {
+	if b.log, err = store.UnlockLog("l", []byte("bench")); err != nil {
 		return nil, err
 	}
-	b := &benchLog{}
-	if b.signer, err = store.Unlock("p", pass); err != nil {
-		return nil, err
-	}
-	if b.log, err = store.UnlockLog("l", pass); err != nil {
-		return nil, err
-	}
-	b.c, err = custody.Create(filepath.Join(dir, "case"), custody.NewCase{Number: "1", Agency: "Bench", Clock: clock, Random: rand.Reader,
-		Admit: []custody.Admission{{Key: person.PublicKey, Kind: record.KindPerson, Events: record.EventTypes, Certificate: person.Certificate}}}, b.signer, b.log)
-	if err != nil {
-		return nil, err
-	}
-	for left := n - 1; left > 0; left -= 5000 {
-		if err := b.appendBatch(ctx, min(left, 5000)); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
+	return b, b.fill(ctx, dir, custody.NewCase{Admit: []custody.Admission{person}}, n)
 }
 
 func (b *benchLog) appendBatch(ctx context.Context, n int) error {

@@ -64,6 +64,14 @@ const (
 	TornPrefix     = ".torn-"
 )
 
+// Files of a folder that is written for others' tools.
+const (
+	BundleSuffix    = ".sigstore.json" // after the number of the statement
+	TlogProofSuffix = ".tlog-proof"    // the same
+	PublicKeySuffix = ".pub"           // after the key identifier
+	TrustedRoot     = "trusted_root.json"
+)
+
 // Bounds. A file beyond its bound is refused before it is read.
 const (
 	MaxEnvelope   = 4 << 20 // a DSSE envelope, which is JSON: record.MaxJSON
