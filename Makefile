@@ -21,23 +21,30 @@ VERSION := $(shell git describe --always --dirty --tags 2>/dev/null | tr -cd 'A-
 VERSION := $(or $(VERSION),unknown)
 
 BUILD := go build -trimpath -buildvcs=false
+# Keys that are held elsewhere: make build TAGS=pkcs11 (tokens), which needs a C compiler.
+TAGS ?=
 TESTFLAGS ?=
 FUZZTIME ?= 10s
 # What tests check our output with, and Debian does not have. They are built from .ci/tools: eight minutes of one core.
 TOOLS := bin/cosign bin/bundlecheck bin/timestamp-server bin/publicwitness
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: build demo test tools race lint cross fuzz bench faults cftt soak vmbench clean
+.PHONY: build demo test test-token tools race lint cross fuzz bench faults cftt soak vmbench clean
 .DEFAULT_GOAL := build
 
 build: ## static bin/exhibit
-	$(BUILD) -ldflags '-X main.version=$(VERSION)' -o bin/exhibit ./cmd/exhibit
+	CGO_ENABLED=$(if $(filter pkcs11,$(TAGS)),1,0) $(BUILD) $(if $(TAGS),-tags '$(TAGS)') -ldflags '-X main.version=$(VERSION)' -o bin/exhibit ./cmd/exhibit
 
 demo: build ## the whole way on a practice medium, in a few seconds
 	bin/exhibit demo
 
 test: ## every test; one whose tool is missing is skipped, with EXHIBIT_REQUIRE_TOOLS=1 it fails
 	go test $(TESTFLAGS) ./...
+
+test-token: ## what is built with the tag pkcs11, on tokens in software; needs a C compiler
+	CGO_ENABLED=1 go vet -tags pkcs11 ./custody/token ./cmd/exhibit
+	CGO_ENABLED=1 go test -tags pkcs11 $(TESTFLAGS) ./custody/token
+	CGO_ENABLED=1 go test -tags pkcs11 $(TESTFLAGS) -run '^TestToken' ./cmd/exhibit
 
 # Of the commands only the script with several at once: the others do nothing in parallel that the packages' own tests do
 # not, and unlocking a key takes seconds under the detector.
@@ -47,6 +54,7 @@ race: ## the tests under the race detector, which needs a C compiler
 
 lint: bin/golangci-lint ## the house rules of .golangci.yml
 	bin/golangci-lint run ./...
+	CGO_ENABLED=1 bin/golangci-lint run --build-tags pkcs11 ./custody/token ./cmd/exhibit
 
 bin/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
 	cd .ci/tools && $(BUILD) -o $(CURDIR)/bin/golangci-lint $(LINTER)

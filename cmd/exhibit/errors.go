@@ -116,6 +116,9 @@ func hintsFor(err error) []string {
 	if errors.As(err, &known) && known.Hint() != "" && !slices.Contains(out, known.Hint()) {
 		out = append(out, known.Hint())
 	}
+	if len(out) == 0 {
+		out = remoteHints(err)
+	}
 	if len(out) > 0 {
 		return out
 	}

@@ -48,7 +48,7 @@ func openStore(create bool) (keyStore, error) {
 		return keyStore{}, err
 	}
 	m := &machine{dir: filepath.Join(own, "tpm")}
-	store.Device = m.load
+	store.Device, store.Remote = m.load, openRemote
 	return keyStore{store, m}, nil
 }
 

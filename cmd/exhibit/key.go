@@ -23,6 +23,7 @@ type keyDocument struct {
 	Created     string `json:"created"`
 	Certificate string `json:"certificate,omitzero"`
 	InTPM       bool   `json:"inTpm"`
+	URI         string `json:"uri,omitzero"`
 	Protected   bool   `json:"protected"`
 }
 
@@ -37,7 +38,7 @@ func newKeyCommand(u *ui) *cobra.Command {
 }
 
 func newKeyCreateCommand(u *ui) *cobra.Command {
-	var kind, address string
+	var kind, address, uri string
 	var pass passphraseFlags
 	return newCommand(command{
 		use: "create NAME", short: "Make a key, protected by a passphrase",
@@ -45,17 +46,26 @@ func newKeyCreateCommand(u *ui) *cobra.Command {
 			"person's custody events, a station's key signs acquisition records, a log key signs a log's checkpoints.\n" +
 			"Keys lie in $EXHIBIT_HOME/keys, else in exhibit/keys in the user's configuration directory (~/.config).\n\n" +
 			"With --tpm a station or log key is made in this machine's TPM and can never leave it. It needs no passphrase: what\n" +
-			"unlocks it stands in a file that only you can read. With --passphrase-file or --passphrase-fd it needs one as well.",
+			"unlocks it stands in a file that only you can read. With --passphrase-file or --passphrase-fd it needs one as well.\n\n" +
+			"With --uri a person's or station's key is one of ECDSA P-256 that a PKCS #11 token already holds (RFC 7512):\n" +
+			"  pkcs11:token=LABEL;object=KEY?module-path=/usr/lib/softhsm/libsofthsm2.so\n" +
+			"Its PIN is asked for, or given, wherever another key's passphrase is. It needs a program built with: make build TAGS=pkcs11",
 		example: "  exhibit key create inspector --kind person\n  exhibit key create lab1 --kind station\n  exhibit key create lab1-log --kind log",
 		args:    cobra.ExactArgs(1),
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&kind, "kind", "", "`KIND`: person, station or log (required)")
 			f.StringVar(&address, "tpm", "", "make the key in the TPM at `ADDRESS`: a device, a socket, or host:port (without =ADDRESS: "+tpm.DefaultAddress+")")
 			f.Lookup("tpm").NoOptDefVal = tpm.DefaultAddress
+			f.StringVar(&uri, "uri", "", "take up the key that a token holds at `URI`, pkcs11:...")
 			pass.register(f, false)
 		},
 		run: func(_ *cobra.Command, args []string) error {
-			if address != "" {
+			switch {
+			case address != "" && uri != "":
+				return errors.New("--tpm and --uri exclude each other")
+			case uri != "":
+				return runKeyCreateRemote(u, args[0], kind, uri, &pass)
+			case address != "":
 				return runKeyCreateTPM(u, args[0], kind, address, &pass)
 			}
 			return runKeyCreate(u, args[0], kind, &pass)
@@ -140,13 +150,27 @@ func runKeyCreateTPM(u *ui, name, kind, address string, pass *passphraseFlags) e
 
 func showNewKey(u *ui, info sign.Info) error {
 	return u.result(keyDoc(info, "exhibit-key/v1", true), func() {
-		if info.Attestation != nil {
+		switch {
+		case info.Attestation != nil:
 			u.linef("Made the %s key %q in the TPM.", info.Kind, info.Name)
-		} else {
+		case info.URI != "":
+			u.linef("Took up the %s key %q, held at %s.", info.Kind, info.Name, info.URI)
+		default:
 			u.linef("Made the %s key %q.", info.Kind, info.Name)
 		}
 		u.linef("Fingerprint: %s", sign.Fingerprint(info.KeyID))
 	})
+}
+
+// held is where a key is that is not in a file.
+func held(k keyDocument) string {
+	switch {
+	case k.InTPM:
+		return " in the TPM"
+	case k.URI != "":
+		return " at " + k.URI
+	}
+	return ""
 }
 
 func newKeyListCommand(u *ui) *cobra.Command {
@@ -165,7 +189,7 @@ func newKeyListCommand(u *ui) *cobra.Command {
 		}
 		return u.result(doc, func() {
 			for _, k := range doc.Keys {
-				u.linef("%-20s %-8s %s", k.Name, k.Kind, k.KeyID)
+				u.linef("%-20s %-8s %s%s", k.Name, k.Kind, k.KeyID, held(k))
 			}
 		})
 	}})
@@ -188,6 +212,9 @@ func newKeyShowCommand(u *ui) *cobra.Command {
 				u.linef("Name:        %s", doc.Name)
 				u.linef("Kind:        %s", doc.Kind)
 				u.linef("Created:     %s", doc.Created)
+				if doc.URI != "" {
+					u.linef("Held at:     %s", doc.URI)
+				}
 				u.linef("Fingerprint: %s", doc.Fingerprint)
 				u.print(doc.Certificate)
 			})
@@ -197,7 +224,7 @@ func newKeyShowCommand(u *ui) *cobra.Command {
 
 func keyDoc(i sign.Info, schema string, certificate bool) keyDocument {
 	doc := keyDocument{Schema: schema, Name: i.Name, Kind: i.Kind, KeyID: i.KeyID, Fingerprint: sign.Fingerprint(i.KeyID),
-		Created: i.Created.UTC().Format(timeFormat), InTPM: i.Attestation != nil, Protected: i.Protected}
+		Created: i.Created.UTC().Format(timeFormat), InTPM: i.Attestation != nil, URI: i.URI, Protected: i.Protected}
 	if certificate {
 		doc.Certificate = string(i.Certificate)
 	}

@@ -40,13 +40,23 @@ const (
 func newKeyStatusCommand(u *ui) *cobra.Command {
 	var address string
 	return newCommand(command{
-		use: "status", short: "Say what this machine's TPM is and can do",
+		use: "status [NAME]", short: "Say what this machine's TPM, or the token of a key, is and can do",
 		long: "Say what this machine's TPM is and can do: its maker and firmware, whether it can be enrolled, how many counters it has\n" +
-			"room for (each open case with a log key in the TPM needs one), and whether it is locked, and then what to do.",
+			"room for (each open case with a log key in the TPM needs one), and whether it is locked, and then what to do.\n\n" +
+			"With the NAME of a key in a token: whether the token is there, and whether it is locked. It asks for no PIN.",
+		args: cobra.MaximumNArgs(1),
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&address, "tpm", "", "the TPM at `ADDRESS` (default: that of the station's keys, else "+tpm.DefaultAddress+")")
 		},
-		run: func(*cobra.Command, []string) error { return runKeyStatus(u, address) },
+		run: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && address != "" {
+				return errors.New("a NAME and --tpm exclude each other")
+			}
+			if len(args) == 1 {
+				return runKeyStatusToken(u, args[0])
+			}
+			return runKeyStatus(u, address)
+		},
 	})
 }
 

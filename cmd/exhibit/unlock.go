@@ -200,7 +200,7 @@ func unlockWithLog(store keyStore, info sign.Info, logName string, p *passphrase
 	var passphrase []byte
 	asked := false
 	if info.Protected || p.given() {
-		passphrase, asked, err = p.read(fmt.Sprintf("Passphrase of the %s key %q", info.Kind, info.Name))
+		passphrase, asked, err = p.read(secretOf(info))
 	} else if logInfo.Protected && p.logFile == "" {
 		passphrase, err = askTerminal(fmt.Sprintf("Passphrase of the log key %q", logName))
 	}

@@ -10,8 +10,8 @@
 // it is handed out, and no error or file of this package holds key material in the clear. Whether a key is trusted is
 // not decided here.
 //
-// Keys are software keys; a key in a TPM or another device takes their place by [NewDeviceSigner], one of another kind by
-// handing sigstore's SignerVerifier to [NewSigner]. The package builds for js/wasm.
+// Keys are software keys; a key in a TPM, a token or a service takes their place by [NewDeviceSigner]. The package builds for
+// js/wasm.
 package sign
 
 import (

@@ -42,6 +42,8 @@ type Store struct {
 	Clock func() time.Time
 	// Device loads a key into the device that holds it, from what CreateDevice was given; nil: there is no device.
 	Device func(blob, auth []byte) (crypto.Signer, error)
+	// Remote opens a key that is held elsewhere by its URI, trying the PIN once; nil: there is nothing that can.
+	Remote func(uri string, pin []byte) (crypto.Signer, error)
 
 	dir  string
 	hook durable.Hook // makes the calls that write fail; tests only
@@ -57,7 +59,8 @@ type Info struct {
 	Created     time.Time        // UTC, by the clock of the station that made it
 	LogKeys     [2]record.LogKey // of a log key only; the first is PublicKey
 	Attestation []byte           // of a key that a device holds: what shows it; else nil
-	Protected   bool             // a passphrase is needed to use it
+	URI         string           // of a key that is held elsewhere, in a token or a service: where; else empty
+	Protected   bool             // a passphrase, or a token's PIN, is needed to use it
 }
 
 // OpenStore opens an existing folder of keys; a missing one is fs.ErrNotExist.
@@ -229,6 +232,9 @@ func (s *Store) Info(name string) (Info, error) {
 	if err := s.deviceInfo(&info); err != nil {
 		return Info{}, fmt.Errorf("key %q: %w", name, err)
 	}
+	if err := s.remoteInfo(&info); err != nil {
+		return Info{}, fmt.Errorf("key %q: %w", name, err)
+	}
 	if info.Kind != KindLog {
 		return info, nil
 	}
@@ -285,6 +291,9 @@ func (s *Store) Unlock(name string, passphrase []byte) (Signer, error) {
 	if info.Attestation != nil {
 		signer, _, err := s.unlockDevice(info, passphrase)
 		return signer, err
+	}
+	if info.URI != "" {
+		return s.unlockRemote(info, passphrase)
 	}
 	key, err := s.unlockECDSA(info, passphrase)
 	if err != nil {
