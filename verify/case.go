@@ -211,7 +211,9 @@ func (c *checker) takeLog(l *logCheck) {
 	for id := range l.keys {
 		c.keys[id] = true
 	}
+	l.erased = map[string][]state.Erased{}
 	for _, r := range l.book.Reports() {
+		l.erased[r.Exhibit] = r.Erased
 		var own line
 		name := path.Join(layout.ExhibitsDir, r.Exhibit)
 		if dir, err := layout.ExhibitDir(r.Exhibit); err == nil {
@@ -258,7 +260,11 @@ func (c *checker) takeFolder(f *folder) {
 		facts.Assurance = c.assurance(facts.KeyID)
 	}
 	c.report.Acquisitions = append(c.report.Acquisitions, facts)
-	c.bytes += facts.SizeBytes
+	if len(facts.Erased) == 0 {
+		c.bytes += facts.SizeBytes
+	} else {
+		c.erased++
+	}
 	if f.rec != nil {
 		for _, t := range f.rec.image.TakenOver {
 			c.taken += t.Bytes

@@ -48,8 +48,9 @@ type logCheck struct {
 	last        checkpointRef // the newest checkpoint that an event can have seen so far
 	book        state.Book
 	images      []imageRef
-	keys        map[string]bool  // that signed
-	lastBy      map[string]int64 // the newest entry by each of them
+	erased      map[string][]state.Erased // by exhibit: what an order had erased
+	keys        map[string]bool           // that signed
+	lastBy      map[string]int64          // the newest entry by each of them
 	anchors     anchors
 	witnessedTo int64 // so many entries a quorum of witnesses saw
 	stampedTo   int64 // so many a time-stamp authority

@@ -90,7 +90,8 @@ type checker struct {
 	entries     int64
 	events      int64
 	handovers   int64 // that were accepted
-	bytes       int64 // of all media
+	bytes       int64 // of all media that are here
+	erased      int64 // images of which something is absent by order
 	taken       int64 // of them, not read from the medium
 
 	progress sync.Mutex

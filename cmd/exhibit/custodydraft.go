@@ -101,6 +101,13 @@ func (d draft) check(v verb) error {
 	if v.typ == record.TypeRestricted && (len(d["kind"]) == 0) == (len(d["lift"]) == 0) {
 		lacking = append(lacking, "one of --kind and --lift")
 	}
+	if v.typ == record.TypeDestroyed {
+		more, err := d.checkOrder()
+		if err != nil {
+			return err
+		}
+		lacking = append(more, lacking...)
+	}
 	if len(lacking) > 0 {
 		return withHints(fmt.Errorf("%s needs %s", v.name, strings.Join(lacking, ", ")), "what nobody knows is written as the word unknown",
 			"see: exhibit custody "+v.name+" -h")
@@ -173,7 +180,7 @@ func (b *eventBuilder) build(t record.Type) (*record.Handled, record.Openings, e
 		return nil, nil, err
 	}
 	h := &e.Handling
-	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images} {
+	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure} {
 		if err := step(t, h); err != nil {
 			return nil, nil, err
 		}
@@ -214,7 +221,12 @@ func (b *eventBuilder) facts(t record.Type, h *record.Handling) (err error) {
 		all["method"] = &h.Method
 	}
 	for name, to := range all {
-		if *to, err = b.fact("/handling/"+name, name); err != nil {
+		if name == "authority" && b.one("by-order") != "" {
+			h.Authority, err = b.fact("/handling/authority", "by-order")
+		} else {
+			*to, err = b.fact("/handling/"+name, name)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -345,6 +357,9 @@ func (b *eventBuilder) paper(_ record.Type, h *record.Handling) error {
 
 // images names the acquisitions that the event is about, and hashes their images when that was asked for.
 func (b *eventBuilder) images(t record.Type, h *record.Handling) error {
+	if t == record.TypeDestroyed { // they are to be erased
+		return nil
+	}
 	acquired := map[string]*record.Acquired{}
 	for _, e := range b.chain {
 		if a, ok := e.Predicate.(*record.Acquired); ok {

@@ -123,6 +123,16 @@ func (t *teller) handling(h *record.Handling) {
 		}
 		t.add("image", text)
 	}
+	if e := h.Erasure; e != nil {
+		t.add("court", t.value("/handling/erasure/court"))
+		for _, image := range e.Images {
+			t.add("erased by order, of "+image.Acquisition, strings.Join(image.Files, ", "))
+		}
+		if n := len(e.Openings); n > 0 {
+			t.add("openings erased by order, of", plural(int64(n), "event"))
+		}
+		t.add("copies elsewhere", t.value("/handling/erasure/copies"))
+	}
 	for _, d := range h.Paper {
 		t.add("signed on paper, scan", d.String())
 	}
