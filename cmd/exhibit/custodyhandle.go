@@ -213,7 +213,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
 		return ruleHints(err)
 	}
-	if err := showHistory(u, c, number, 1); err != nil {
+	if err := showHistory(u, c, number); err != nil {
 		return err
 	}
 	toRemove(u, c, event, b.chain)

@@ -186,22 +186,29 @@ func named(before, name, otherwise string) string {
 	return before + name
 }
 
-// showHistory prints the events of an exhibit, the oldest first; newest is how many of the newest, 0 for all.
-func showHistory(u *ui, c *custody.Case, exhibit string, newest int) error {
+// showHistory prints the newest event of an exhibit, and what is true of it now.
+func showHistory(u *ui, c *custody.Case, exhibit string) error {
 	moments, err := history(c, exhibit)
 	if err != nil {
 		return err
 	}
+	return showMoments(u, exhibit, moments, len(moments)-1, false)
+}
+
+// showMoments prints the events of an exhibit from that place on, the oldest first, and what is true of it now.
+func showMoments(u *ui, exhibit string, moments []custody.Moment, from int, since bool) error {
 	now := moments[len(moments)-1].After
-	if newest > 0 {
-		moments = moments[max(0, len(moments)-newest):]
-	}
+	moments = moments[from:]
 	doc := chainDocument{Schema: "exhibit-events/v1", Events: []eventDocument{}, State: newStateDocument(now)}
 	for _, m := range moments {
 		doc.Events = append(doc.Events, newEventDocument(m.Entry))
 	}
+	leftOut := ""
+	if since && from > 0 {
+		leftOut = fmt.Sprintf(", %d of them earlier and not shown", from)
+	}
 	return u.result(doc, func() {
-		u.linef("Exhibit %s: %s", clean(exhibit), plural(now.Events, "event"))
+		u.linef("Exhibit %s: %s%s", clean(exhibit), plural(now.Events, "event"), leftOut)
 		var rows [][]string
 		for _, m := range moments {
 			row := momentOf(m)

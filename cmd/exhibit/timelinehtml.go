@@ -24,6 +24,7 @@ type timelinePage struct {
 	Gaps, Notes      []string
 	Hands, SealTimes []span
 	Events           []moment
+	Earlier          string // says how many events are left out, or nothing
 }
 
 type nowPart struct {
@@ -64,8 +65,8 @@ func (m moment) Facts() []fact {
 	return out
 }
 
-// writeTimeline writes the page of an exhibit to a new file.
-func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, file string) error {
+// writeTimeline writes the page of an exhibit to a new file: the events from that place on, and all that they come to.
+func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, from int, file string) error {
 	last := moments[len(moments)-1].After
 	page := timelinePage{Exhibit: clean(exhibit), Case: clean(c.Genesis().Case), Agency: clean(c.Genesis().Agency), Origin: c.Genesis().Origin,
 		Fingerprint: sign.Fingerprint(c.Fingerprint().String()),
@@ -88,6 +89,9 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fi
 	}
 	page.Hands = spans(page.Events, func(m moment) string { return m.Holder })
 	page.SealTimes = spans(page.Events, func(m moment) string { return m.Seals })
+	if page.Events = page.Events[from:]; from > 0 {
+		page.Earlier = plural(int64(from), "earlier event") + " left out here"
+	}
 	t, err := template.New("timeline").Parse(timelineText)
 	if err != nil {
 		return err
