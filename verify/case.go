@@ -28,7 +28,9 @@ func (c *checker) checkCase(ctx context.Context) error {
 	c.certificates(logs)
 	named := map[string]bool{}
 	for _, l := range logs {
-		c.takeLog(l)
+		if err := c.takeLog(l); err != nil {
+			return err
+		}
 		for _, ref := range l.images {
 			f, err := c.checkFolder(ctx, l, ref)
 			if err != nil {
@@ -183,8 +185,8 @@ func checkCertificate(b []byte, keyID string) error {
 	return cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
 }
 
-// takeLog adds what a log gave to the report.
-func (c *checker) takeLog(l *logCheck) {
+// takeLog adds what a log gave to the report. The error is that of the context.
+func (c *checker) takeLog(l *logCheck) error {
 	if l.gen != nil {
 		if l.gen.trusted {
 			l.signature.checked++
@@ -233,11 +235,15 @@ func (c *checker) takeLog(l *logCheck) {
 			own.add(Finding{Severity: Note, File: name, Text: s})
 		}
 		own.checked = r.Events
+		if err := c.checkAttachments(l, r.Exhibit, name, &own); err != nil {
+			return err
+		}
 		c.events += r.Events
 		c.handovers += r.Handovers
 		c.report.Exhibits = append(c.report.Exhibits, exhibitFacts(r, own.status()))
 		c.lines[6].merge(&own)
 	}
+	return nil
 }
 
 func exhibitFacts(r state.Report, custody Status) ExhibitFacts {
@@ -317,6 +323,10 @@ func (c *checker) plainFolder(name string, e fs.DirEntry) bool {
 
 func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEntry, named map[string]bool, logs []*logCheck) error {
 	if named[dir] || !c.plainFolder(dir, e) {
+		return nil
+	}
+	if path.Base(dir) == layout.AttachmentsDir {
+		c.strangeAttachments(dir)
 		return nil
 	}
 	if strings.HasSuffix(dir, layout.PartialSuffix) {

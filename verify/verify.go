@@ -56,7 +56,7 @@ func Verify(ctx context.Context, fsys fs.FS, name string, p Policy) (Report, err
 			return Report{}, fmt.Errorf("verify: %q is nothing that can be required: %q", what, Requirements)
 		}
 	}
-	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, assurances: map[string]string{}, dir: "."}
+	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, attachments: map[string]bool{}, assurances: map[string]string{}, dir: "."}
 	err := c.run(name)
 	if err == nil {
 		err = ctx.Err()
@@ -83,6 +83,7 @@ type checker struct {
 	logKeys     map[string]bool
 	assurances  map[string]string // by key id; of a key that is not here nothing shows more than software
 	times       []record.Time     // of the acquisitions
+	attachments map[string]bool   // files that an event names
 	alone       *folder           // of an acquisition folder by itself
 	checkpoints int64
 	certified   int64 // of them, by a counter

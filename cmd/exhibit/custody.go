@@ -43,7 +43,7 @@ func newCustodyCommand(u *ui) *cobra.Command {
 type seizeOptions struct {
 	caseDir, key, at                               string
 	description, place, holder, officer, authority string
-	seals                                          []string
+	seals, attach                                  []string
 	pass                                           passphraseFlags
 }
 
@@ -64,6 +64,7 @@ func newSeizeCommand(u *ui) *cobra.Command {
 			f.StringVar(&o.officer, "officer", "", "by whom: `NAME`")
 			f.StringVar(&o.authority, "authority", "", "the warrant or other ground, in `WORDS`")
 			f.StringArrayVar(&o.seals, "seal", nil, "`NUMBER` of a seal put on; may be repeated")
+			f.StringArrayVar(&o.attach, "attach", nil, "`FILE` with a photograph, a video or a scan; it is copied into the case, and its digests are logged. May be repeated")
 			f.StringVar(&o.at, "at", "", "`TIME` of the seizure, RFC 3339 with offset: 2026-11-23T09:15:00+01:00 (default: now)")
 			o.pass.register(f, true)
 		},
@@ -78,6 +79,9 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 	if err := checkNumber(number); err != nil {
 		return err
 	}
+	if err := checkAttach(o.attach); err != nil {
+		return err
+	}
 	event, openings, err := newSeized(number, o)
 	if err != nil {
 		return err
@@ -90,6 +94,10 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 	keys, err := unlock(c.Genesis(), o.key, record.TypeSeized, &o.pass)
 	if err != nil {
 		return err
+	}
+	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: record.TypeSeized, path: "/seizure"}
+	if event.Seizure.Attachments, err = attached.add(o.attach, &openings); err != nil {
+		return ruleHints(err)
 	}
 	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
 		return ruleHints(err)

@@ -33,7 +33,7 @@ type draft map[string][]string
 const draftSchema = "exhibit-event-draft/v1"
 
 // maxDraft bounds that file, in bytes.
-const maxDraft = 1 << 20
+const maxDraft = 4 << 20
 
 // addFile takes in a file: an object with "schema", "type", "exhibit", and for each field a text or an array of texts. What a
 // flag said already is not said again.
@@ -100,6 +100,9 @@ func (d draft) check(v verb) error {
 	}
 	if v.typ == record.TypeRestricted && (len(d["kind"]) == 0) == (len(d["lift"]) == 0) {
 		lacking = append(lacking, "one of --kind and --lift")
+	}
+	if err := checkAttach(d["attach"]); err != nil {
+		return err
 	}
 	if v.typ == record.TypeDestroyed {
 		more, err := d.checkOrder()

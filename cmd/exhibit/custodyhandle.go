@@ -33,6 +33,7 @@ var fields = []field{
 	{"condition", "the state of exhibit and wrapping, in `WORDS`", false},
 	{"witness", "who saw it: `NAME`", false},
 	{"remarks", "anything else, in `WORDS`", false},
+	{"attach", "`FILE` with a photograph, a video or a scan; it is copied into the case, and its digests are logged. May be repeated, 200 times at most", true},
 	{"despite", "log it although a rule stands against it, for this `REASON`; every report shows it as a gap", false},
 
 	{"from", "from whom it came: `NAME`", false},
@@ -61,7 +62,7 @@ var fields = []field{
 }
 
 // common is how many of fields every verb has.
-const common = 12
+const common = 13
 
 // verb is a command that logs one type of event.
 type verb struct {
@@ -209,6 +210,13 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	keys, err := unlock(c.Genesis(), o.key, v.typ, &o.pass)
 	if err != nil {
 		return err
+	}
+	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: v.typ, path: "/handling", despite: event.Handling.Despite != nil}
+	if event.Handling.Attachments, err = attached.add(o.said["attach"], &openings); err != nil {
+		return ruleHints(err)
+	}
+	if attached.phrase {
+		event.Handling.Despite.Rules = []record.Rule{record.RuleRecoveryPhrase}
 	}
 	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
 		return ruleHints(err)

@@ -40,6 +40,7 @@ func momentOf(m custody.Moment) moment {
 		for _, path := range []string{"description", "place", "holder", "authority"} {
 			said.say(map[string]string{"holder": "from"}[path], path, "/seizure/"+path)
 		}
+		said.attachments("/seizure", e.Seizure.Attachments)
 	case *record.Acquired:
 		row.Who = said.value("/circumstances/examiner")
 		said.add("acquisition", e.Acquisition.ID)
@@ -144,6 +145,7 @@ func (t *teller) handling(h *record.Handling) {
 	if h.Corrects != nil {
 		t.add("corrects the event with leaf", h.Corrects.String()[:16])
 	}
+	t.attachments("/handling", h.Attachments)
 	t.add("remarks", t.value("/handling/remarks"))
 	if d := h.Despite; d != nil {
 		t.add("DESPITE THE RULE", fmt.Sprintf("%v, because %q", d.Rules, t.value("/handling/despite/reason")))

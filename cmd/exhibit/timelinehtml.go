@@ -60,7 +60,7 @@ func (m moment) Facts() []fact {
 	var out []fact
 	for _, line := range m.Lines {
 		name, text, _ := strings.Cut(line, ": ")
-		out = append(out, fact{name, text, name == "digest" || name == "image" || name == "acquisition" || strings.Contains(name, "scan")})
+		out = append(out, fact{name, text, strings.HasSuffix(name, "digest") || name == "image" || name == "acquisition" || strings.Contains(name, "scan")})
 	}
 	return out
 }

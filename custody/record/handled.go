@@ -16,7 +16,8 @@ type Handled struct {
 
 // Handling says what was done with an exhibit, by whom, where, why and on what ground.
 type Handling struct {
-	Actor        Party           `json:"actor"`     // who did it, as that person says; that they signed says the envelope
+	Actor        Party           `json:"actor"` // who did it, as that person says; that they signed says the envelope
+	Attachments  []Attachment    `json:"attachments,omitzero"`
 	Authority    Fact[Personal]  `json:"authority"` // warrant, order or other legal ground
 	Condition    Fact[Personal]  `json:"condition"` // of exhibit and wrapping
 	Corrects     *LeafHash       `json:"corrects,omitzero"`
@@ -201,6 +202,9 @@ func (h *Handling) validate() error {
 		if err := check(); err != nil {
 			return err
 		}
+	}
+	if err := checkAttachments(h.Attachments); err != nil {
+		return err
 	}
 	return h.OccurredAt.Validate()
 }
