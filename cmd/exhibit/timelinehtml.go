@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	_ "embed"
-	"errors"
 	"fmt"
 	"html/template"
-	"os"
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody"
@@ -100,10 +98,5 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	if err := t.Execute(&b, page); err != nil {
 		return fmt.Errorf("write the timeline: %w", err)
 	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return withHints(fmt.Errorf("write the timeline: %w", err), "nothing is overwritten: name a file that does not exist")
-	}
-	_, err = f.Write(b.Bytes())
-	return errors.Join(err, f.Close())
+	return writeNew(file, b.Bytes(), false)
 }
