@@ -90,13 +90,21 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	if page.Events = page.Events[from:]; from > 0 {
 		page.Earlier = plural(int64(from), "earlier event") + " left out here"
 	}
-	t, err := template.New("timeline").Parse(timelineText)
+	b, err := page.render()
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, page); err != nil {
-		return fmt.Errorf("write the timeline: %w", err)
+	return writeNew(file, b, false)
+}
+
+func (p timelinePage) render() ([]byte, error) {
+	t, err := template.New("timeline").Parse(timelineText)
+	if err != nil {
+		return nil, err
 	}
-	return writeNew(file, b.Bytes(), false)
+	var b bytes.Buffer
+	if err := t.Execute(&b, p); err != nil {
+		return nil, fmt.Errorf("write the timeline: %w", err)
+	}
+	return b.Bytes(), nil
 }
