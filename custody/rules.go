@@ -37,13 +37,14 @@ type rules struct {
 	built  []state.LoggedEvent // of this append, of exhibits that are not loaded
 }
 
-// hold requires that no rule stands against e, or that it names a reason: then the rules are put into it. logged
-// are the indexes of the exhibit's events in the log before this append.
+// hold requires that no rule stands against e, or that it names a reason: then the rules are put into it. The caller has put
+// RuleRecoveryPhrase there already if an attachment breaks it. logged are the indexes of the exhibit's events in the log
+// before this append.
 func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64) error {
 	h, ok := e.Event.(*record.Handled)
 	if !ok {
 		if _, seizure := e.Event.(*record.Seized); seizure && hasPhrase(e.Openings) {
-			return &RuleError{e.Event.Header().Exhibit, e.Event.Type(), []state.Breach{phraseBreach}}
+			return &RuleError{e.Event.Header().Exhibit, e.Event.Type(), []state.Breach{PhraseBreach}}
 		}
 		return nil // an acquisition has happened, and its record is never refused
 	}
@@ -51,8 +52,9 @@ func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64) error {
 		return err
 	}
 	found := r.book.Check(state.LoggedEvent{KeyID: keyID, Event: h, Openings: e.Openings})
-	if hasPhrase(e.Openings) {
-		found = append(found, phraseBreach)
+	attached := h.Handling.Despite != nil && slices.Contains(h.Handling.Despite.Rules, record.RuleRecoveryPhrase)
+	if attached || hasPhrase(e.Openings) {
+		found = append(found, PhraseBreach)
 	}
 	switch despite := h.Handling.Despite; {
 	case len(found) == 0 && despite != nil:
@@ -103,8 +105,9 @@ func (r *rules) add(e state.LoggedEvent) {
 	}
 }
 
-var phraseBreach = state.Breach{Rule: record.RuleRecoveryPhrase,
-	Reason: "its text holds the words of a wallet's recovery phrase, by which whoever reads it can take the money"}
+// PhraseBreach is that of a text, or an attachment, with the words of a wallet.
+var PhraseBreach = state.Breach{Rule: record.RuleRecoveryPhrase,
+	Reason: "its text, or an attachment, holds the words of a wallet's recovery phrase, by which whoever reads it can take the money"}
 
 func hasPhrase(o record.Openings) bool {
 	return slices.ContainsFunc(o, func(op record.Opening) bool { return mnemonic.In(op.Value) })

@@ -27,6 +27,7 @@ type folder struct {
 	by         signer
 	rec        *imageRecord // nil: there is none that can be read
 	openings   record.Openings
+	erased     []ErasedFacts // by order, and not here
 
 	image, signature, log line // the report's lines 1, 2 and 3
 }
@@ -234,10 +235,14 @@ func (f *folder) files(ctx context.Context) error {
 		}
 	}
 	c := &files{fsys: f.c.fsys, dir: f.dir, a: &f.rec.image, workers: f.c.policy.Workers, progress: f.c.done}
+	if f.in != nil {
+		c.erased = f.in.erasedBy(f.rec.event.Exhibit, id)
+	}
 	f.c.phase("image "+id, c.a.SizeBytes)
 	f.note(&c.line)
 	err = c.check(ctx)
 	f.image.merge(&c.line)
+	f.erased = c.gone
 	return err
 }
 
@@ -263,6 +268,7 @@ func (f *folder) facts() AcquisitionFacts {
 		return out
 	}
 	i := &f.rec.image
+	out.Erased = f.erased
 	out.Exhibit, out.ID, out.SizeBytes, out.Digests, out.SignedAt = f.rec.event.Exhibit, i.ID, i.SizeBytes, i.Digests, f.rec.event.Time
 	if f.rec.copied != nil {
 		out.CopyOf = f.rec.copied.Original.ID

@@ -28,7 +28,9 @@ func (c *checker) checkCase(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, l := range logs {
 		l.checkQuotes()
-		c.takeLog(l)
+		if err := c.takeLog(l); err != nil {
+			return err
+		}
 		for _, ref := range l.images {
 			f, err := c.checkFolder(ctx, l, ref)
 			if err != nil {
@@ -183,8 +185,8 @@ func checkCertificate(b []byte, keyID string) error {
 	return cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
 }
 
-// takeLog adds what a log gave to the report.
-func (c *checker) takeLog(l *logCheck) {
+// takeLog adds what a log gave to the report. The error is that of the context.
+func (c *checker) takeLog(l *logCheck) error {
 	if l.gen != nil {
 		if l.gen.trusted {
 			l.signature.checked++
@@ -211,7 +213,9 @@ func (c *checker) takeLog(l *logCheck) {
 	for id := range l.keys {
 		c.keys[id] = true
 	}
+	l.erased = map[string][]state.Erased{}
 	for _, r := range l.book.Reports() {
+		l.erased[r.Exhibit] = r.Erased
 		var own line
 		name := path.Join(layout.ExhibitsDir, r.Exhibit)
 		if dir, err := layout.ExhibitDir(r.Exhibit); err == nil {
@@ -231,11 +235,15 @@ func (c *checker) takeLog(l *logCheck) {
 			own.add(Finding{Severity: Note, File: name, Text: s})
 		}
 		own.checked = r.Events
+		if err := c.checkAttachments(l, r.Exhibit, name, &own); err != nil {
+			return err
+		}
 		c.events += r.Events
 		c.handovers += r.Handovers
 		c.report.Exhibits = append(c.report.Exhibits, exhibitFacts(r, own.status()))
 		c.lines[6].merge(&own)
 	}
+	return nil
 }
 
 func exhibitFacts(r state.Report, custody Status) ExhibitFacts {
@@ -261,7 +269,11 @@ func (c *checker) takeFolder(f *folder) {
 		facts.Quote = f.in.quotes.status[f.index]
 	}
 	c.report.Acquisitions = append(c.report.Acquisitions, facts)
-	c.bytes += facts.SizeBytes
+	if len(facts.Erased) == 0 {
+		c.bytes += facts.SizeBytes
+	} else {
+		c.erased++
+	}
 	if f.rec != nil {
 		for _, t := range f.rec.image.TakenOver {
 			c.taken += t.Bytes
@@ -314,6 +326,10 @@ func (c *checker) plainFolder(name string, e fs.DirEntry) bool {
 
 func (c *checker) acquisitionFolder(ctx context.Context, dir string, e fs.DirEntry, named map[string]bool, logs []*logCheck) error {
 	if named[dir] || !c.plainFolder(dir, e) {
+		return nil
+	}
+	if path.Base(dir) == layout.AttachmentsDir {
+		c.strangeAttachments(dir)
 		return nil
 	}
 	if strings.HasSuffix(dir, layout.PartialSuffix) {

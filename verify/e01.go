@@ -23,6 +23,9 @@ func (c *files) checkE01(ctx context.Context) error {
 		if err := c.readParts(ctx, parts); err != nil {
 			return err
 		}
+		if len(c.gone) > 0 {
+			return nil
+		}
 		return c.incomplete(ctx, parts)
 	}
 	var names []string

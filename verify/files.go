@@ -12,6 +12,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -29,7 +30,9 @@ type files struct {
 	compared int64      // digests of the record that were compared, whatever came out
 	given    *image.Map // what the medium gave, by a map that holds; nil: none
 	tree     *hashtree.File
-	treeBad  string // why the tree cannot locate damage; empty when it can
+	treeBad  string                  // why the tree cannot locate damage; empty when it can
+	erased   map[string]state.Erased // by file name: what an order had erased, by the log
+	gone     []ErasedFacts           // of these, what is not here
 }
 
 // check returns an error only when ctx ends.
@@ -57,6 +60,7 @@ func (c *files) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.orders()
 	if all := int64(len(c.a.Digests) + 2*len(c.a.Files)); c.compared != all && c.line.worst == Note {
 		c.line.add(Finding{Severity: Missing, File: c.dir, Text: fmt.Sprintf("only %d of %d recorded digests were compared", c.compared, all)})
 	}
@@ -157,6 +161,10 @@ func (c *files) openTree(ctx context.Context) (closeTree func() error, err error
 	name := within(c.dir, f.Name)
 	none := func() error { return nil }
 	file, size, err := c.fsys.openFile(name)
+	if c.absent(f, err) {
+		c.treeBad = "the tree was erased by order"
+		return none, nil
+	}
 	if err != nil {
 		c.noTree(fromError(name, err))
 		return none, nil

@@ -52,8 +52,10 @@ type logCheck struct {
 	last        checkpointRef // the newest checkpoint that an event can have seen so far
 	book        state.Book
 	images      []imageRef
-	keys        map[string]bool  // that signed
-	lastBy      map[string]int64 // the newest entry by each of them
+	attachments map[string]map[record.Digest][]attachmentRef // by exhibit and SHA-256
+	erased      map[string][]state.Erased                    // by exhibit: what an order had erased
+	keys        map[string]bool                              // that signed
+	lastBy      map[string]int64                             // the newest entry by each of them
 	anchors     anchors
 	quotes      quotes
 	witnessedTo int64 // so many entries a quorum of witnesses saw
@@ -75,7 +77,8 @@ type checkpointRef struct {
 
 // checkLog checks the log of that origin. The error is that of the context.
 func (c *checker) checkLog(origin string) (*logCheck, error) {
-	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}, lastBy: map[string]int64{}}
+	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}, lastBy: map[string]int64{},
+		attachments: map[string]map[record.Digest][]attachmentRef{}}
 	l.quotes = quotes{named: map[record.Digest]int64{}, clocks: map[int64]attest.Clock{}, status: map[int64]Status{}}
 	l.tree.full = func(level int, n int64, hashes []tlog.Hash) { l.compareTile(level, n, len(hashes), tileBytes(hashes)) }
 	if !l.readGenesis() {
@@ -324,6 +327,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	}
 	l.header(i, name, e.event.Header())
 	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed})
+	l.attached(i, e.event)
 	if r := recordOf(e.event); r != nil {
 		l.images = append(l.images, imageRef{r.event.Exhibit, r.image.ID, i, leaf, e.keyID, r.acquired != nil})
 		l.wait(i)

@@ -61,14 +61,25 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 	switch p := s.predicate.(type) {
 	case *record.Acquired: // of a record only what the chain needs is kept
 		a := &p.Acquisition
-		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: a.ID, Digests: a.Digests, Medium: record.Medium{SizeBytes: a.Medium.SizeBytes}}}
+		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: a.ID, Digests: a.Digests, Files: erasable(a.Files), Medium: record.Medium{SizeBytes: a.Medium.SizeBytes}}}
 	case *record.Copied:
 		m := &p.Copy
-		e.event = &record.Copied{Event: p.Event, Copy: record.Copy{ID: m.ID, Digests: m.Digests, Original: m.Original, SizeBytes: m.SizeBytes, Source: m.Source}}
+		e.event = &record.Copied{Event: p.Event, Copy: record.Copy{ID: m.ID, Digests: m.Digests, Files: erasable(m.Files), Original: m.Original, SizeBytes: m.SizeBytes, Source: m.Source}}
 	case record.Event:
 		e.event = p
 	}
 	return e
+}
+
+// erasable keeps of the files of an image what an order to erase can name.
+func erasable(files []record.File) []record.File {
+	var out []record.File
+	for _, f := range files {
+		if record.Erasable(f.Role) {
+			out = append(out, record.File{Name: f.Name, Role: f.Role})
+		}
+	}
+	return out
 }
 
 // parallel calls work for 0 to n-1 on several goroutines and returns when all have ended. The error is that of ctx.

@@ -29,7 +29,7 @@ const (
 	Unknown              // something required is missing, not trusted, or of a newer version
 	Failed               // does not match: changed or damaged
 	Verified             // checked, on at least one thing, and holds
-	AbsentByOrder        // the data was erased or given back by a logged order; version 1 knows no such order
+	AbsentByOrder        // the rest holds, and what is absent was erased by an order that stands in the log
 )
 
 var statusText = [...]string{"not checked", "unknown", "FAILED", "verified", "absent by order"}
@@ -193,12 +193,22 @@ type AcquisitionFacts struct {
 	Holder    string               `json:"holder"` // or "unknown"
 	Examiner  string               `json:"examiner"`
 	Assurance string               `json:"assurance"`
-	Index     int64                `json:"index"`    // in the log
-	SignedAt  record.Time          `json:"signedAt"` // the station's clock
+	Index     int64                `json:"index"`           // in the log
+	SignedAt  record.Time          `json:"signedAt"`        // the station's clock
+	Erased    []ErasedFacts        `json:"erased,omitzero"` // by a logged order, and not here
 	Image     Status               `json:"image"`
 	Signature Status               `json:"signature"`
 	Log       Status               `json:"log"`
 	Quote     Status               `json:"quote"` // of how the station was started; not checked where no TPM's key signed, and of a folder alone
+}
+
+// ErasedFacts are what the log says of a file that an order had erased.
+type ErasedFacts struct {
+	File  string `json:"file"`
+	Index int64  `json:"index"`          // of the log entry that says so
+	KeyID string `json:"keyId"`          // that signed it
+	Order string `json:"order,omitzero"` // as revealed
+	Court string `json:"court,omitzero"`
 }
 
 // ExhibitFacts are what the log says of one exhibit.
@@ -240,8 +250,8 @@ func (k Kind) required() []int {
 	return nil
 }
 
-// ExitCode is ExitMismatch when anything failed; ExitVerified when every required line is verified, on at least one
-// thing each, and no finding anywhere says otherwise; in all other cases, the zero Report included, ExitUnknown.
+// ExitCode is ExitMismatch when anything failed; ExitVerified when every required line is verified, or the rest of it where
+// data is absent by order, on at least one thing each, and no finding anywhere says otherwise; in all other cases, the zero Report included, ExitUnknown.
 func (r Report) ExitCode() int {
 	required := r.Kind.required()
 	code := ExitVerified
@@ -269,7 +279,9 @@ func (r Report) ExitCode() int {
 		return code
 	}
 	for _, n := range required {
-		if l := r.Lines[n-1]; l.Status != Verified || l.Checked < 1 {
+		l := r.Lines[n-1]
+		byOrder := n == 1 && r.Kind == KindCase && l.Status == AbsentByOrder // an order stands in the case's log, and is about images
+		if l.Status != Verified && !byOrder || l.Checked < 1 {
 			return ExitUnknown
 		}
 	}
@@ -307,6 +319,7 @@ type line struct {
 	findings []Finding
 	worst    Severity
 	dropped  int64
+	absent   int64 // files that were erased by a logged order
 }
 
 func (l *line) add(f Finding) {
@@ -322,6 +335,7 @@ func (l *line) add(f Finding) {
 func (l *line) merge(from *line) {
 	l.checked += from.checked
 	l.dropped += from.dropped
+	l.absent += from.absent
 	l.worst = max(l.worst, from.worst)
 	for _, f := range from.findings {
 		l.add(f)
@@ -336,6 +350,8 @@ func (l *line) status() Status {
 		return Unknown
 	case l.checked == 0:
 		return NotChecked
+	case l.absent > 0:
+		return AbsentByOrder
 	}
 	return Verified
 }

@@ -49,6 +49,9 @@ func (c *checker) sentenceImage() string {
 	switch l.status() {
 	case Verified:
 		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver()
+	case AbsentByOrder:
+		return fmt.Sprintf("Data of %d of %s is absent: the log says that an order had it erased, and what it was cannot be checked any more. Every recorded digest of what is left holds (%s over %s).",
+			c.erased, n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver()
 	case Failed:
 		return "The bytes are NOT those that were acquired, or a file beside them was changed; what differs is listed."
 	case Unknown:

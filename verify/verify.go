@@ -58,7 +58,7 @@ func Verify(ctx context.Context, fsys fs.FS, name string, p Policy) (Report, err
 			return Report{}, fmt.Errorf("verify: %q is nothing that can be required: %q", what, Requirements)
 		}
 	}
-	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, assurances: map[string]string{},
+	c := &checker{ctx: ctx, fsys: newPlainFS(fsys), policy: p, keys: map[string]bool{}, logKeys: map[string]bool{}, attachments: map[string]bool{}, assurances: map[string]string{},
 		attestationKeys: map[string]attest.Key{}, dir: "."}
 	err := c.run(name)
 	if err == nil {
@@ -87,6 +87,7 @@ type checker struct {
 	assurances map[string]string // by key id; of a key that is not here nothing shows more than software
 	times      []record.Time     // of the acquisitions
 
+	attachments     map[string]bool       // files that an event names
 	attestationKeys map[string]attest.Key // by the id of a key that the same TPM holds
 
 	alone       *folder  // of an acquisition folder by itself
@@ -99,7 +100,8 @@ type checker struct {
 	handovers   int64 // that were accepted
 	quoted      int64 // records, for which a TPM said how the station was started
 	explained   int64 // of them, by the event log of the firmware
-	bytes       int64 // of all media
+	bytes       int64 // of all media that are here
+	erased      int64 // images of which something is absent by order
 	taken       int64 // of them, not read from the medium
 
 	progress sync.Mutex

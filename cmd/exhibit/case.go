@@ -40,7 +40,7 @@ type signerDocument struct {
 
 func newCaseCommand(u *ui) *cobra.Command {
 	return group("case", "Open a case folder, show it, close it", newCaseCreateCommand(u), newCaseShowCommand(u), newCaseStatusCommand(u), newCaseGapsCommand(u),
-		newCaseCloseCommand(u))
+		newCaseCloseCommand(u), newCaseLabelCommand(u))
 }
 
 type caseCreateOptions struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type stateDocument struct {
 	Handovers      int64             `json:"handovers"`
 	Restrictions   []string          `json:"restrictions"`
 	Acquisitions   []string          `json:"acquisitions"`
+	Erased         []string          `json:"erased"` // acquisitions and copies of which an order had data erased
 	Returned       int64             `json:"returned,omitzero"`
 	Destroyed      int64             `json:"destroyed,omitzero"`
 	Gaps           []string          `json:"gaps"`
@@ -53,6 +55,12 @@ func newStateDocument(r state.Report) stateDocument {
 	for _, restriction := range r.Restrictions {
 		d.Restrictions = append(d.Restrictions, restriction.Kind)
 	}
+	d.Erased = []string{}
+	for _, e := range r.Erased {
+		if !slices.Contains(d.Erased, e.Acquisition) {
+			d.Erased = append(d.Erased, e.Acquisition)
+		}
+	}
 	return d
 }
 
@@ -65,6 +73,9 @@ func printState(u *ui, r state.Report) {
 	u.linef("Seals on:     %s", clean(sealsText(r.Seals)))
 	for _, restriction := range r.Restrictions {
 		u.linef("Restricted:   %s, since event %d", restriction.Kind, restriction.Number)
+	}
+	for _, e := range r.Erased {
+		u.linef("Erased:       %s of %s, by order (event %d)", clean(strings.Join(e.Files, ", ")), e.Acquisition, e.Number)
 	}
 	for _, list := range []struct {
 		name      string

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -41,7 +43,7 @@ func newCustodyCommand(u *ui) *cobra.Command {
 type seizeOptions struct {
 	caseDir, key, at                               string
 	description, place, holder, officer, authority string
-	seals                                          []string
+	seals, attach                                  []string
 	pass                                           passphraseFlags
 }
 
@@ -62,6 +64,7 @@ func newSeizeCommand(u *ui) *cobra.Command {
 			f.StringVar(&o.officer, "officer", "", "by whom: `NAME`")
 			f.StringVar(&o.authority, "authority", "", "the warrant or other ground, in `WORDS`")
 			f.StringArrayVar(&o.seals, "seal", nil, "`NUMBER` of a seal put on; may be repeated")
+			f.StringArrayVar(&o.attach, "attach", nil, "`FILE` with a photograph, a video or a scan; it is copied into the case, and its digests are logged. May be repeated")
 			f.StringVar(&o.at, "at", "", "`TIME` of the seizure, RFC 3339 with offset: 2026-11-23T09:15:00+01:00 (default: now)")
 			o.pass.register(f, true)
 		},
@@ -74,6 +77,9 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 		return withHints(fmt.Errorf("--description is required"), "say what was seized, as on the label: --description \"laptop, black\"")
 	}
 	if err := checkNumber(number); err != nil {
+		return err
+	}
+	if err := checkAttach(o.attach); err != nil {
 		return err
 	}
 	event, openings, err := newSeized(number, o)
@@ -89,10 +95,14 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 	if err != nil {
 		return err
 	}
+	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: record.TypeSeized, path: "/seizure"}
+	if event.Seizure.Attachments, err = attached.add(o.attach, &openings); err != nil {
+		return ruleHints(err)
+	}
 	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
 		return ruleHints(err)
 	}
-	return showHistory(u, c, number, 1)
+	return showHistory(u, c, number)
 }
 
 // checkNumber tries an exhibit's number before a passphrase is asked for; the folder itself is made by the first acquisition.
@@ -137,34 +147,72 @@ func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings,
 	return e, open, nil
 }
 
+type showOptions struct {
+	caseDir, exhibit, since, page string
+}
+
 func newCustodyShowCommand(u *ui) *cobra.Command {
-	var caseDir, page string
+	var o showOptions
 	return newCommand(command{
 		use: "show NUMBER", short: "Show an exhibit's chain of custody",
 		long: "Show an exhibit's chain of custody as the home log tells it. To know that the log is sound use: exhibit verify CASE",
-		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing},
+		example: "  exhibit custody show 7\n" +
+			"  exhibit custody show --exhibit 7 --since 2026-11-23T00:00:00+01:00 --html seven.html",
+		args: cobra.MaximumNArgs(1), codes: []int{codeMismatch, codeMissing},
 		flags: func(f *pflag.FlagSet) {
-			f.StringVar(&caseDir, "case", ".", "the case `FOLDER`")
-			f.StringVar(&page, "html", "", "write it as well to a new `FILE`, one page for every browser, to be read or printed")
+			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&o.exhibit, "exhibit", "", "`NUMBER` of the exhibit, in place of the argument")
+			f.StringVar(&o.since, "since", "", "only the events signed at `TIME` or later, RFC 3339 with offset: 2026-11-23T00:00:00+01:00; the state is that of now")
+			f.StringVar(&o.page, "html", "", "write it as well to a new `FILE`, one page for every browser, to be read or printed")
 		},
 		run: func(_ *cobra.Command, args []string) error {
-			c, err := custody.Open(caseDir)
-			if err != nil {
-				return err
+			if (len(args) == 1) == (o.exhibit != "") {
+				return withHints(errors.New("give the exhibit's number once, as the argument or by --exhibit"), "see the exhibits with: exhibit case status")
 			}
-			defer c.Close() //nolint:errcheck // opened for reading
-			if page != "" {
-				moments, err := history(c, args[0])
-				if err != nil {
-					return err
-				}
-				if err := writeTimeline(c, args[0], moments, page); err != nil {
-					return err
-				}
-			}
-			return showHistory(u, c, args[0], 0)
+			return runShow(u, append(args, o.exhibit)[0], &o)
 		},
 	})
+}
+
+func runShow(u *ui, exhibit string, o *showOptions) error {
+	var since time.Time
+	if o.since != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339, o.since); err != nil {
+			return withHints(fmt.Errorf("--since %.60q is no time", o.since), "write it as 2026-11-23T00:00:00+01:00")
+		}
+	}
+	c, err := custody.Open(o.caseDir)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // opened for reading
+	moments, err := history(c, exhibit)
+	if err != nil {
+		return err
+	}
+	from := firstSince(moments, since)
+	if o.page != "" {
+		if err := writeTimeline(c, exhibit, moments, from, o.page); err != nil {
+			return err
+		}
+	}
+	return showMoments(u, exhibit, moments, from, o.since != "")
+}
+
+// firstSince is the place of the first moment that was signed at that time or later. What comes after it is shown too: a clock
+// that went back hides no event.
+func firstSince(moments []custody.Moment, since time.Time) int {
+	for i, m := range moments {
+		event, ok := m.Entry.Predicate.(record.Event)
+		if !ok {
+			return i
+		}
+		if at, err := event.Header().Time.Moment(); err != nil || !at.Before(since) {
+			return i
+		}
+	}
+	return len(moments)
 }
 
 // showEvents prints every entry of the log, oldest first.

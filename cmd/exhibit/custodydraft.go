@@ -33,7 +33,7 @@ type draft map[string][]string
 const draftSchema = "exhibit-event-draft/v1"
 
 // maxDraft bounds that file, in bytes.
-const maxDraft = 1 << 20
+const maxDraft = 4 << 20
 
 // addFile takes in a file: an object with "schema", "type", "exhibit", and for each field a text or an array of texts. What a
 // flag said already is not said again.
@@ -100,6 +100,16 @@ func (d draft) check(v verb) error {
 	}
 	if v.typ == record.TypeRestricted && (len(d["kind"]) == 0) == (len(d["lift"]) == 0) {
 		lacking = append(lacking, "one of --kind and --lift")
+	}
+	if err := checkAttach(d["attach"]); err != nil {
+		return err
+	}
+	if v.typ == record.TypeDestroyed {
+		more, err := d.checkOrder()
+		if err != nil {
+			return err
+		}
+		lacking = append(more, lacking...)
 	}
 	if len(lacking) > 0 {
 		return withHints(fmt.Errorf("%s needs %s", v.name, strings.Join(lacking, ", ")), "what nobody knows is written as the word unknown",
@@ -173,7 +183,7 @@ func (b *eventBuilder) build(t record.Type) (*record.Handled, record.Openings, e
 		return nil, nil, err
 	}
 	h := &e.Handling
-	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images} {
+	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure} {
 		if err := step(t, h); err != nil {
 			return nil, nil, err
 		}
@@ -214,7 +224,12 @@ func (b *eventBuilder) facts(t record.Type, h *record.Handling) (err error) {
 		all["method"] = &h.Method
 	}
 	for name, to := range all {
-		if *to, err = b.fact("/handling/"+name, name); err != nil {
+		if name == "authority" && b.one("by-order") != "" {
+			h.Authority, err = b.fact("/handling/authority", "by-order")
+		} else {
+			*to, err = b.fact("/handling/"+name, name)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -345,6 +360,9 @@ func (b *eventBuilder) paper(_ record.Type, h *record.Handling) error {
 
 // images names the acquisitions that the event is about, and hashes their images when that was asked for.
 func (b *eventBuilder) images(t record.Type, h *record.Handling) error {
+	if t == record.TypeDestroyed { // they are to be erased
+		return nil
+	}
 	acquired := map[string]*record.Acquired{}
 	for _, e := range b.chain {
 		if a, ok := e.Predicate.(*record.Acquired); ok {

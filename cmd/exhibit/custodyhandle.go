@@ -33,6 +33,7 @@ var fields = []field{
 	{"condition", "the state of exhibit and wrapping, in `WORDS`", false},
 	{"witness", "who saw it: `NAME`", false},
 	{"remarks", "anything else, in `WORDS`", false},
+	{"attach", "`FILE` with a photograph, a video or a scan; it is copied into the case, and its digests are logged. May be repeated, 200 times at most", true},
 	{"despite", "log it although a rule stands against it, for this `REASON`; every report shows it as a gap", false},
 
 	{"from", "from whom it came: `NAME`", false},
@@ -49,6 +50,10 @@ var fields = []field{
 	{"kind", "`KIND` of restriction: " + strings.Join(record.RestrictionKinds, ", "), false},
 	{"lift", "lift the restriction of this event `NUMBER` in place of putting one on", false},
 	{"method", "how it was destroyed, in `WORDS`", false},
+	{"by-order", "`ORDER` by which data was erased: the event is about the data then, and not about the exhibit itself", false},
+	{"court", "who gave the order: `NAME`", false},
+	{"copies", "what became of copies that the log does not know, in `WORDS`", false},
+	{"openings", "`NUMBER` of an event of which the file of openings (names, free text) was erased; may be repeated. The word all: every one", true},
 	{"found", "`NUMBER` of a seal that was on at the beginning; may be repeated. The word none: no seal was on", true},
 	{"unseal", "`NUMBER` of a seal taken off; may be repeated", true},
 	{"seal", "`NUMBER` of a seal put on, at the end; may be repeated", true},
@@ -57,7 +62,7 @@ var fields = []field{
 }
 
 // common is how many of fields every verb has.
-const common = 12
+const common = 13
 
 // verb is a command that logs one type of event.
 type verb struct {
@@ -91,8 +96,11 @@ var verbs = []verb{
 		`--by "P. Rosecutor" --purpose "viewing"`, "image found unseal seal", "purpose"},
 	{"return", record.TypeReturned, "Log that an exhibit was given back for good", "",
 		`--to "H. Older" --authority "order 12/2026"`, "to to-role to-agency to-id found unseal seal paper", "to authority"},
-	{"destroy", record.TypeDestroyed, "Log that an exhibit was destroyed", "Nothing is deleted: the event says what was done with the thing itself.",
-		`--method shredded --authority "order 12/2026" --witness "W. Itness"`, "method found unseal paper", "method authority witness"},
+	{"destroy", record.TypeDestroyed, "Log that an exhibit was destroyed, or its data erased by order",
+		"Nothing is deleted: the event says what was done with the thing itself. With --by-order it names data that an order had erased:\n" +
+			"of the images given by --image, and of all copies of them in the log, the image and the tree. What is named may be absent then, and\n" +
+			"exhibit verify calls it absent by order; the files to remove are listed.",
+		`--method shredded --authority "order 12/2026" --witness "W. Itness"`, "method by-order court copies openings found unseal image paper", "method witness"},
 	{"restrict", record.TypeRestricted, "Restrict an exhibit, or lift a restriction",
 		"While a restriction is in force, examine is refused, and so is whatever copies or discloses.",
 		`--kind privilege --authority "order 7/2026"`, "kind lift paper", "authority"},
@@ -131,7 +139,7 @@ func newHandleCommands(u *ui) []*cobra.Command {
 func newHandleCommand(u *ui, v verb) *cobra.Command {
 	o := handleOptions{said: draft{}}
 	values := map[string]*[]string{}
-	images := slices.ContainsFunc(v.fields(), func(f field) bool { return f.name == "image" })
+	images := v.typ != record.TypeDestroyed && slices.ContainsFunc(v.fields(), func(f field) bool { return f.name == "image" })
 	long := v.short + ".\n"
 	if v.long != "" {
 		long += v.long + "\n"
@@ -203,10 +211,21 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err != nil {
 		return err
 	}
+	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: v.typ, path: "/handling", despite: event.Handling.Despite != nil}
+	if event.Handling.Attachments, err = attached.add(o.said["attach"], &openings); err != nil {
+		return ruleHints(err)
+	}
+	if attached.phrase {
+		event.Handling.Despite.Rules = []record.Rule{record.RuleRecoveryPhrase}
+	}
 	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
 		return ruleHints(err)
 	}
-	return showHistory(u, c, number, 1)
+	if err := showHistory(u, c, number); err != nil {
+		return err
+	}
+	toRemove(u, c, event, b.chain)
+	return nil
 }
 
 // chosenKey returns the identifier of the key that will sign, before anything is asked for.

@@ -40,6 +40,7 @@ func momentOf(m custody.Moment) moment {
 		for _, path := range []string{"description", "place", "holder", "authority"} {
 			said.say(map[string]string{"holder": "from"}[path], path, "/seizure/"+path)
 		}
+		said.attachments("/seizure", e.Seizure.Attachments)
 	case *record.Acquired:
 		row.Who = said.value("/circumstances/examiner")
 		said.add("acquisition", e.Acquisition.ID)
@@ -123,6 +124,16 @@ func (t *teller) handling(h *record.Handling) {
 		}
 		t.add("image", text)
 	}
+	if e := h.Erasure; e != nil {
+		t.add("court", t.value("/handling/erasure/court"))
+		for _, image := range e.Images {
+			t.add("erased by order, of "+image.Acquisition, strings.Join(image.Files, ", "))
+		}
+		if n := len(e.Openings); n > 0 {
+			t.add("openings erased by order, of", plural(int64(n), "event"))
+		}
+		t.add("copies elsewhere", t.value("/handling/erasure/copies"))
+	}
 	for _, d := range h.Paper {
 		t.add("signed on paper, scan", d.String())
 	}
@@ -134,6 +145,7 @@ func (t *teller) handling(h *record.Handling) {
 	if h.Corrects != nil {
 		t.add("corrects the event with leaf", h.Corrects.String()[:16])
 	}
+	t.attachments("/handling", h.Attachments)
 	t.add("remarks", t.value("/handling/remarks"))
 	if d := h.Despite; d != nil {
 		t.add("DESPITE THE RULE", fmt.Sprintf("%v, because %q", d.Rules, t.value("/handling/despite/reason")))
@@ -176,22 +188,29 @@ func named(before, name, otherwise string) string {
 	return before + name
 }
 
-// showHistory prints the events of an exhibit, the oldest first; newest is how many of the newest, 0 for all.
-func showHistory(u *ui, c *custody.Case, exhibit string, newest int) error {
+// showHistory prints the newest event of an exhibit, and what is true of it now.
+func showHistory(u *ui, c *custody.Case, exhibit string) error {
 	moments, err := history(c, exhibit)
 	if err != nil {
 		return err
 	}
+	return showMoments(u, exhibit, moments, len(moments)-1, false)
+}
+
+// showMoments prints the events of an exhibit from that place on, the oldest first, and what is true of it now.
+func showMoments(u *ui, exhibit string, moments []custody.Moment, from int, since bool) error {
 	now := moments[len(moments)-1].After
-	if newest > 0 {
-		moments = moments[max(0, len(moments)-newest):]
-	}
+	moments = moments[from:]
 	doc := chainDocument{Schema: "exhibit-events/v1", Events: []eventDocument{}, State: newStateDocument(now)}
 	for _, m := range moments {
 		doc.Events = append(doc.Events, newEventDocument(m.Entry))
 	}
+	leftOut := ""
+	if since && from > 0 {
+		leftOut = fmt.Sprintf(", %d of them earlier and not shown", from)
+	}
 	return u.result(doc, func() {
-		u.linef("Exhibit %s: %s", clean(exhibit), plural(now.Events, "event"))
+		u.linef("Exhibit %s: %s%s", clean(exhibit), plural(now.Events, "event"), leftOut)
 		var rows [][]string
 		for _, m := range moments {
 			row := momentOf(m)

@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	_ "embed"
-	"errors"
 	"fmt"
 	"html/template"
-	"os"
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody"
@@ -24,6 +22,7 @@ type timelinePage struct {
 	Gaps, Notes      []string
 	Hands, SealTimes []span
 	Events           []moment
+	Earlier          string // says how many events are left out, or nothing
 }
 
 type nowPart struct {
@@ -59,13 +58,13 @@ func (m moment) Facts() []fact {
 	var out []fact
 	for _, line := range m.Lines {
 		name, text, _ := strings.Cut(line, ": ")
-		out = append(out, fact{name, text, name == "digest" || name == "image" || name == "acquisition" || strings.Contains(name, "scan")})
+		out = append(out, fact{name, text, strings.HasSuffix(name, "digest") || name == "image" || name == "acquisition" || strings.Contains(name, "scan")})
 	}
 	return out
 }
 
-// writeTimeline writes the page of an exhibit to a new file.
-func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, file string) error {
+// writeTimeline writes the page of an exhibit to a new file: the events from that place on, and all that they come to.
+func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, from int, file string) error {
 	last := moments[len(moments)-1].After
 	page := timelinePage{Exhibit: clean(exhibit), Case: clean(c.Genesis().Case), Agency: clean(c.Genesis().Agency), Origin: c.Genesis().Origin,
 		Fingerprint: sign.Fingerprint(c.Fingerprint().String()),
@@ -88,18 +87,24 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fi
 	}
 	page.Hands = spans(page.Events, func(m moment) string { return m.Holder })
 	page.SealTimes = spans(page.Events, func(m moment) string { return m.Seals })
-	t, err := template.New("timeline").Parse(timelineText)
+	if page.Events = page.Events[from:]; from > 0 {
+		page.Earlier = plural(int64(from), "earlier event") + " left out here"
+	}
+	b, err := page.render()
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, page); err != nil {
-		return fmt.Errorf("write the timeline: %w", err)
-	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	return writeNew(file, b, false)
+}
+
+func (p timelinePage) render() ([]byte, error) {
+	t, err := template.New("timeline").Parse(timelineText)
 	if err != nil {
-		return withHints(fmt.Errorf("write the timeline: %w", err), "nothing is overwritten: name a file that does not exist")
+		return nil, err
 	}
-	_, err = f.Write(b.Bytes())
-	return errors.Join(err, f.Close())
+	var b bytes.Buffer
+	if err := t.Execute(&b, p); err != nil {
+		return nil, fmt.Errorf("write the timeline: %w", err)
+	}
+	return b.Bytes(), nil
 }

@@ -122,10 +122,20 @@ func printReport(u *ui, path string, r verify.Report) {
 	case code == codeDone && r.Kind == verify.KindBundle:
 		u.linef("VERIFIED: what %q states was signed and logged as it says. No image was looked at, and no custody.", path)
 	case code == codeDone:
-		u.linef("VERIFIED: %q holds in every required line.", path)
+		u.linef("VERIFIED: %q holds in every required line%s.", path, erasedText(r))
 	case code == codeMismatch:
 		u.linef("FAILED: %q does not match its record; see the lines above.", path)
 	default:
 		u.linef("NOT VERIFIED: nothing contradicts, but something required is missing or unknown; see the lines above.")
 	}
+}
+
+// erasedText says that not everything is here, where that changes no outcome.
+func erasedText(r verify.Report) string {
+	for _, l := range r.Lines {
+		if l.Status == verify.AbsentByOrder {
+			return ", except for what is absent by order"
+		}
+	}
+	return ""
 }

@@ -96,6 +96,7 @@ type Seized struct {
 
 // Seizure says what was seized, where, from whom, by whom and on what ground.
 type Seizure struct {
+	Attachments []Attachment   `json:"attachments,omitzero"`
 	Authority   Fact[Personal] `json:"authority"` // warrant or other legal ground
 	Description Personal       `json:"description"`
 	Holder      Fact[Personal] `json:"holder"`  // from whom
@@ -130,6 +131,9 @@ func (s *Seized) Validate() error {
 // Validate reports the first thing wrong with s.
 func (s *Seizure) Validate() error {
 	if err := checkSeals("seals", s.Seals); err != nil {
+		return err
+	}
+	if err := checkAttachments(s.Attachments); err != nil {
 		return err
 	}
 	return s.SeizedAt.Validate()

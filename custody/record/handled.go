@@ -16,11 +16,13 @@ type Handled struct {
 
 // Handling says what was done with an exhibit, by whom, where, why and on what ground.
 type Handling struct {
-	Actor        Party           `json:"actor"`     // who did it, as that person says; that they signed says the envelope
+	Actor        Party           `json:"actor"` // who did it, as that person says; that they signed says the envelope
+	Attachments  []Attachment    `json:"attachments,omitzero"`
 	Authority    Fact[Personal]  `json:"authority"` // warrant, order or other legal ground
 	Condition    Fact[Personal]  `json:"condition"` // of exhibit and wrapping
 	Corrects     *LeafHash       `json:"corrects,omitzero"`
 	Despite      *Despite        `json:"despite,omitzero"` // absent where no rule stood against the event
+	Erasure      *Erasure        `json:"erasure,omitzero"` // then the event is about data, and not about the exhibit itself
 	From         *Party          `json:"from,omitzero"`
 	Images       []ImageCheck    `json:"images,omitzero"` // the images that it is about; absent: it is about the exhibit itself
 	Method       Fact[Personal]  `json:"method,omitzero"`
@@ -88,6 +90,7 @@ const (
 	hasApplied // at least one seal
 	hasRemoved // at least one seal
 	hasRemarks // known: an event that says nothing else needs its words
+	hasErasure
 )
 
 // shape says which of these members a type must and may have.
@@ -103,7 +106,7 @@ var shapes = map[Type]shape{
 	TypeExamined:   {0, hasImages | hasApplied | hasRemoved | hasFound},
 	TypeInspected:  {0, hasImages | hasApplied | hasRemoved | hasFound},
 	TypeReturned:   {hasTo, hasPaper | hasApplied | hasRemoved | hasFound},
-	TypeDestroyed:  {hasMethod, hasPaper | hasRemoved | hasFound},
+	TypeDestroyed:  {hasMethod, hasPaper | hasRemoved | hasFound | hasErasure},
 	TypeRestricted: {hasRestriction, hasPaper},
 	TypeNoted:      {hasRemarks, hasImages | hasFound},
 	TypeCorrected:  {hasCorrects | hasRemarks, 0},
@@ -151,7 +154,7 @@ func (h *Handling) members() (m member) {
 		hasFrom: h.From != nil, hasTo: h.To != nil, hasRelease: h.Release != nil, hasPaper: h.Paper != nil,
 		hasRestriction: h.Restriction != nil, hasCorrects: h.Corrects != nil, hasMethod: h.Method != Fact[Personal]{},
 		hasImages: h.Images != nil, hasFound: h.SealsFound != nil, hasApplied: len(h.SealsApplied) > 0,
-		hasRemoved: len(h.SealsRemoved) > 0, hasRemarks: remarks,
+		hasRemoved: len(h.SealsRemoved) > 0, hasRemarks: remarks, hasErasure: h.Erasure != nil,
 	} {
 		if there {
 			m |= bit
@@ -163,7 +166,7 @@ func (h *Handling) members() (m member) {
 func (m member) String() string {
 	var names []string
 	for i, name := range []string{"from", "to", "release", "paper", "restriction", "corrects", "method", "images", "sealsFound",
-		"sealsApplied", "sealsRemoved", "remarks"} {
+		"sealsApplied", "sealsRemoved", "remarks", "erasure"} {
 		if m&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -195,10 +198,13 @@ func (h *Handling) validate() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{h.checkImages, h.checkRestriction, h.checkDespite} {
+	for _, check := range []func() error{h.checkImages, h.checkRestriction, h.checkDespite, h.checkErasure} {
 		if err := check(); err != nil {
 			return err
 		}
+	}
+	if err := checkAttachments(h.Attachments); err != nil {
+		return err
 	}
 	return h.OccurredAt.Validate()
 }

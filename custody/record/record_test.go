@@ -84,7 +84,7 @@ func exampleSeized(o *Openings) *Seized {
 		panic(err)
 	}
 	none := Unknown[Personal]("not given")
-	return &Seized{exampleHeader(1), Seizure{none, description, none, none, none, []string{"S-1"}, exampleTime()}}
+	return &Seized{exampleHeader(1), Seizure{nil, none, description, none, none, none, []string{"S-1"}, exampleTime()}}
 }
 
 func exampleAcquired() *Acquired {

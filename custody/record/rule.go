@@ -8,6 +8,7 @@ const (
 	RuleAcceptedTwice     Rule = "accepted-twice"      // the release was answered already
 	RuleAlreadyHeld       Rule = "already-held"        // received while somebody in the log holds the exhibit
 	RuleDestroyed         Rule = "destroyed"           // the exhibit is no more
+	RuleErased            Rule = "erased"              // it names data that was erased by order
 	RuleFuture            Rule = "future"              // said to have happened after it was signed
 	RuleHandoverOpen      Rule = "handover-open"       // a release waits for its answer
 	RuleNoSuchAcquisition Rule = "no-such-acquisition" // it names an image that the log does not have
@@ -26,6 +27,6 @@ const (
 )
 
 // Rules lists every rule, sorted.
-var Rules = []Rule{RuleAcceptedTwice, RuleAlreadyHeld, RuleDestroyed, RuleFuture, RuleHandoverOpen, RuleNoSuchAcquisition,
+var Rules = []Rule{RuleAcceptedTwice, RuleAlreadyHeld, RuleDestroyed, RuleErased, RuleFuture, RuleHandoverOpen, RuleNoSuchAcquisition,
 	RuleNoSuchEvent, RuleNoSuchRelease, RuleNoSuchSeal, RuleNotBegun, RuleNotHolder, RuleNotReceiver, RuleNotRestricted,
 	RuleRecoveryPhrase, RuleRestricted, RuleSealed, RuleSealedTwice, RuleSealsDiffer}

@@ -54,7 +54,7 @@ func (c *chain) acquired(e LoggedEvent, a *record.Acquired) {
 		note(&c.report.Gaps, "the exhibit was acquired (log entry %d) while the release of event %d waited for its answer", index, c.report.Handover.Number)
 	}
 	id := a.Acquisition.ID
-	if _, ok := c.images[id]; ok {
+	if c.images[id] != nil {
 		note(&c.report.Contradictions, "acquisition %s is recorded a second time (log entry %d)", id, index)
 		return
 	}
@@ -78,7 +78,7 @@ func (c *chain) handled(e LoggedEvent, h *record.Handled) {
 			c.report.Seals = append(c.report.Seals, seal)
 		}
 	}
-	if !onPaperOnly(h.Type()) && h.Handling.Images == nil {
+	if !onPaperOnly(h) && h.Handling.Images == nil {
 		c.place(e, "/handling/place")
 	}
 }
@@ -107,7 +107,7 @@ func (c *chain) noteBreaches(e LoggedEvent, h *record.Handled) {
 func (c *chain) noteImages(index int64, h *record.Handled) {
 	for _, image := range h.Handling.Images {
 		for _, found := range image.Digests {
-			for _, recorded := range c.images[image.Acquisition].digests {
+			for _, recorded := range c.recorded(image.Acquisition) {
 				want := recorded.Digest
 				if found.Algorithm() != want.Algorithm() || found == want {
 					continue
@@ -120,6 +120,38 @@ func (c *chain) noteImages(index int64, h *record.Handled) {
 					h.Event.Number, index, image.Acquisition, found, want)
 			}
 		}
+	}
+}
+
+// recorded are the digests of an image, none if there is no such image.
+func (c *chain) recorded(id string) []record.MediaDigest {
+	if i := c.images[id]; i != nil {
+		return i.digests
+	}
+	return nil
+}
+
+// erase takes in what an order had erased: of what it names only that which the exhibit has, so that it excuses nothing else.
+func (c *chain) erase(e LoggedEvent, h *record.Handled) {
+	for _, image := range h.Handling.Erasure.Images {
+		have := c.images[image.Acquisition]
+		if have == nil || have.leaf != image.Record {
+			continue
+		}
+		files := slices.DeleteFunc(slices.Clone(image.Files), func(name string) bool { return !slices.Contains(have.files, name) })
+		if len(files) == 0 {
+			continue
+		}
+		if have.erased == nil {
+			have.erased = map[string]int64{}
+		}
+		for _, name := range files {
+			have.erased[name] = h.Event.Number
+		}
+		by := Erased{Number: h.Event.Number, Index: e.Index, KeyID: e.KeyID, Acquisition: image.Acquisition, Files: files}
+		by.Order, _ = e.Openings.Value("/handling/authority")
+		by.Court, _ = e.Openings.Value("/handling/erasure/court")
+		c.report.Erased = append(c.report.Erased, by)
 	}
 }
 
@@ -143,6 +175,10 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 		r.Holder, r.Returned, r.Place = Holder{Since: h.Event.Number}, h.Event.Number, ""
 		r.Holder.Name, _ = e.Openings.Value("/handling/to/name")
 	case record.TypeDestroyed:
+		if h.Handling.Erasure != nil {
+			c.erase(e, h)
+			return
+		}
 		r.Holder, r.Destroyed, r.Handover, r.Place = Holder{}, h.Event.Number, nil, ""
 	case record.TypeRestricted:
 		if lifts := h.Handling.Restriction.Lifts; lifts == nil {

@@ -30,7 +30,7 @@ func (c *chain) check(keyID string, h *record.Handled) []Breach {
 	if inFuture(h) {
 		b.add(record.RuleFuture, "it is said to have happened at %s, after it was signed", h.Handling.OccurredAt.UTC)
 	}
-	c.checkEnded(&b, h.Type())
+	c.checkEnded(&b, h)
 	c.checkHolder(&b, keyID, h)
 	c.checkHandover(&b, keyID, h)
 	c.checkSeals(&b, h)
@@ -48,16 +48,18 @@ func inFuture(h *record.Handled) bool {
 }
 
 // onPaperOnly are the events that need no exhibit to be there.
-func onPaperOnly(t record.Type) bool {
-	switch t {
+func onPaperOnly(h *record.Handled) bool {
+	switch h.Type() {
+	case record.TypeDestroyed:
+		return h.Handling.Erasure != nil
 	case record.TypeNoted, record.TypeCorrected, record.TypeRestricted, record.TypeDisclosed:
 		return true
 	}
 	return false
 }
 
-func (c *chain) checkEnded(b *breaches, t record.Type) {
-	if c.report.Destroyed > 0 && !onPaperOnly(t) {
+func (c *chain) checkEnded(b *breaches, h *record.Handled) {
+	if c.report.Destroyed > 0 && !onPaperOnly(h) {
 		b.add(record.RuleDestroyed, "the exhibit was destroyed by event %d", c.report.Destroyed)
 	}
 }
@@ -65,8 +67,10 @@ func (c *chain) checkEnded(b *breaches, t record.Type) {
 // ofExhibit reports whether the event needs the exhibit in the hands of whoever signs it.
 func ofExhibit(h *record.Handled) bool {
 	switch h.Type() {
-	case record.TypeSealed, record.TypeUnsealed, record.TypeReleased, record.TypeReturned, record.TypeDestroyed:
+	case record.TypeSealed, record.TypeUnsealed, record.TypeReleased, record.TypeReturned:
 		return true
+	case record.TypeDestroyed:
+		return h.Handling.Erasure == nil
 	case record.TypeExamined, record.TypeInspected:
 		return h.Handling.Images == nil || len(h.Handling.SealsApplied)+len(h.Handling.SealsRemoved) > 0
 	}
@@ -148,12 +152,49 @@ func (c *chain) restriction(leaf record.LeafHash) int {
 
 func (c *chain) checkNames(b *breaches, h *record.Handled) {
 	for _, image := range h.Handling.Images {
-		if _, ok := c.images[image.Acquisition]; !ok {
+		have := c.images[image.Acquisition]
+		if have == nil {
 			b.add(record.RuleNoSuchAcquisition, "the exhibit has no acquisition %s", image.Acquisition)
+		} else if n := have.erasedBy(); n > 0 && h.Type() != record.TypeNoted && h.Type() != record.TypeRefused {
+			b.add(record.RuleErased, "data of acquisition %s was erased by order (event %d)", image.Acquisition, n)
 		}
+	}
+	if h.Handling.Erasure != nil {
+		c.checkErasure(b, h.Handling.Erasure)
 	}
 	if corrects := h.Handling.Corrects; corrects != nil && !c.leaves[*corrects] {
 		b.add(record.RuleNoSuchEvent, "no event of the exhibit has leaf %s", short(corrects.String()))
+	}
+}
+
+// erasedBy is the number of an event that erased something of the image; 0: none did.
+func (i *imaged) erasedBy() int64 {
+	var last int64
+	for _, n := range i.erased {
+		last = max(last, n)
+	}
+	return last
+}
+
+func (c *chain) checkErasure(b *breaches, e *record.Erasure) {
+	for _, image := range e.Images {
+		have := c.images[image.Acquisition]
+		if have == nil || have.leaf != image.Record {
+			b.add(record.RuleNoSuchAcquisition, "the exhibit has no acquisition %s of which the record has leaf %s", image.Acquisition, short(image.Record.String()))
+			continue
+		}
+		for _, name := range image.Files {
+			if n := have.erased[name]; n > 0 {
+				b.add(record.RuleErased, "%q of acquisition %s was erased by order before (event %d)", name, image.Acquisition, n)
+			} else if !slices.Contains(have.files, name) {
+				b.add(record.RuleNoSuchAcquisition, "acquisition %s has no image or tree %q", image.Acquisition, name)
+			}
+		}
+	}
+	for _, leaf := range e.Openings {
+		if !c.leaves[leaf] {
+			b.add(record.RuleNoSuchEvent, "no event of the exhibit has leaf %s, so its openings cannot be erased by it", short(leaf.String()))
+		}
 	}
 }
 

@@ -29,6 +29,8 @@ type story struct {
 	answered     []record.LeafHash
 	restrictions []record.LeafHash
 	images       []string
+	records      []record.LeafHash // of images
+	kept         []string          // images that were not erased
 	destroyed    bool
 }
 
@@ -121,6 +123,11 @@ func images(ids ...string) func(*record.Handling) {
 		}
 	}
 }
+func erase(id string, leaf record.LeafHash, files ...string) func(*record.Handling) {
+	return func(h *record.Handling) {
+		h.Erasure = &record.Erasure{Images: []record.ErasedImage{{Acquisition: id, Files: files, Record: leaf}}}
+	}
+}
 func restrict(r record.RestrictionAct) func(*record.Handling) {
 	return func(h *record.Handling) { h.Restriction = &r }
 }
@@ -173,8 +180,10 @@ func (s *story) step() {
 		s.seals, s.taken = []string{seal}, append(s.taken, seal)
 	case draw == 10 && free && len(s.restrictions) == 0 && len(s.seals) == 0:
 		id := fmt.Sprintf("20261123T081500Z-%08x", s.n)
-		s.log("station", &record.Acquired{Event: s.header(), Acquisition: record.Acquisition{ID: id}})
-		s.images = append(s.images, id)
+		s.records = append(s.records, s.leaf())
+		s.log("station", &record.Acquired{Event: s.header(), Acquisition: record.Acquisition{ID: id, Files: []record.File{
+			{Name: "7.raw", Role: record.RoleImage}, {Name: "7.tree", Role: record.RoleTree}, {Name: "SHA256SUMS", Role: record.RoleSums}}}})
+		s.images, s.kept = append(s.images, id), append(s.kept, id)
 	case draw == 11 && len(s.restrictions) == 0:
 		leaf := s.leaf()
 		s.log(s.other(""), s.event(record.TypeRestricted, restrict(record.RestrictionAct{Kind: "privilege"})))
@@ -193,12 +202,16 @@ func (s *story) aside() {
 	case draw == 0 && !s.destroyed && s.open == nil && s.holder != "":
 		s.log(s.holder, s.event(record.TypeDestroyed))
 		s.holder, s.destroyed = "", true
-	case draw < 4 && len(s.images) > 0 && len(s.restrictions) == 0:
-		s.log(s.other(""), s.event(record.TypeDisclosed, to(""), images(s.images[0])))
+	case draw == 1 && len(s.kept) > 0: // whoever holds the exhibit, and also when it is no more
+		i := slices.Index(s.images, s.kept[0])
+		s.log(s.other(""), s.event(record.TypeDestroyed, erase(s.kept[0], s.records[i], "7.raw", "7.tree")))
+		s.kept = s.kept[1:]
+	case draw < 4 && len(s.kept) > 0 && len(s.restrictions) == 0:
+		s.log(s.other(""), s.event(record.TypeDisclosed, to(""), images(s.kept[0])))
 	case draw < 8:
 		s.log(s.other(""), s.event(record.TypeCorrected, corrects(s.leaves[s.random.IntN(len(s.leaves))])))
-	case draw < 10 && !s.destroyed && len(s.images) > 0:
-		s.log(s.other(""), s.event(record.TypeInspected, images(s.images...)))
+	case draw < 10 && !s.destroyed && len(s.kept) > 0:
+		s.log(s.other(""), s.event(record.TypeInspected, images(s.kept...)))
 	default:
 		s.log(s.other(""), s.event(record.TypeNoted))
 	}
@@ -223,6 +236,14 @@ func (s *story) wrong(seen map[record.Rule]int) {
 	}
 	if len(s.seals) > 0 {
 		s.refused(record.RuleSealed, s.holder, s.event(record.TypeExamined), seen)
+	}
+	for i, id := range s.images {
+		s.refused(record.RuleNoSuchAcquisition, strange, s.event(record.TypeDestroyed, erase(id, none, "7.raw")), seen)
+		s.refused(record.RuleNoSuchAcquisition, strange, s.event(record.TypeDestroyed, erase(id, s.records[i], "SHA256SUMS")), seen)
+		if !slices.Contains(s.kept, id) {
+			s.refused(record.RuleErased, strange, s.event(record.TypeInspected, images(id)), seen)
+			s.refused(record.RuleErased, strange, s.event(record.TypeDestroyed, erase(id, s.records[i], "7.tree")), seen)
+		}
 	}
 	for _, leaf := range s.answered {
 		s.refused(record.RuleAcceptedTwice, strange, s.event(record.TypeAccepted, answer(leaf), found(s.seals...)), seen)
@@ -254,7 +275,7 @@ func (s *story) agree() {
 	s.t.Helper()
 	r := s.report()
 	if r.Holder.KeyID != s.holder || !slices.Equal(r.Seals, s.seals) || (r.Handover == nil) != (s.open == nil) ||
-		len(r.Restrictions) != len(s.restrictions) || (r.Destroyed > 0) != s.destroyed || !slices.Equal(r.Acquisitions, s.images) || r.Events != s.n {
+		len(r.Restrictions) != len(s.restrictions) || (r.Destroyed > 0) != s.destroyed || len(r.Erased) != len(s.images)-len(s.kept) || !slices.Equal(r.Acquisitions, s.images) || r.Events != s.n {
 		s.t.Fatalf("after event %d the state is %+v, want that of %+v", s.n, r, s)
 	}
 	for _, gap := range r.Gaps {

@@ -35,6 +35,7 @@ type Report struct {
 	Handover       *Handover
 	Handovers      int64 // that were accepted
 	Restrictions   []Restriction
+	Erased         []Erased
 	Acquisitions   []string // identifiers, in the log's order
 	Returned       int64    // number of the event that gave the exhibit back for good; 0: it was not, or was received again
 	Destroyed      int64    // number of the event that ended it; 0: none
@@ -65,6 +66,16 @@ type Restriction struct {
 	Number int64 // of the restricted event
 	Leaf   record.LeafHash
 	Kind   string
+}
+
+// Erased is data of one image that an order had erased.
+type Erased struct {
+	Number       int64 // of the destroyed event
+	Index        int64 // of its log entry
+	KeyID        string
+	Acquisition  string   // or copy
+	Files        []string // names in its folder
+	Order, Court string   // as revealed; may be empty
 }
 
 // Sound reports whether the chain has events, no gap and no contradiction.
@@ -129,8 +140,8 @@ type chain struct {
 	report   Report
 	number   int64 // of the last event
 	leaf     record.LeafHash
-	at       time.Time         // when the last event was signed, by its clock
-	images   map[string]imaged // by the ids of acquisitions and copies
+	at       time.Time          // when the last event was signed, by its clock
+	images   map[string]*imaged // by the ids of acquisitions and copies
 	leaves   map[record.LeafHash]bool
 	answered map[record.LeafHash]bool // releases that were accepted or refused
 	seals    map[string]bool          // every number that was ever on
@@ -144,11 +155,14 @@ type imaged struct {
 	digests  []record.MediaDigest
 	unread   record.Unread
 	taken    []record.TakenOver
-	lists    []record.Digest // BLAKE3 of the map and of the list of what was taken over
+	lists    []record.Digest  // BLAKE3 of the map and of the list of what was taken over
+	files    []string         // that can be erased
+	erased   map[string]int64 // of them, with the number of the event
 }
 
-func newImaged(leaf record.LeafHash, acquired bool, i record.Image) imaged {
-	out := imaged{leaf: leaf, acquired: acquired, size: i.SizeBytes, digests: i.Digests, unread: i.Unread, taken: i.TakenOver}
+func newImaged(leaf record.LeafHash, acquired bool, i record.Image) *imaged {
+	out := &imaged{leaf: leaf, acquired: acquired, size: i.SizeBytes, digests: i.Digests, unread: i.Unread, taken: i.TakenOver,
+		files: record.ErasableFiles(i.Files)}
 	for _, f := range append(i.Role(record.RoleMap), i.Role(record.RoleTakenOver)...) {
 		out.lists = append(out.lists, f.Digests[0])
 	}
@@ -161,7 +175,7 @@ func (i *imaged) sameGaps(o *imaged) bool {
 }
 
 func newChain(exhibit string) *chain {
-	return &chain{report: Report{Exhibit: exhibit}, images: map[string]imaged{}, leaves: map[record.LeafHash]bool{},
+	return &chain{report: Report{Exhibit: exhibit}, images: map[string]*imaged{}, leaves: map[record.LeafHash]bool{},
 		answered: map[record.LeafHash]bool{}, seals: map[string]bool{}}
 }
 
@@ -171,7 +185,7 @@ func (c *chain) result() Report {
 	for _, list := range []*[]string{&r.Seals, &r.Acquisitions, &r.Gaps, &r.Contradictions, &r.Notes} {
 		*list = slices.Clone(*list)
 	}
-	r.Restrictions = slices.Clone(r.Restrictions)
+	r.Restrictions, r.Erased = slices.Clone(r.Restrictions), slices.Clone(r.Erased)
 	if r.Handover != nil {
 		open := *r.Handover
 		r.Handover = &open
@@ -194,7 +208,7 @@ func (c *chain) add(e LoggedEvent) {
 			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
 		}
 		image := newImaged(e.Leaf, false, event.Copy.Image())
-		c.copied(e.Index, &event.Copy, &image)
+		c.copied(e.Index, &event.Copy, image)
 		c.image(e.Index, event.Copy.ID, image)
 	case *record.Handled:
 		if c.report.Events == 0 {
@@ -209,7 +223,7 @@ func (c *chain) add(e LoggedEvent) {
 	c.leaves[e.Leaf] = true
 }
 
-func (c *chain) image(index int64, id string, i imaged) {
+func (c *chain) image(index int64, id string, i *imaged) {
 	if _, ok := c.images[id]; ok {
 		note(&c.report.Contradictions, "acquisition %s is recorded a second time (log entry %d)", id, index)
 		return
@@ -230,6 +244,8 @@ func (c *chain) copied(index int64, m *record.Copy, image *imaged) {
 			note(&c.report.Contradictions, "copy %s (log entry %d) names as its %s the record of %s with leaf %s, which the log does not have before it", m.ID, index, of.word, of.ref.ID, of.ref.Leaf)
 		case of.word == "original" && !have.acquired:
 			note(&c.report.Contradictions, "copy %s (log entry %d) names as its original %s, which is no acquisition but a copy", m.ID, index, of.ref.ID)
+		case of.word == "source" && len(have.erased) > 0:
+			note(&c.report.Gaps, "copy %s (log entry %d) was made of %s after its data had been erased by order", m.ID, index, of.ref.ID)
 		case have.size != m.SizeBytes || !hasAll(m.Digests, have.digests):
 			note(&c.report.Contradictions, "copy %s (log entry %d) does not have the size and digests of its %s %s: it is a copy of other bytes", m.ID, index, of.word, of.ref.ID)
 		case !have.sameGaps(image):

@@ -46,6 +46,13 @@ const (
 	PartialSuffix = ".partial"
 )
 
+// AttachmentsDir is the folder of an exhibit's photographs, videos and scans, below the exhibit's folder. No acquisition is
+// called so.
+const AttachmentsDir = "attachments"
+
+// AttachmentFile is the attachment with that SHA-256, below the exhibit's folder.
+func AttachmentFile(sum []byte) string { return AttachmentsDir + "/" + hex.EncodeToString(sum) }
+
 // Files and folders of a log folder.
 const (
 	Checkpoint     = "checkpoint"

@@ -1,0 +1,73 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+)
+
+// erasedBy finds, by file name, what the log of a folder says that an order had erased of it. What it returns comes from the
+// same log as the record, after it, and names the record by its leaf: an order in another log, about another exhibit, about
+// another acquisition, or from before the record was there, excuses nothing.
+func (l *logCheck) erasedBy(exhibit, id string) map[string]state.Erased {
+	out := map[string]state.Erased{}
+	for _, e := range l.erased[exhibit] {
+		if e.Acquisition != id {
+			continue
+		}
+		for _, name := range e.Files {
+			if _, ok := out[name]; !ok {
+				out[name] = e
+			}
+		}
+	}
+	return out
+}
+
+// absent reports whether a file that is not here was erased by order. Then its digests, which nothing can be held against any
+// more, count as dealt with. A file that is here is checked as any other, whatever was ordered.
+func (c *files) absent(f record.File, err error) bool {
+	e, ok := c.erased[f.Name]
+	if !ok || !isMissing(err) {
+		return false
+	}
+	if !slices.ContainsFunc(c.gone, func(g ErasedFacts) bool { return g.File == f.Name }) {
+		c.gone = append(c.gone, ErasedFacts{f.Name, e.Index, e.KeyID, e.Order, e.Court})
+		c.line.absent++
+		c.compared += int64(len(f.Digests))
+	}
+	return true
+}
+
+// orders says once for each order what it had erased of this image, and which files are still here.
+func (c *files) orders() {
+	said := map[int64]bool{}
+	for _, f := range c.a.Files {
+		e, ok := c.erased[f.Name]
+		if !ok {
+			continue
+		}
+		if !said[e.Index] {
+			said[e.Index] = true
+			c.line.add(Finding{Severity: Note, File: c.dir, Text: orderText(e)})
+		}
+		if !slices.ContainsFunc(c.gone, func(g ErasedFacts) bool { return g.File == f.Name }) {
+			c.line.add(Finding{Severity: Note, File: within(c.dir, f.Name), Text: "it is still here, although the log says that it was erased by order",
+				Advice: "erase it as the order says, or log what became of the order"})
+		}
+	}
+}
+
+func orderText(e state.Erased) string {
+	order, court := "an order that is not revealed", ""
+	if e.Order != "" {
+		order = fmt.Sprintf("%q", e.Order)
+	}
+	if e.Court != "" {
+		court = fmt.Sprintf(" of %q", e.Court)
+	}
+	return fmt.Sprintf("the log says that %s of acquisition %s was erased by order: %s%s, event %d (log entry %d), signed by key %s. That the order was given, and when the data went, is that person's word",
+		number(int64(len(e.Files)), "file"), e.Acquisition, order, court, e.Number, e.Index, e.KeyID[:min(16, len(e.KeyID))])
+}
