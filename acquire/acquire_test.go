@@ -140,7 +140,7 @@ func TestExtraDigests(t *testing.T) {
 		if tool == "" {
 			continue
 		}
-		if sum, _, _ := strings.Cut(run(t, tool, file), " "); sum != d.Digest.Hex() {
+		if sum, _, _ := strings.Cut(testtool.Run(t, tool, file), " "); sum != d.Digest.Hex() {
 			t.Errorf("%s is %s, %s says %s", d.Digest.Algorithm(), d.Digest.Hex(), tool, sum)
 		}
 	}
@@ -184,7 +184,7 @@ func TestSumsForTools(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := "cd \"$1\" && sha256sum --strict -c SHA256SUMS && b3sum -c B3SUMS"
-	got := run(t, "sh", "-c", script, "sh", partial(dir))
+	got := testtool.Run(t, "sh", "-c", script, "sh", partial(dir))
 	line := "7%2Fa.001: OK\n7%2Fa.002: OK\n7%2Fa.003: OK\n7%2Fa.tree: OK"
 	if got != line+"\n"+line {
 		t.Errorf("the tools say %q", got)

@@ -41,7 +41,7 @@ func foreignE01(t *testing.T, data []byte, args ...string) string {
 	testtool.Need(t, "ewfacquire")
 	dir := memoryDir(t)
 	target := filepath.Join(dir, "image")
-	run(t, "ewfacquire", append(append([]string{"-u", "-q", "-t", target, "-C", "K-2026-18", "-e", "B. Beispiel"}, args...),
+	testtool.Run(t, "ewfacquire", append(append([]string{"-u", "-q", "-t", target, "-C", "K-2026-18", "-e", "B. Beispiel"}, args...),
 		writeFile(t, filepath.Join(t.TempDir(), "medium"), data))...)
 	return target + ".E01"
 }

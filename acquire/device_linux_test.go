@@ -27,7 +27,7 @@ func filled(t *testing.T, sizeBytes int64) string {
 	if err := os.Truncate(file, sizeBytes); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "mkfs.ext4", "-q", file)
+	testtool.Run(t, "mkfs.ext4", "-q", file)
 	t.Run("fill", func(t *testing.T) { // unmounted when it ends, however it ends
 		dir := mountAt(t, attach(t, file))
 		for i := range 20 {
@@ -45,7 +45,7 @@ func TestDevice(t *testing.T) {
 	paths := testtool.Need(t, "sha256sum", "b3sum")
 	file := filled(t, 20*mib+512)
 	dev := attach(t, file, "--read-only")
-	before := run(t, "sha256sum", file)
+	before := testtool.Run(t, "sha256sum", file)
 	for _, segment := range []int64{0, 7*mib + 3} {
 		dir := t.TempDir()
 		opts := options(t)
@@ -59,8 +59,8 @@ func TestDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, alg := range []record.Algorithm{record.SHA256, record.BLAKE3} {
-			device, _, _ := strings.Cut(run(t, paths[i], dev), " ")
-			image := run(t, "sh", "-c", `cd "$1" && cat $(ls | grep -E '(raw|[0-9]{3})$') | "$2"`, "sh", partial(dir), paths[i])
+			device, _, _ := strings.Cut(testtool.Run(t, paths[i], dev), " ")
+			image := testtool.Run(t, "sh", "-c", `cd "$1" && cat $(ls | grep -E '(raw|[0-9]{3})$') | "$2"`, "sh", partial(dir), paths[i])
 			image, _, _ = strings.Cut(image, " ")
 			if got := mediaDigest(a.Acquisition, alg); got != device || got != image {
 				t.Errorf("%s: record %s, device %s, image %s", alg, got, device, image)
@@ -70,7 +70,7 @@ func TestDevice(t *testing.T) {
 			t.Errorf("the record describes %s as %+v", dev, a.Medium)
 		}
 	}
-	if after := run(t, "sha256sum", file); after != before {
+	if after := testtool.Run(t, "sha256sum", file); after != before {
 		t.Errorf("the medium was changed: %s, before %s", after, before)
 	}
 }
@@ -89,8 +89,8 @@ func TestRereadKind(t *testing.T) {
 	testtool.NeedRoot(t)
 	_, ext4 := mountLoop(t, 64*mib, "mkfs.ext4", "-q")
 	loop, journal := mountLoop(t, 64*mib, "mkfs.ext4", "-q")
-	run(t, "umount", journal)
-	run(t, "mount", "-o", "data=journal", loop, journal) // ext4 takes O_DIRECT there, and does not heed it
+	testtool.Run(t, "umount", journal)
+	testtool.Run(t, "mount", "-o", "data=journal", loop, journal) // ext4 takes O_DIRECT there, and does not heed it
 	tmpfs := mountAt(t, "none", "-t", "tmpfs", "-o", "size=64m")
 	lower, upper, work := t.TempDir(), t.TempDir(), ""
 	work = filepath.Join(filepath.Dir(upper), "work")
@@ -139,7 +139,7 @@ func TestSameDevice(t *testing.T) {
 func attachedTo(t *testing.T, dir string) string {
 	t.Helper()
 	testtool.Need(t, "findmnt")
-	return run(t, "findmnt", "-n", "-o", "SOURCE", dir)
+	return testtool.Run(t, "findmnt", "-n", "-o", "SOURCE", dir)
 }
 
 func TestNoSpaceBefore(t *testing.T) {

@@ -76,18 +76,18 @@ func TestE01RealTools(t *testing.T) {
 			a := acquireE01(t, writeFile(t, filepath.Join(t.TempDir(), "medium"), data), opts, dir)
 			checkFolder(t, partial(dir), data, a.Acquisition)
 			first := filepath.Join(partial(dir), "7%2Fa.E01")
-			out := run(t, "ewfverify", "-q", "-d", "sha1", first)
+			out := testtool.Run(t, "ewfverify", "-q", "-d", "sha1", first)
 			if !strings.Contains(out, "SUCCESS") {
 				t.Errorf("ewfverify says %s", out)
 			}
-			info := run(t, "ewfinfo", first)
+			info := testtool.Run(t, "ewfinfo", first)
 			for _, want := range []string{"K-2026-17", "7/a", "a grey stick, scratched", "A. Muster", fmt.Sprintf("%x", md5.Sum(data)), fmt.Sprintf("%x", sha1.Sum(data))} {
 				if !strings.Contains(info, want) {
 					t.Errorf("ewfinfo does not say %q:\n%s", want, info)
 				}
 			}
 			target := filepath.Join(t.TempDir(), "exported")
-			run(t, "ewfexport", "-q", "-u", "-f", "raw", "-t", target, first)
+			testtool.Run(t, "ewfexport", "-q", "-u", "-f", "raw", "-t", target, first)
 			if got := readFile(t, target+".raw"); !bytes.Equal(got, data) {
 				t.Errorf("ewfexport gives %d bytes, not those of the medium", len(got))
 			}
@@ -231,7 +231,7 @@ func TestInPlace(t *testing.T) {
 			if got := r.E01().Unread(); !slices.EqualFunc(got, bad, same) {
 				t.Errorf("the image lists %v as unread, want %v", got, bad)
 			}
-			if info := run(t, "ewfinfo", filepath.Join(partial(dir), "7%2Fa.E01")); !strings.Contains(info, fmt.Sprintf("total number: %d", len(bad))) {
+			if info := testtool.Run(t, "ewfinfo", filepath.Join(partial(dir), "7%2Fa.E01")); !strings.Contains(info, fmt.Sprintf("total number: %d", len(bad))) {
 				t.Errorf("ewfinfo does not count %d errors:\n%s", len(bad), info)
 			}
 		})

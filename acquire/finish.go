@@ -144,7 +144,7 @@ func (d *dest) bind(ctx context.Context, r *run, images []record.File) ([]record
 	files := slices.Clone(images)
 	beside := []struct{ name, role string }{{layout.TreeName(r.name), record.RoleTree}}
 	if r.acq.HasMap() {
-		if err := sealLeft(d.root, layout.MapName(r.name)); err != nil {
+		if err := d.root.Seal(layout.MapName(r.name), nil); err != nil {
 			return nil, err
 		}
 		beside = append(beside, struct{ name, role string }{layout.MapName(r.name), record.RoleMap})
@@ -189,18 +189,6 @@ func (r *run) savedLast(f record.File) bool {
 		maps = r.rescue.maps
 	}
 	return len(maps) > 0 && f.Digests[0] == maps[len(maps)-1].Digest
-}
-
-// sealLeft makes read-only a file that was replaced until now.
-func sealLeft(root *durable.Root, name string) error {
-	f, err := root.Reopen(name)
-	if errors.Is(err, durable.ErrSealed) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Seal(), f.Abort())
 }
 
 // digestFile reads a file that may be large. stats is nil for a file that is not measured.

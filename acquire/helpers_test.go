@@ -8,10 +8,8 @@ import (
 	"io"
 	mrand "math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -202,26 +200,13 @@ func memoryDir(t testing.TB) string {
 // partial is where an acquisition lies before it is sealed.
 func partial(dir string) string { return filepath.Join(dir, testID+".partial") }
 
-// run runs a program and returns its standard output.
-func run(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %q: %v\n%s%s", name, args, err, out, errs.Bytes())
-	}
-	return strings.TrimSpace(string(out))
-}
-
 // attach makes a loop device of a file, past the page cache, until the test ends.
 func attach(t testing.TB, file string, flags ...string) string {
 	t.Helper()
 	testtool.NeedRoot(t)
 	testtool.Need(t, "losetup")
-	dev := run(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
-	t.Cleanup(func() { run(t, "losetup", "--detach", dev) })
+	dev := testtool.Run(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
+	t.Cleanup(func() { testtool.Run(t, "losetup", "--detach", dev) })
 	return dev
 }
 
@@ -237,7 +222,7 @@ func mountLoop(t testing.TB, sizeBytes int64, mkfs ...string) (dev, dir string) 
 	if err := os.Truncate(file, sizeBytes); err != nil {
 		t.Fatal(err)
 	}
-	run(t, mkfs[0], append(mkfs[1:], file)...)
+	testtool.Run(t, mkfs[0], append(mkfs[1:], file)...)
 	dev = attach(t, file)
 	return dev, mountAt(t, dev)
 }
@@ -245,8 +230,8 @@ func mountLoop(t testing.TB, sizeBytes int64, mkfs ...string) (dev, dir string) 
 func mountAt(t testing.TB, dev string, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	run(t, "mount", append(flags, dev, dir)...)
-	t.Cleanup(func() { run(t, "umount", dir) })
+	testtool.Run(t, "mount", append(flags, dev, dir)...)
+	t.Cleanup(func() { testtool.Run(t, "umount", dir) })
 	return dir
 }
 

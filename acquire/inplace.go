@@ -142,7 +142,7 @@ func (q *inPlace) add(b image.Range) error {
 		q.bad = append(q.bad, b)
 	}
 	if q.bytes > q.r.opts.MaxBadBytes || len(q.bad) > maxInPlace {
-		return fmt.Errorf("%w: up to byte %d, %d bytes in %d ranges", rescue.ErrTooManyBad, b.End(), q.bytes, len(q.bad))
+		return fmt.Errorf("%w: up to byte %d, %d bytes in %s", rescue.ErrTooManyBad, b.End(), q.bytes, rangesText(int64(len(q.bad))))
 	}
 	return nil
 }

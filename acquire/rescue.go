@@ -255,7 +255,7 @@ func (r *run) tellTogether(parts []image.Range) error {
 	for _, part := range parts {
 		e.Offset, end, sum = min(e.Offset, part.Offset), max(end, part.End()), sum+part.SizeBytes
 	}
-	e.SizeBytes, e.Text = end-e.Offset, fmt.Sprintf("of these %d bytes, in %d ranges", sum, len(parts))
+	e.SizeBytes, e.Text = end-e.Offset, fmt.Sprintf("of these %d bytes, in %s", sum, rangesText(int64(len(parts))))
 	return r.event(e)
 }
 

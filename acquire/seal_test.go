@@ -11,6 +11,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/durable/faulttest"
+	"github.com/exhibit-forensics/exhibit/internal/testtool"
 )
 
 // sealed stands for what signing gives; Seal does not look into it.
@@ -141,7 +142,7 @@ func checkSealed(t *testing.T, dir string) {
 		t.Errorf("the folder holds %s, want %s", got, want)
 	}
 	script := "cd \"$1\" && sha256sum --quiet --strict -c SHA256SUMS"
-	run(t, "sh", "-c", script, "sh", filepath.Join(dir, testID))
+	testtool.Run(t, "sh", "-c", script, "sh", filepath.Join(dir, testID))
 }
 
 // Whatever call fails, what has the final name is whole, and what has not can be sealed exactly when it is finished.

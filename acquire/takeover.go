@@ -243,11 +243,19 @@ func (r *run) takeOver(ctx context.Context) error {
 		return errors.Join(err, r.saveRescue(causeOf(err)))
 	}
 	about := r.acq.TakenOver[0]
-	text := fmt.Sprintf("%d ranges; map %s", about.Ranges, about.Map)
+	text := fmt.Sprintf("%s; map %s", rangesText(about.Ranges), about.Map)
 	if err := r.event(JournalEvent{Event: EventTakenOver, SizeBytes: about.Bytes, Text: text}); err != nil {
 		return err
 	}
 	return r.saveRescue(record.CauseUnknown)
+}
+
+// rangesText counts ranges for people.
+func rangesText(n int64) string {
+	if n == 1 {
+		return "1 range"
+	}
+	return fmt.Sprintf("%d ranges", n)
 }
 
 // takenBytes is how much of what is taken over is copied.

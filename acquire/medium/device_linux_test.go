@@ -18,22 +18,13 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/testtool"
 )
 
-func run(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 // attach makes a loop device of a file until the test ends.
 func attach(t testing.TB, file string, flags ...string) string {
 	t.Helper()
 	testtool.NeedRoot(t)
 	testtool.Need(t, "losetup")
-	dev := run(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
-	t.Cleanup(func() { run(t, "losetup", "--detach", dev) })
+	dev := testtool.Run(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
+	t.Cleanup(func() { testtool.Run(t, "losetup", "--detach", dev) })
 	return dev
 }
 
@@ -46,7 +37,7 @@ func formatted(t testing.TB) string {
 	if err := os.Truncate(path, 8<<20); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "mkfs.ext4", "-q", path)
+	testtool.Run(t, "mkfs.ext4", "-q", path)
 	return path
 }
 
@@ -56,8 +47,8 @@ func mount(t testing.TB, dev string) string {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "mount", dev, dir)
-	t.Cleanup(func() { run(t, "umount", dir) })
+	testtool.Run(t, "mount", dev, dir)
+	t.Cleanup(func() { testtool.Run(t, "umount", dir) })
 	return dir
 }
 
@@ -128,7 +119,7 @@ func TestDeviceChanges(t *testing.T) {
 			if err := os.Truncate(path, size); err != nil {
 				t.Fatal(err)
 			}
-			run(t, "losetup", "--set-capacity", dev)
+			testtool.Run(t, "losetup", "--set-capacity", dev)
 			_, err := blocks(m, 1<<20)
 			checkKind(t, err, want)
 			_, err = m.ReadAt(make([]byte, 512), 0)
@@ -171,7 +162,7 @@ func TestFileOnLargeSectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	dev := attach(t, path, "--sector-size", "4096")
-	run(t, "mkfs.ext4", "-q", dev)
+	testtool.Run(t, "mkfs.ext4", "-q", dev)
 	want := content(1<<20 + 512*3 + 17)
 	inner := filepath.Join(mount(t, dev), "medium")
 	if err := os.WriteFile(inner, want, 0o600); err != nil {
@@ -218,7 +209,7 @@ func TestEmptyDevice(t *testing.T) {
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "losetup", "--set-capacity", dev)
+	testtool.Run(t, "losetup", "--set-capacity", dev)
 	if _, err := medium.Open(t.Context(), dev, nil); !errors.Is(err, medium.ErrEmptyDevice) {
 		t.Errorf("got %v, want ErrEmptyDevice", err)
 	}
@@ -307,7 +298,7 @@ func TestCheckDestination(t *testing.T) {
 	if err := os.Truncate(inner, 2<<20); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "mkfs.ext4", "-q", inner)
+	testtool.Run(t, "mkfs.ext4", "-q", inner)
 	deep := mount(t, attach(t, inner))
 	if err := second.CheckDestination(deep); !errors.Is(err, medium.ErrSameDevice) {
 		t.Errorf("a loop device on it: got %v, want ErrSameDevice", err)
@@ -331,9 +322,9 @@ func TestPartition(t *testing.T) {
 		t.Fatal(err)
 	}
 	dev := attach(t, path, "--partscan")
-	run(t, "addpart", dev, "1", "2048", "20480") // not every kernel reads partition tables
+	testtool.Run(t, "addpart", dev, "1", "2048", "20480") // not every kernel reads partition tables
 	part := partition(t, dev)
-	run(t, "mkfs.ext4", "-q", part)
+	testtool.Run(t, "mkfs.ext4", "-q", part)
 	dir := mount(t, part)
 	if _, err := medium.Open(t.Context(), dev, nil); !errors.Is(err, medium.ErrInUse) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("got %v, want ErrInUse and %q", err, dir)
@@ -354,7 +345,7 @@ func partition(t *testing.T, dev string) string {
 	}
 	major, minor, _ := strings.Cut(strings.TrimSpace(string(b)), ":")
 	node := filepath.Join(t.TempDir(), name)
-	run(t, "mknod", node, "b", major, minor)
+	testtool.Run(t, "mknod", node, "b", major, minor)
 	return node
 }
 

@@ -57,7 +57,7 @@ func TestReadOnlyFlag(t *testing.T) {
 	testtool.NeedRoot(t)
 	testtool.Need(t, "addpart", "losetup", "mknod")
 	dev := attach(t, file(t, content(4<<20)), "--partscan")
-	run(t, "addpart", dev, "1", "2048", "4096")
+	testtool.Run(t, "addpart", dev, "1", "2048", "4096")
 	part := filepath.Base(dev) + "p1"
 	writer, err := os.OpenFile(dev, os.O_WRONLY, 0) // opened before, as by a program that is running already
 	if err != nil {
@@ -103,9 +103,9 @@ func TestReadOnlyFlagOfKilled(t *testing.T) {
 	testtool.NeedRoot(t)
 	testtool.Need(t, "addpart", "blockdev", "losetup", "mknod")
 	dev := attach(t, file(t, content(4<<20)), "--partscan")
-	run(t, "addpart", dev, "1", "2048", "4096")
+	testtool.Run(t, "addpart", dev, "1", "2048", "4096")
 	part := filepath.Base(dev) + "p1"
-	run(t, "blockdev", "--setro", dev) // as the first run left it
+	testtool.Run(t, "blockdev", "--setro", dev) // as the first run left it
 	for _, told := range []bool{false, true} {
 		m := openWith(t, dev, medium.Options{WasWritable: told})
 		s := m.State()
@@ -124,8 +124,8 @@ func TestReadOnlyFlagStays(t *testing.T) {
 	testtool.NeedRoot(t)
 	testtool.Need(t, "blockdev")
 	dev := attach(t, file(t, content(1<<20)))
-	run(t, "blockdev", "--setro", dev)
-	t.Cleanup(func() { run(t, "blockdev", "--setrw", dev) })
+	testtool.Run(t, "blockdev", "--setro", dev)
+	t.Cleanup(func() { testtool.Run(t, "blockdev", "--setrw", dev) })
 	m := openWith(t, dev, medium.Options{})
 	if before, ok := m.State().ReadOnlyBefore.Get(); !before || !ok {
 		t.Errorf("before: %+v", m.State())
@@ -144,9 +144,9 @@ func TestRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		dev := attach(t, path)
-		run(t, "mkswap", dev)
-		run(t, "swapon", dev)
-		t.Cleanup(func() { run(t, "swapoff", dev) })
+		testtool.Run(t, "mkswap", dev)
+		testtool.Run(t, "swapon", dev)
+		t.Cleanup(func() { testtool.Run(t, "swapoff", dev) })
 		refused(t, dev, "used as swap", fmt.Sprintf("swapoff %q", dev))
 	})
 	t.Run("file of a loop device", func(t *testing.T) { // which O_EXCL does not see

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,15 +11,6 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/internal/testtool"
 )
-
-func tool(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
 
 // loopOver attaches a file of zeros until the test ends, and takes a read-only flag off again, which would meet the next
 // user of the loop device.
@@ -35,10 +25,10 @@ func loopOver(t *testing.T, size int64, flags ...string) (device, file string) {
 	if err := os.Truncate(file, size); err != nil {
 		t.Fatal(err)
 	}
-	device = tool(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
+	device = testtool.Run(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
 	t.Cleanup(func() {
-		tool(t, "blockdev", "--setrw", device)
-		tool(t, "losetup", "--detach", device)
+		testtool.Run(t, "blockdev", "--setrw", device)
+		testtool.Run(t, "losetup", "--detach", device)
 	})
 	return device, file
 }
@@ -106,31 +96,31 @@ func TestTargetRefused(t *testing.T) {
 		}
 	}
 	device, file := loopOver(t, 8<<20)
-	tool(t, "mkfs.ext4", "-q", device)
+	testtool.Run(t, "mkfs.ext4", "-q", device)
 	dir := t.TempDir()
-	tool(t, "mount", device, dir)
+	testtool.Run(t, "mount", device, dir)
 	refused("mounted", device, ErrInUse)
-	tool(t, "umount", dir)
+	testtool.Run(t, "umount", dir)
 	refused("a file", file, ErrKind)
 	refused("a character device", "/dev/null", ErrKind)
 	refused("nothing", "/dev/nothing-of-that-name", os.ErrNotExist)
 	refused("a serial that no drive has", "serial:none of this name", os.ErrNotExist)
 
-	above := tool(t, "losetup", "--find", "--show", device)
+	above := testtool.Run(t, "losetup", "--find", "--show", device)
 	refused("under another loop device", device, ErrInUse)
-	tool(t, "losetup", "--detach", above)
+	testtool.Run(t, "losetup", "--detach", above)
 
 	held := openedFor(t, device)
 	refused("held by another", device, ErrInUse)
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
-	tool(t, "blockdev", "--setro", device)
+	testtool.Run(t, "blockdev", "--setro", device)
 	refused("read-only", device, ErrReadOnly)
-	if flag := tool(t, "blockdev", "--getro", device); flag != "1" {
+	if flag := testtool.Run(t, "blockdev", "--getro", device); flag != "1" {
 		t.Errorf("the read-only flag is %s", flag)
 	}
-	tool(t, "blockdev", "--setrw", device)
+	testtool.Run(t, "blockdev", "--setrw", device)
 
 	fixed, _ := loopOver(t, 1<<20, "--read-only")
 	refused("attached for reading", fixed, ErrReadOnly)
@@ -138,12 +128,12 @@ func TestTargetRefused(t *testing.T) {
 	if err := os.Truncate(file, 0); err != nil {
 		t.Fatal(err)
 	}
-	tool(t, "losetup", "--set-capacity", empty)
+	testtool.Run(t, "losetup", "--set-capacity", empty)
 	refused("empty", empty, ErrEmptyDevice)
 	if err := os.Truncate(file, 1<<20); err != nil { // blockdev wants it to be there
 		t.Fatal(err)
 	}
-	tool(t, "losetup", "--set-capacity", empty)
+	testtool.Run(t, "losetup", "--set-capacity", empty)
 }
 
 // The system's disk is refused with all its partitions; so is what /sys does not know.

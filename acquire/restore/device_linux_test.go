@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,15 +15,6 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/testtool"
 )
 
-func tool(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 // loop attaches a file of ones until the test ends.
 func loop(t *testing.T, size int, flags ...string) (device, file string) {
 	t.Helper()
@@ -34,8 +24,8 @@ func loop(t *testing.T, size int, flags ...string) (device, file string) {
 	if err := os.WriteFile(file, bytes.Repeat([]byte{0xff}, size), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	device = tool(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
-	t.Cleanup(func() { tool(t, "losetup", "--detach", device) })
+	device = testtool.Run(t, "losetup", append(append([]string{"--find", "--show", "--direct-io=on"}, flags...), file)...)
+	t.Cleanup(func() { testtool.Run(t, "losetup", "--detach", device) })
 	return device, file
 }
 
@@ -63,7 +53,7 @@ func TestDevice(t *testing.T) {
 			if err != nil || !got.Whole() {
 				t.Fatalf("sectors of %s: %+v, %v", sector, got, err)
 			}
-			sum, _, _ := strings.Cut(tool(t, "sh", "-c", `head -c "$1" "$2" | sha256sum`, "sh", "3146240", device), " ")
+			sum, _, _ := strings.Cut(testtool.Run(t, "sh", "-c", `head -c "$1" "$2" | sha256sum`, "sh", "3146240", device), " ")
 			if want := digests(img)[0]; sum != want.Hex() || !slices.Contains(got.Digests, want) {
 				t.Errorf("sectors of %s: sha256sum says %s, the restore %v, want %s", sector, sum, got.Digests, want)
 			}

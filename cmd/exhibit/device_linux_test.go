@@ -34,10 +34,10 @@ func TestAcquireDevice(t *testing.T) {
 	source := filepath.Join(t.TempDir(), "source")
 	files := fill(t, source)
 	medium := filepath.Join(t.TempDir(), "medium.img")
-	tool(t, "truncate", "-s", fmt.Sprint(deviceBytes), medium)
-	tool(t, "mkfs.ext4", "-q", "-d", source, medium)
-	device := strings.TrimSpace(tool(t, "losetup", "--find", "--show", "--read-only", "--direct-io=on", medium))
-	t.Cleanup(func() { tool(t, "losetup", "--detach", device) })
+	testtool.Run(t, "truncate", "-s", fmt.Sprint(deviceBytes), medium)
+	testtool.Run(t, "mkfs.ext4", "-q", "-d", source, medium)
+	device := testtool.Run(t, "losetup", "--find", "--show", "--read-only", "--direct-io=on", medium)
+	t.Cleanup(func() { testtool.Run(t, "losetup", "--detach", device) })
 	before := sum(t, "sha256sum", medium)
 
 	a, image := acquireDevice(t, station, device)
@@ -56,15 +56,15 @@ func TestAcquireDevice(t *testing.T) {
 	if after := sum(t, "sha256sum", medium); after != before {
 		t.Errorf("the medium has %s after the acquisition, and had %s", after, before)
 	}
-	listed := tool(t, "fls", "-r", "-p", image)
+	listed := testtool.Run(t, "fls", "-r", "-p", image)
 	for _, name := range files {
 		if !strings.Contains(listed, "\t"+name+"\n") {
 			t.Errorf("fls does not list %q", name)
 		}
 	}
 	read := t.TempDir()
-	tool(t, "debugfs", "-R", "rdump / "+read, image)
-	tool(t, "diff", "--recursive", "--exclude=lost+found", source, read)
+	testtool.Run(t, "debugfs", "-R", "rdump / "+read, image)
+	testtool.Run(t, "diff", "--recursive", "--exclude=lost+found", source, read)
 }
 
 // acquireDevice acquires as exhibit 7, verifies the folder, and returns the record and the image's path.
@@ -140,17 +140,6 @@ func fill(t *testing.T, to string) []string {
 // sum is the digest that sha256sum or b3sum prints.
 func sum(t *testing.T, name, path string) string {
 	t.Helper()
-	digest, _, _ := strings.Cut(tool(t, name, path), " ")
+	digest, _, _ := strings.Cut(testtool.Run(t, name, path), " ")
 	return digest
-}
-
-func tool(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %q: %v\n%s%s", name, args, err, &stdout, &stderr)
-	}
-	return stdout.String()
 }

@@ -40,6 +40,7 @@ var documents = map[string]struct {
 	"imageDocument":    {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
 	"restoreDocument":  {"restore", []reflect.Type{reflect.TypeFor[restoreDocument]()}},
 	"convertDocument":  {"image convert", []reflect.Type{reflect.TypeFor[convertDocument]()}},
+	"missingDocument":  {"image", []reflect.Type{reflect.TypeFor[missingDocument](), reflect.TypeFor[segmentRun](), reflect.TypeFor[chunkRange]()}},
 	"e01Document":      {"image", []reflect.Type{reflect.TypeFor[e01Document](), reflect.TypeFor[sectorRange]()}},
 	"errorDocument":    {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
 	"keyDocument":      {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -39,8 +38,8 @@ func TestConfirmAtPrompt(t *testing.T) {
 		t.Fatalf("%q, %v", folders, err)
 	}
 	target := filepath.Join(station, "target")
-	device := strings.TrimSpace(tool(t, "losetup", "--find", "--show", "--direct-io=on", target))
-	t.Cleanup(func() { tool(t, "losetup", "--detach", device) })
+	device := testtool.Run(t, "losetup", "--find", "--show", "--direct-io=on", target)
+	t.Cleanup(func() { testtool.Run(t, "losetup", "--detach", device) })
 	for _, c := range []struct {
 		typed string
 		code  int

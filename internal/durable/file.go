@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"sync"
@@ -148,6 +149,23 @@ func (f *File) Seal() error {
 	}
 	f.in.close()
 	return err
+}
+
+// Seal seals f, the file of that name; where f is nil the file is opened again. One that is read-only already was sealed by a
+// run that was interrupted then, and is left as it is.
+func (r *Root) Seal(name string, f *File) error {
+	if f == nil {
+		var err error
+		if f, err = r.Reopen(name); errors.Is(err, ErrSealed) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	if err := f.Seal(); err != nil {
+		return errors.Join(err, f.Abort())
+	}
+	return nil
 }
 
 // Abort closes the file and keeps its bytes under its name, unsealed and unsynced since the last Sync. After Seal, or

@@ -22,6 +22,7 @@ var byName = map[string]func(r *durable.Root, name string) error{
 	"CreateIdempotent": func(r *durable.Root, name string) error { return r.CreateIdempotent(name, []byte("x")) },
 	"Replace":          func(r *durable.Root, name string) error { return r.Replace(name, []byte("x")) },
 	"OpenEx":           func(r *durable.Root, name string) error { return abort(r.OpenEx(name)) },
+	"Seal":             func(r *durable.Root, name string) error { return r.Seal(name, nil) },
 	"Reopen":           func(r *durable.Root, name string) error { return abort(r.Reopen(name)) },
 	"OpenAppend":       func(r *durable.Root, name string) error { _, err := r.OpenAppend(name); return err },
 	"Open":             func(r *durable.Root, name string) error { _, err := r.Open(name); return err },

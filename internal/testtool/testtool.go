@@ -1,14 +1,16 @@
 // Package testtool finds the real tools that tests check our output with (b3sum, fls, openssl, ...).
 //
-// Start with [Need]. A tool that the Makefile builds lies in bin/ at the top of the module and is found there. The promise:
+// Start with [Need], and [Run] what it found. A tool that the Makefile builds lies in bin/ at the top of the module and is found there. The promise:
 // with EXHIBIT_REQUIRE_TOOLS=1 in the environment, as on the clean machine of .ci/run, no test is skipped for a missing tool
 // or privilege; it fails instead.
 package testtool
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +27,18 @@ func Need(t testing.TB, names ...string) []string {
 		paths = append(paths, p)
 	}
 	return paths
+}
+
+// Run runs a program that must end well, and returns what it wrote to standard output, without spaces around it.
+func Run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...) // without t's context, which is over when a test cleans up
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s %q: %v\n%s%s", name, args, err, &stdout, &stderr)
+	}
+	return strings.TrimSpace(stdout.String())
 }
 
 // find looks in PATH, and then in bin/ beside the go.mod above the test's folder.

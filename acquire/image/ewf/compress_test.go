@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	std "hash/adler32"
 	"io"
@@ -120,6 +121,46 @@ func checkChunks(t *testing.T, level Level, chunks, first []Chunk, mixed []byte)
 	}
 	if level != None && len(chunks[0].Data) > chunk/100 {
 		t.Errorf("a chunk of zeros has %d bytes", len(chunks[0].Data))
+	}
+}
+
+// A chunk of zeros is compressed once, when the Compressor is made: what comes back is always the same memory. A short one at
+// the end is not it.
+func TestZeroChunkIsCached(t *testing.T) {
+	const chunk = 32768
+	for _, level := range []Level{Fast, Best} {
+		c, err := NewCompressor(level, chunk, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := make([]byte, 5*chunk+512)
+		copy(p[2*chunk:], randomBytes(6, chunk))
+		for range 2 {
+			chunks, err := c.Encode(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, got := range chunks {
+				if cached := &got.Data[0] == &c.zeroChunk.Data[0]; cached != (i != 2 && i != 5) {
+					t.Errorf("level %d, chunk %d: from the cache is %t", level, i, cached)
+				}
+			}
+		}
+	}
+}
+
+// Deflate gives up on a chunk that it does not make smaller, and what looks random is not tried a second time by the
+// frequency of its bytes.
+func TestIncompressibleIsNoticed(t *testing.T) {
+	const chunk = 32768
+	for seed := range byte(50) {
+		if skewed(randomBytes(seed, chunk)) {
+			t.Errorf("random bytes of seed %d would be tried twice", seed)
+		}
+	}
+	s := slot{p: make([]byte, 100)}
+	if n, err := s.Write(make([]byte, 101)); n != 0 || !errors.Is(err, errSlotFull) || s.n != 0 {
+		t.Errorf("more than there is room for: %d, %v", n, err)
 	}
 }
 

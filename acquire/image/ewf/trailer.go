@@ -168,16 +168,9 @@ func (w *Writer) removeLeft() error {
 func (w *Writer) seal() error {
 	for _, s := range w.segments {
 		f := s.file
-		if s.file = nil; f == nil {
-			var err error
-			if f, err = w.root.Reopen(s.Name); errors.Is(err, durable.ErrSealed) {
-				continue // by a run that was interrupted here
-			} else if err != nil {
-				return err
-			}
-		}
-		if err := f.Seal(); err != nil {
-			return errors.Join(err, f.Abort())
+		s.file = nil
+		if err := w.root.Seal(s.Name, f); err != nil {
+			return err
 		}
 	}
 	return nil
