@@ -21,7 +21,7 @@ VERSION := $(shell git describe --always --dirty --tags 2>/dev/null | tr -cd 'A-
 VERSION := $(or $(VERSION),unknown)
 
 BUILD := go build -trimpath -buildvcs=false
-# Keys that are held elsewhere: make build TAGS=pkcs11 (tokens), which needs a C compiler.
+# Keys that are held elsewhere: make build TAGS=pkcs11 (tokens; needs a C compiler), TAGS=kms (key services), or TAGS=pkcs11,kms.
 TAGS ?=
 TESTFLAGS ?=
 FUZZTIME ?= 10s
@@ -29,11 +29,11 @@ FUZZTIME ?= 10s
 TOOLS := bin/cosign bin/bundlecheck bin/timestamp-server bin/publicwitness
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: build demo test test-token tools race lint cross fuzz bench faults cftt soak vmbench clean
+.PHONY: build demo test test-token kms test-kms tools race lint cross fuzz bench faults cftt soak vmbench clean
 .DEFAULT_GOAL := build
 
 build: ## static bin/exhibit
-	CGO_ENABLED=$(if $(filter pkcs11,$(TAGS)),1,0) $(BUILD) $(if $(TAGS),-tags '$(TAGS)') -ldflags '-X main.version=$(VERSION)' -o bin/exhibit ./cmd/exhibit
+	CGO_ENABLED=$(if $(findstring pkcs11,$(TAGS)),1,0) $(BUILD) $(if $(TAGS),-tags '$(TAGS)') -ldflags '-X main.version=$(VERSION)' -o bin/exhibit ./cmd/exhibit
 
 demo: build ## the whole way on a practice medium, in a few seconds
 	bin/exhibit demo
@@ -46,6 +46,18 @@ test-token: ## what is built with the tag pkcs11, on tokens in software; needs a
 	CGO_ENABLED=1 go test -tags pkcs11 $(TESTFLAGS) ./custody/token
 	CGO_ENABLED=1 go test -tags pkcs11 $(TESTFLAGS) -run '^TestToken' ./cmd/exhibit
 
+# The programs that speak to key services, each with the software of its cloud. They are a module of their own.
+KMS := awskms azurekms gcpkms hashivault
+kms: $(KMS:%=bin/sigstore-kms-%) ## what a program built with TAGS=kms runs to reach a key service, into bin/
+
+bin/sigstore-kms-%: custody/kms/plugin/go.mod custody/kms/plugin/go.sum custody/kms/plugin/plugin.go custody/kms/plugin/%/main.go
+	cd custody/kms/plugin && $(BUILD) -o $(CURDIR)/$@ ./$*
+
+test-kms: bin/sigstore-kms-hashivault ## what is built with the tag kms, against a double of a key service
+	go vet -tags kms ./custody/kms ./cmd/exhibit
+	go test -tags kms $(TESTFLAGS) ./custody/kms
+	go test -tags kms $(TESTFLAGS) -run '^TestServiceScripts$$' ./cmd/exhibit
+
 # Of the commands only the script with several at once: the others do nothing in parallel that the packages' own tests do
 # not, and unlocking a key takes seconds under the detector.
 race: ## the tests under the race detector, which needs a C compiler
@@ -54,7 +66,7 @@ race: ## the tests under the race detector, which needs a C compiler
 
 lint: bin/golangci-lint ## the house rules of .golangci.yml
 	bin/golangci-lint run ./...
-	CGO_ENABLED=1 bin/golangci-lint run --build-tags pkcs11 ./custody/token ./cmd/exhibit
+	CGO_ENABLED=1 bin/golangci-lint run --build-tags pkcs11,kms ./custody/token ./custody/kms ./cmd/exhibit
 
 bin/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
 	cd .ci/tools && $(BUILD) -o $(CURDIR)/bin/golangci-lint $(LINTER)

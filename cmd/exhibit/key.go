@@ -49,14 +49,16 @@ func newKeyCreateCommand(u *ui) *cobra.Command {
 			"unlocks it stands in a file that only you can read. With --passphrase-file or --passphrase-fd it needs one as well.\n\n" +
 			"With --uri a person's or station's key is one of ECDSA P-256 that a PKCS #11 token already holds (RFC 7512):\n" +
 			"  pkcs11:token=LABEL;object=KEY?module-path=/usr/lib/softhsm/libsofthsm2.so\n" +
-			"Its PIN is asked for, or given, wherever another key's passphrase is. It needs a program built with: make build TAGS=pkcs11",
+			"Its PIN is asked for, or given, wherever another key's passphrase is. It needs a program built with: make build TAGS=pkcs11\n\n" +
+			"Or it is one that a key service holds, as sigstore names them: awskms://, azurekms://, gcpkms://, hashivault://KEY. Who you are\n" +
+			"is told to the service by its own settings in the environment. It needs a network, and: make build kms TAGS=kms",
 		example: "  exhibit key create inspector --kind person\n  exhibit key create lab1 --kind station\n  exhibit key create lab1-log --kind log",
 		args:    cobra.ExactArgs(1),
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&kind, "kind", "", "`KIND`: person, station or log (required)")
 			f.StringVar(&address, "tpm", "", "make the key in the TPM at `ADDRESS`: a device, a socket, or host:port (without =ADDRESS: "+tpm.DefaultAddress+")")
 			f.Lookup("tpm").NoOptDefVal = tpm.DefaultAddress
-			f.StringVar(&uri, "uri", "", "take up the key that a token holds at `URI`, pkcs11:...")
+			f.StringVar(&uri, "uri", "", "take up the key that a token or key service holds at `URI`, pkcs11:... or another (see above)")
 			pass.register(f, false)
 		},
 		run: func(_ *cobra.Command, args []string) error {

@@ -7,16 +7,17 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/exhibit-forensics/exhibit/custody/kms"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/custody/token"
 )
 
-// openRemote opens a key by its URI; it stays open until the command ends. Which kinds of URI there are is said here and
-// nowhere else, and what no kind knows is refused, never tried.
+// openRemote opens a key by its URI; it stays open until the command ends. Which kinds of URI there are is said here and in
+// remoteURI, and what no kind knows is refused, never tried.
 func openRemote(uri string, pin []byte) (crypto.Signer, error) {
 	if !strings.HasPrefix(uri, token.Scheme) {
-		return nil, withHints(fmt.Errorf("the URI does not begin with %s", token.Scheme), "see: exhibit key create -h")
+		return kms.Open(uri)
 	}
 	u, err := token.Parse(uri)
 	if err != nil {
@@ -28,7 +29,10 @@ func openRemote(uri string, pin []byte) (crypto.Signer, error) {
 // remoteURI checks a URI, before a PIN is asked for, and returns the spelling that is kept.
 func remoteURI(uri string) (string, error) {
 	if !strings.HasPrefix(uri, token.Scheme) {
-		return "", withHints(fmt.Errorf("the URI does not begin with %s", token.Scheme), "see: exhibit key create -h")
+		if err := kms.Check(uri); err != nil {
+			return "", withHints(fmt.Errorf("the URI does not begin with %s, and is %w", token.Scheme, err), "see: exhibit key create -h")
+		}
+		return uri, nil
 	}
 	u, err := token.Parse(uri)
 	if err != nil {
@@ -55,9 +59,14 @@ func runKeyCreateRemote(u *ui, name, kind, uri string, pass *passphraseFlags) er
 	if uri, err = remoteURI(uri); err != nil {
 		return err
 	}
-	pin, _, err := pass.read(fmt.Sprintf("PIN of the token with the %s key %q", kind, name))
-	if err != nil {
-		return err
+	var pin []byte
+	switch {
+	case strings.HasPrefix(uri, token.Scheme):
+		if pin, _, err = pass.read(fmt.Sprintf("PIN of the token with the %s key %q", kind, name)); err != nil {
+			return err
+		}
+	case pass.given():
+		return errors.New("a key service takes no passphrase: how it knows you is for its own settings to say")
 	}
 	key, err := store.Remote(uri, pin)
 	if err != nil {
@@ -138,6 +147,12 @@ func remoteHints(err error) []string {
 	switch {
 	case errors.Is(err, token.ErrNotBuilt):
 		return []string{"build one that can with: make build TAGS=pkcs11 (it needs a C compiler)"}
+	case errors.Is(err, kms.ErrNotBuilt):
+		return []string{"build one that can with: make build kms TAGS=kms"}
+	case errors.Is(err, kms.ErrNoPlugin):
+		return []string{"build it with: make kms; then put the folder bin on the PATH"}
+	case errors.Is(err, kms.ErrService):
+		return []string{"see whether the service's own program signs with that key, with the same settings in the environment"}
 	case errors.Is(err, token.ErrPIN):
 		return []string{"it was tried once; a few wrong ones lock the token: see how it stands with: exhibit key status NAME"}
 	case errors.Is(err, token.ErrLocked):
@@ -149,7 +164,7 @@ func remoteHints(err error) []string {
 	case errors.Is(err, token.ErrNoKey), errors.Is(err, token.ErrAlgorithm):
 		return []string{"make a key pair of ECDSA P-256 in the token with its own software, such as: pkcs11-tool --login --keypairgen --key-type EC:prime256v1"}
 	case errors.Is(err, sign.ErrReplaced):
-		return []string{"plug in the token that the key was taken up from, or take up the new key under a name of its own"}
+		return []string{"take up the new key under a name of its own; the old one is in the token, or is the version in the service, that it was taken up from"}
 	}
 	return nil
 }

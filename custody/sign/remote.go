@@ -16,7 +16,7 @@ const (
 	uriFile = "key.uri"
 	// maxURI bounds the URI, in bytes.
 	maxURI = 2048
-	// schemeToken begins the URI of a key in a PKCS #11 token, the one kind that a PIN unlocks.
+	// schemeToken begins the URI of a key in a PKCS #11 token, the one kind that a PIN unlocks; a service has settings of its own.
 	schemeToken = "pkcs11:"
 )
 
@@ -40,7 +40,7 @@ func (s *Store) CreateRemote(name, kind, uri string, key crypto.Signer) (Info, e
 		return Info{}, err
 	}
 	if _, err := newPublicKey(key.Public()); err != nil {
-		return fail(err)
+		return fail(fmt.Errorf("%w: it is not one of ECDSA P-256", ErrKind))
 	}
 	cert, err := newCertificate(kind, key, s.now())
 	if err != nil {

@@ -81,7 +81,7 @@ func TestRemoteRefused(t *testing.T) {
 		{"there", record.KindPerson, testURI, key, fs.ErrExist}, {"l", KindLog, testURI, key, ErrKind}, {"a", KindAuthority, testURI, key, ErrKind},
 		{"x", "other", testURI, key, ErrKind}, {"x", record.KindPerson, "", key, record.ErrMalformed}, {"x", record.KindPerson, "a\nb", key, record.ErrMalformed},
 		{"x", record.KindPerson, "a b", key, record.ErrMalformed}, {"x", record.KindPerson, strings.Repeat("a", 2049), key, record.ErrMalformed},
-		{"x", record.KindPerson, testURI, newECDSA(t, elliptic.P384()), record.ErrMalformed},
+		{"x", record.KindPerson, testURI, newECDSA(t, elliptic.P384()), ErrKind},
 	} {
 		if info, err := s.CreateRemote(test.name, test.kind, test.uri, test.key); !errors.Is(err, test.want) || info.Name != "" {
 			t.Errorf("CreateRemote(%q, %q, %.20q) = %+v, %v", test.name, test.kind, test.uri, info, err)
