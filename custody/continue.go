@@ -17,6 +17,7 @@ import (
 // Continuation is what a new log says of the one that it goes on from. Because is required.
 type Continuation struct {
 	Because  string             // in a person's words; stands in the genesis only as a commitment
+	Admit    []Admission        // keys that the old log does not admit, as those of a new station
 	Live     record.Fact[int64] // what the old log's counter stands at
 	OpenedBy string             // as in NewCase
 	Counter  *record.Counter    // of the new log; may be nil
@@ -26,8 +27,8 @@ type Continuation struct {
 }
 
 // Continue opens a new home log for the case, for when the old one is refused: its genesis names the old one's last
-// checkpoint, admits the same signers, and is signed by one of them, a person. The old log stays as it is. Each exhibit's
-// chain begins anew in the new log. After an error before the last step the case goes on with the old log.
+// checkpoint, admits the same signers and those of n.Admit, and is signed by one of the old ones, a person. The old log stays
+// as it is. Each exhibit's chain begins anew in the new log. After an error before the last step the case goes on with the old log.
 func (c *Case) Continue(n Continuation, person sign.Signer, logKey sign.LogSigner) error {
 	mine := func(s record.Signer) bool {
 		return s.Kind == record.KindPerson && s.PublicKey == person.PublicKey().Base64()
@@ -46,6 +47,11 @@ func (c *Case) Continue(n Continuation, person sign.Signer, logKey sign.LogSigne
 	envelope, err := sign.Seal(person, payload)
 	if err != nil {
 		return err
+	}
+	for _, a := range n.Admit {
+		if err := c.root.CreateEx(layout.KeyFile(a.Key.KeyID()), a.Certificate); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.Files)) {
 		if err := c.root.CreateEx(name, n.Files[name]); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -93,6 +99,7 @@ func (c *Case) continuation(n Continuation, logKey sign.LogSigner) (*record.Case
 		holder, _ := known.Value(fmt.Sprintf("/signers/%d/holder", i))
 		nc.Admit = append(nc.Admit, Admission{Key: key, Kind: s.Kind, Holder: holder, Events: s.Events})
 	}
+	nc.Admit = append(nc.Admit, n.Admit...)
 	g, openings, err := newGenesis(nc, logKey)
 	if err != nil {
 		return nil, nil, err

@@ -55,11 +55,24 @@ func TestContinue(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(c.Dir(), layout.LogDir(old.Origin), layout.Checkpoint)); err != nil {
 		t.Errorf("the old log: %v", err)
 	}
-	// Once more; the file that is there stays.
+	// Once more, with a new station's key; the file that is there stays.
 	again := continuation()
+	station := newSigner(t)
+	again.Admit = []Admission{{Key: station.PublicKey(), Kind: record.KindStation, Events: []record.Type{record.TypeAcquired}, Certificate: []byte("certificate")}}
 	again.Files[layout.EnrolmentFile] = []byte("others")
 	if err := c.Continue(again, c.person, newLogSigner(t)); err != nil || c.Genesis().Continues.Origin != g.Origin {
 		t.Errorf("continue once more: %v", err)
+	}
+	if now := c.Genesis(); len(now.Signers) != len(g.Signers)+1 || !now.MaySign(station.PublicKey().Base64(), record.TypeAcquired) || now.MaySign(station.PublicKey().Base64(), record.TypeSeized) {
+		t.Errorf("the new station is not admitted for what it should be: %+v", now.Signers)
+	}
+	if b, err := os.ReadFile(filepath.Join(c.Dir(), layout.KeyFile(station.PublicKey().KeyID()))); err != nil || string(b) != "certificate" {
+		t.Errorf("its certificate: %q, %v", b, err)
+	}
+	twice := continuation()
+	twice.Admit = again.Admit
+	if err := c.Continue(twice, c.person, newLogSigner(t)); !errors.Is(err, record.ErrMalformed) {
+		t.Errorf("a key admitted twice: %v, want ErrMalformed", err)
 	}
 	if b, err := os.ReadFile(filepath.Join(c.Dir(), layout.EnrolmentFile)); err != nil || string(b) != "certificates" {
 		t.Errorf("further file: %q, %v", b, err)

@@ -96,7 +96,7 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	if err != nil {
 		return err
 	}
-	others, err := o.others(store)
+	others, err := admissions(store, o.admit, o.key, o.station)
 	if err != nil {
 		return err
 	}
@@ -133,11 +133,10 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 	return showCase(u, c, "Opened")
 }
 
-// others are the keys admitted beside those of the person who opens the case and of the station.
-func (o *caseCreateOptions) others(store keyStore) ([]custody.Admission, error) {
+// admissions are the keys that --admit names, none of them one of those that were seen.
+func admissions(store keyStore, admit []string, seen ...string) ([]custody.Admission, error) {
 	var out []custody.Admission
-	seen := []string{o.key, o.station}
-	for _, admit := range o.admit {
+	for _, admit := range admit {
 		name, events, some := strings.Cut(admit, "=")
 		info, err := store.Info(name)
 		switch {

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,6 +19,7 @@ import (
 )
 
 type continueOptions struct {
+	admit                                []string // as in case create
 	caseDir, because, openedBy, key, log string
 	pass                                 passphraseFlags
 }
@@ -28,14 +31,18 @@ func newLogContinueCommand(u *ui) *cobra.Command {
 		long: "Go on in a new log of the same case, after a command refused the old one because this folder, or the TPM, is not in\n" +
 			"the state in which it was left. First look for the newest copy of the folder: with it nothing is lost. The new log\n" +
 			"names the old one's last checkpoint, what its counter stands at, and your reason; it has a fingerprint of its own.\n" +
-			"From then on exhibit verify says how many checkpoints may be lost, and the case is verified no more than that.",
-		example: "  exhibit log continue --because \"the disk failed; restored from the backup of Monday\" --key inspector",
-		codes:   []int{codeMismatch, codeMissing, codeInterrupted},
+			"From then on exhibit verify says how many checkpoints may be lost, and the case is verified no more than that.\n\n" +
+			"When the TPM that held the log's and the station's keys is dead, make new keys, and name them with --log-key and --admit: a\n" +
+			"person's key that the old log admits signs for them. What the old keys signed stays as good as it was.",
+		example: "  exhibit log continue --because \"the disk failed; restored from the backup of Monday\" --key inspector\n" +
+			"  exhibit log continue --because \"the TPM died\" --key inspector --log-key log2 --admit lab2",
+		codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
 			f.StringVar(&o.because, "because", "", "`TEXT`: why the log cannot go on; kept as a commitment (required)")
 			f.StringVar(&o.openedBy, "opened-by", "", "`NAME` of the person who opens the new log; kept as a commitment")
 			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the new genesis (required)")
+			f.StringArrayVar(&o.admit, "admit", nil, "admit another `KEY` of this station, such as a new station's: NAME for what its kind signs, or NAME=EVENT,EVENT; may be repeated")
 			f.StringVar(&o.log, "log-key", "", "`NAME` of the new log's key (default: the old log's)")
 			o.pass.register(f, true)
 		},
@@ -79,7 +86,11 @@ func runLogContinue(ctx context.Context, u *ui, o *continueOptions) error {
 	if err != nil {
 		return err
 	}
-	files, err := attestationFiles(store, o.log)
+	admit, names, err := o.admissions(store, c.Genesis())
+	if err != nil {
+		return err
+	}
+	files, err := attestationFiles(store, append(names, o.log)...)
 	if err != nil {
 		return err
 	}
@@ -88,7 +99,7 @@ func runLogContinue(ctx context.Context, u *ui, o *continueOptions) error {
 		return err
 	}
 	err = c.Continue(custody.Continuation{
-		Because: o.because, Live: live, OpenedBy: o.openedBy, Counter: identityOf(counter), Files: files, Clock: now, Random: rand.Reader,
+		Because: o.because, Admit: admit, Live: live, OpenedBy: o.openedBy, Counter: identityOf(counter), Files: files, Clock: now, Random: rand.Reader,
 	}, signer, logKey)
 	if err != nil && counter != nil {
 		err = errors.Join(err, counter.Free())
@@ -111,6 +122,21 @@ func continuingPerson(store keyStore, g *record.CaseOpened, name string) (sign.I
 		}
 	}
 	return sign.Info{}, fmt.Errorf("key %q: %w: a person's key that the case admits signs the new genesis", name, custody.ErrNotAdmitted)
+}
+
+// admissions are the keys that the new log admits beside those of the old one, and their names.
+func (o *continueOptions) admissions(store keyStore, g *record.CaseOpened) (admit []custody.Admission, names []string, err error) {
+	if admit, err = admissions(store, o.admit); err != nil {
+		return nil, nil, err
+	}
+	for i, a := range admit {
+		name, _, _ := strings.Cut(o.admit[i], "=")
+		if slices.ContainsFunc(g.Signers, func(s record.Signer) bool { return s.PublicKey == a.Key.Base64() }) {
+			return nil, nil, withHints(fmt.Errorf("key %q is admitted already, and stays so", name), "leave out --admit "+name)
+		}
+		names = append(names, name)
+	}
+	return admit, names, nil
 }
 
 // refusal requires that the old log cannot be appended to, and returns what its counter stands at.
