@@ -234,20 +234,26 @@ func (c *checker) takeLog(l *logCheck) error {
 		for _, s := range r.Notes {
 			own.add(Finding{Severity: Note, File: name, Text: s})
 		}
+		if u := l.undisclosed[r.Exhibit]; u != nil {
+			own.add(u.finding(name))
+		}
 		own.checked = r.Events
 		if err := c.checkAttachments(l, r.Exhibit, name, &own); err != nil {
 			return err
 		}
 		c.events += r.Events
 		c.handovers += r.Handovers
-		c.report.Exhibits = append(c.report.Exhibits, exhibitFacts(r, own.status()))
+		c.report.Exhibits = append(c.report.Exhibits, exhibitFacts(r, own.status(), l.undisclosed[r.Exhibit]))
 		c.lines[6].merge(&own)
 	}
 	return nil
 }
 
-func exhibitFacts(r state.Report, custody Status) ExhibitFacts {
+func exhibitFacts(r state.Report, custody Status, u *undisclosed) ExhibitFacts {
 	f := ExhibitFacts{Exhibit: r.Exhibit, Events: r.Events, Seals: r.Seals, Custody: custody, Holder: r.Holder.KeyID, Handovers: r.Handovers}
+	if u != nil {
+		f.Undisclosed, f.Unexplained = u.fields, int64(len(u.open))+u.more
+	}
 	switch {
 	case r.Destroyed > 0:
 		f.Ended = record.TypeDestroyed

@@ -52,6 +52,8 @@ type logCheck struct {
 	last        checkpointRef // the newest checkpoint that an event can have seen so far
 	book        state.Book
 	images      []imageRef
+	undisclosed map[string]*undisclosed                      // by exhibit
+	followed    int64                                        // closed fields, of all exhibits
 	attachments map[string]map[record.Digest][]attachmentRef // by exhibit and SHA-256
 	erased      map[string][]state.Erased                    // by exhibit: what an order had erased
 	keys        map[string]bool                              // that signed
@@ -78,7 +80,7 @@ type checkpointRef struct {
 // checkLog checks the log of that origin. The error is that of the context.
 func (c *checker) checkLog(origin string) (*logCheck, error) {
 	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}, lastBy: map[string]int64{},
-		attachments: map[string]map[record.Digest][]attachmentRef{}}
+		undisclosed: map[string]*undisclosed{}, attachments: map[string]map[record.Digest][]attachmentRef{}}
 	l.quotes = quotes{named: map[record.Digest]int64{}, clocks: map[int64]attest.Clock{}, status: map[int64]Status{}}
 	l.tree.full = func(level int, n int64, hashes []tlog.Hash) { l.compareTile(level, n, len(hashes), tileBytes(hashes)) }
 	if !l.readGenesis() {
@@ -328,6 +330,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	l.header(i, name, e.event.Header())
 	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed})
 	l.attached(i, e.event)
+	l.disclosed(i, leaf, e)
 	if r := recordOf(e.event); r != nil {
 		l.images = append(l.images, imageRef{r.event.Exhibit, r.image.ID, i, leaf, e.keyID, r.acquired != nil})
 		l.wait(i)

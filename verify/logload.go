@@ -20,6 +20,7 @@ type loadedEntry struct {
 	event    record.Event // nil for a genesis
 	openings line
 	revealed record.Openings
+	closed   []string // pointers of the personal fields that are not revealed
 
 	note        ledger.Checkpoint // of size i+1
 	noteDigest  record.Digest
@@ -58,6 +59,7 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 	}
 	e.keyID = s.by.key.KeyID()
 	e.revealed = l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
+	e.closed, e.err = e.revealed.Closed(s.payload)
 	switch p := s.predicate.(type) {
 	case *record.Acquired: // of a record only what the chain needs is kept
 		a := &p.Acquisition

@@ -220,6 +220,9 @@ type ExhibitFacts struct {
 	// Holder is the identifier of the key whose holder has the exhibit; empty: nobody who signs here.
 	Holder    string `json:"holder,omitzero"`
 	Handovers int64  `json:"handovers"` // that were accepted
+	// Undisclosed are the personal fields that stand here only as commitments; of Unexplained no event says why.
+	Undisclosed int64 `json:"undisclosed,omitzero"`
+	Unexplained int64 `json:"unexplained,omitzero"`
 	// Ended is "returned" or "destroyed"; empty: it is neither.
 	Ended record.Type `json:"ended,omitzero"`
 }

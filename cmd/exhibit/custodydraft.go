@@ -111,6 +111,14 @@ func (d draft) check(v verb) error {
 		}
 		lacking = append(more, lacking...)
 	}
+	for _, name := range []string{"ground", "authorised-by"} {
+		switch withheld := len(d["withhold"]) > 0; {
+		case withheld && (len(d[name]) == 0 || d[name][0] == "unknown"):
+			lacking = append(lacking, "--"+name)
+		case !withheld && len(d[name]) > 0:
+			return withHints(fmt.Errorf("--%s belongs to --withhold", name), "name what is withheld, or leave it out")
+		}
+	}
 	if len(lacking) > 0 {
 		return withHints(fmt.Errorf("%s needs %s", v.name, strings.Join(lacking, ", ")), "what nobody knows is written as the word unknown",
 			"see: exhibit custody "+v.name+" -h")
@@ -183,7 +191,7 @@ func (b *eventBuilder) build(t record.Type) (*record.Handled, record.Openings, e
 		return nil, nil, err
 	}
 	h := &e.Handling
-	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure} {
+	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld} {
 		if err := step(t, h); err != nil {
 			return nil, nil, err
 		}
@@ -257,7 +265,7 @@ func (b *eventBuilder) parties(t record.Type, h *record.Handling) error {
 	switch t {
 	case record.TypeReceived:
 		h.From, err = b.party("from", "from")
-	case record.TypeReleased, record.TypeReturned:
+	case record.TypeReleased, record.TypeReturned, record.TypeDisclosed:
 		h.To, err = b.party("to", "to")
 	}
 	if key := b.one("to-key"); err == nil && key != "" {

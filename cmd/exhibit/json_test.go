@@ -43,6 +43,8 @@ var documents = map[string]struct {
 	"missingDocument":  {"image", []reflect.Type{reflect.TypeFor[missingDocument](), reflect.TypeFor[segmentRun](), reflect.TypeFor[chunkRange]()}},
 	"e01Document":      {"image", []reflect.Type{reflect.TypeFor[e01Document](), reflect.TypeFor[sectorRange]()}},
 	"errorDocument":    {"error", []reflect.Type{reflect.TypeFor[errorDocument]()}},
+	"labelDocument":    {"label", []reflect.Type{reflect.TypeFor[labelDocument]()}},
+	"tokenDocument":    {"token", []reflect.Type{reflect.TypeFor[tokenDocument]()}},
 	"keyDocument":      {"key", []reflect.Type{reflect.TypeFor[keyDocument]()}},
 	"keysDocument":     {"key", []reflect.Type{reflect.TypeFor[keysDocument]()}},
 	"enrolDocument":    {"enrol", []reflect.Type{reflect.TypeFor[enrolDocument]()}},

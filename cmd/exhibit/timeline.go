@@ -58,6 +58,7 @@ func momentOf(m custody.Moment) moment {
 	if row.Who == "" && m.After.Holder.KeyID == row.Key {
 		row.Who = m.After.Holder.Name // the same key said so when the exhibit came to it
 	}
+	said.add("not disclosed", strings.Join(closedFields(m.Entry), ", "))
 	row.Lines = said.lines
 	return row
 }
@@ -123,6 +124,11 @@ func (t *teller) handling(h *record.Handling) {
 			text += ", hashed: " + image.Digests[len(image.Digests)-1].String()
 		}
 		t.add("image", text)
+	}
+	if w := h.Withheld; w != nil {
+		t.add("withheld from them", strings.Join(w.Fields, ", "))
+		t.add("ground", t.value("/handling/withheld/ground"))
+		t.add("authorised by", t.value("/handling/withheld/authoriser"))
 	}
 	if e := h.Erasure; e != nil {
 		t.add("court", t.value("/handling/erasure/court"))

@@ -91,7 +91,7 @@ func screenshots(t *testing.T, chromium, dir string, page []byte) {
 			t.Fatal(err)
 		}
 		m, err := png.Decode(f)
-		f.Close() //nolint:errcheck // opened for reading
+		f.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func browse(t *testing.T, chromium string, args ...string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close() //nolint:errcheck // it is read by name
+	defer out.Close()
 	cmd.Stdout = out
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("chromium: %v", err)

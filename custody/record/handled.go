@@ -38,6 +38,7 @@ type Handling struct {
 	SealsRemoved []string        `json:"sealsRemoved"`        // taken off, before what was done
 	To           *Party          `json:"to,omitzero"`
 	Witness      Fact[Personal]  `json:"witness"`
+	Withheld     *Redaction      `json:"withheld,omitzero"` // of the earlier events, from whoever is given them
 }
 
 // Party is a person who gives, takes or acts, with or without a key in the case.
@@ -91,6 +92,7 @@ const (
 	hasRemoved // at least one seal
 	hasRemarks // known: an event that says nothing else needs its words
 	hasErasure
+	hasWithheld
 )
 
 // shape says which of these members a type must and may have.
@@ -110,7 +112,7 @@ var shapes = map[Type]shape{
 	TypeRestricted: {hasRestriction, hasPaper},
 	TypeNoted:      {hasRemarks, hasImages | hasFound},
 	TypeCorrected:  {hasCorrects | hasRemarks, 0},
-	TypeDisclosed:  {hasTo, hasImages | hasPaper},
+	TypeDisclosed:  {hasTo, hasImages | hasPaper | hasWithheld},
 }
 
 // NewHandled returns an event of type t, which must be one of those that Handled stands for, to be filled in.
@@ -154,7 +156,7 @@ func (h *Handling) members() (m member) {
 		hasFrom: h.From != nil, hasTo: h.To != nil, hasRelease: h.Release != nil, hasPaper: h.Paper != nil,
 		hasRestriction: h.Restriction != nil, hasCorrects: h.Corrects != nil, hasMethod: h.Method != Fact[Personal]{},
 		hasImages: h.Images != nil, hasFound: h.SealsFound != nil, hasApplied: len(h.SealsApplied) > 0,
-		hasRemoved: len(h.SealsRemoved) > 0, hasRemarks: remarks, hasErasure: h.Erasure != nil,
+		hasRemoved: len(h.SealsRemoved) > 0, hasRemarks: remarks, hasErasure: h.Erasure != nil, hasWithheld: h.Withheld != nil,
 	} {
 		if there {
 			m |= bit
@@ -166,7 +168,7 @@ func (h *Handling) members() (m member) {
 func (m member) String() string {
 	var names []string
 	for i, name := range []string{"from", "to", "release", "paper", "restriction", "corrects", "method", "images", "sealsFound",
-		"sealsApplied", "sealsRemoved", "remarks", "erasure"} {
+		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld"} {
 		if m&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -198,7 +200,7 @@ func (h *Handling) validate() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{h.checkImages, h.checkRestriction, h.checkDespite, h.checkErasure} {
+	for _, check := range []func() error{h.checkImages, h.checkRestriction, h.checkDespite, h.checkErasure, h.checkRedaction} {
 		if err := check(); err != nil {
 			return err
 		}

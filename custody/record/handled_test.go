@@ -30,7 +30,8 @@ func exampleHandled(t Type) *Handled {
 			a.Images = []ImageCheck{{"20261123T081500Z-1a2b3c4d", two}, {"20261123T081500Z-1a2b3c4e", nil}}
 		},
 		hasApplied: func() { a.SealsApplied = []string{"S-2"} }, hasRemoved: func() { a.SealsRemoved = []string{"S-1"} },
-		hasRemarks: func() {}, hasErasure: func() {
+		hasWithheld: func() { a.Withheld = &Redaction{p, []string{"/handling/actor/name", "/seizure/holder"}, p} },
+		hasRemarks:  func() {}, hasErasure: func() {
 			a.Authority = Known(p)
 			a.Erasure = &Erasure{none, Known(p), []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
 		},
@@ -112,44 +113,50 @@ func TestHandledShape(t *testing.T) {
 }
 
 func TestHandledRefuses(t *testing.T) {
-	tests := map[string]struct {
-		typ      Type
-		old, new string
-		want     error
-	}{
-		"unknown member":             {TypeNoted, `"handling":{`, `"handling":{"aaa":1,`, ErrMalformed},
-		"null seals":                 {TypeNoted, `"sealsApplied":[]`, `"sealsApplied":null`, ErrMalformed},
-		"seals left out":             {TypeNoted, `"sealsApplied":[],`, ``, ErrMalformed},
-		"seal twice":                 {TypeSealed, `["S-2"]`, `["S-2","S-2"]`, ErrMalformed},
-		"empty seal":                 {TypeSealed, `["S-2"]`, `[""]`, ErrMalformed},
-		"seal of two lines":          {TypeSealed, `["S-2"]`, `["S\n2"]`, ErrMalformed},
-		"key of the actor":           {TypeNoted, `"actor":{"agency":{"unknown":"not given"},"identifier":{"unknown":"not given"},`, `"actor":{"agency":{"unknown":"not given"},"identifier":{"unknown":"not given"},"key":"` + strings.Repeat("0a", 32) + `",`, ErrMalformed},
-		"key in capitals":            {TypeReleased, strings.Repeat("0a", 32), strings.Repeat("0A", 32), ErrMalformed},
-		"no acquisition":             {TypeNoted, `20261123T081500Z-1a2b3c4d`, `20261123T081500Z`, ErrMalformed},
-		"acquisition twice":          {TypeNoted, `20261123T081500Z-1a2b3c4e`, `20261123T081500Z-1a2b3c4d`, ErrMalformed},
-		"no images":                  {TypeNoted, `"method"`, `"images":[],"method"`, ErrMalformed},
-		"one digest":                 {TypeAccepted, `,"sha256:` + strings.Repeat("02", 32) + `"`, ``, ErrMalformed},
-		"unknown kind":               {TypeRestricted, `"kind":"privilege"`, `"kind":"whim"`, ErrNewer},
-		"neither nor":                {TypeRestricted, `"kind":"privilege"`, ``, ErrMalformed},
-		"both":                       {TypeRestricted, `"kind":"privilege"`, `"kind":"privilege","lifts":"` + strings.Repeat("00", 32) + `"`, ErrMalformed},
-		"no rules":                   {TypeNoted, `["not-holder","sealed"]`, `[]`, ErrMalformed},
-		"rules in disorder":          {TypeNoted, `["not-holder","sealed"]`, `["sealed","not-holder"]`, ErrMalformed},
-		"rule twice":                 {TypeNoted, `["not-holder","sealed"]`, `["sealed","sealed"]`, ErrMalformed},
-		"unknown rule":               {TypeNoted, `["not-holder","sealed"]`, `["not-nice"]`, ErrNewer},
-		"erasure of nothing":         {TypeDestroyed, `"images":[{"acquisition":"20261123T081500Z-1a2b3c4d","files":["7.raw","7.tree"],"record":"06` + strings.Repeat("00", 31) + `"}],"openings":["07` + strings.Repeat("00", 31) + `","08` + strings.Repeat("00", 31) + `"]`, `"images":[],"openings":[]`, ErrMalformed},
-		"erasure of no file":         {TypeDestroyed, `["7.raw","7.tree"]`, `[]`, ErrMalformed},
-		"erasure out of order":       {TypeDestroyed, `["7.raw","7.tree"]`, `["7.tree","7.raw"]`, ErrMalformed},
-		"erasure elsewhere":          {TypeDestroyed, `["7.raw","7.tree"]`, `["../8.raw","7.tree"]`, ErrMalformed},
-		"erasure without order":      {TypeDestroyed, `"authority":{"personal":"`, `"authority":{"unknown":"`, ErrMalformed},
-		"erasure with seals":         {TypeDestroyed, `"sealsApplied":[],"sealsRemoved":[]`, `"sealsApplied":[],"sealsRemoved":["S-1"]`, ErrMalformed},
-		"openings out of order":      {TypeDestroyed, `"openings":["07`, `"openings":["09`, ErrMalformed},
-		"erasure of another event":   {TypeNoted, `"images":[`, `"erasure":{"copies":{"unknown":"x"},"court":{"unknown":"x"},"images":[],"openings":["07` + strings.Repeat("00", 31) + `"]},"images":[`, ErrMalformed},
-		"attachment twice":           {TypeNoted, `"attachments":[{"digests":["blake3:` + strings.Repeat("01", 32) + `","sha256:` + strings.Repeat("02", 32), `"attachments":[{"digests":["blake3:` + strings.Repeat("01", 32) + `","sha256:` + strings.Repeat("04", 32), ErrMalformed},
-		"attachment of no size":      {TypeNoted, `"sizeBytes":5`, `"sizeBytes":-5`, ErrMalformed},
-		"attachment without SHA-256": {TypeNoted, `"attachments":[{"digests":["blake3:` + strings.Repeat("01", 32) + `","sha256:` + strings.Repeat("02", 32) + `"]`, `"attachments":[{"digests":["blake3:` + strings.Repeat("01", 32) + `"]`, ErrMalformed},
-		"newer version":              {TypeNoted, `/noted/v1`, `/noted/v2`, ErrNewer},
-		"another type":               {TypeNoted, `/noted/v1`, `/corrected/v1`, ErrMalformed},
+	tests := map[string]badEvent{
+		"unknown member":    {TypeNoted, `"handling":{`, `"handling":{"aaa":1,`, ErrMalformed},
+		"null seals":        {TypeNoted, `"sealsApplied":[]`, `"sealsApplied":null`, ErrMalformed},
+		"seals left out":    {TypeNoted, `"sealsApplied":[],`, ``, ErrMalformed},
+		"seal twice":        {TypeSealed, `["S-2"]`, `["S-2","S-2"]`, ErrMalformed},
+		"empty seal":        {TypeSealed, `["S-2"]`, `[""]`, ErrMalformed},
+		"seal of two lines": {TypeSealed, `["S-2"]`, `["S\n2"]`, ErrMalformed},
+		"key of the actor":  {TypeNoted, `"actor":{"agency":{"unknown":"not given"},"identifier":{"unknown":"not given"},`, `"actor":{"agency":{"unknown":"not given"},"identifier":{"unknown":"not given"},"key":"` + strings.Repeat("0a", 32) + `",`, ErrMalformed},
+		"key in capitals":   {TypeReleased, strings.Repeat("0a", 32), strings.Repeat("0A", 32), ErrMalformed},
+		"no acquisition":    {TypeNoted, `20261123T081500Z-1a2b3c4d`, `20261123T081500Z`, ErrMalformed},
+		"acquisition twice": {TypeNoted, `20261123T081500Z-1a2b3c4e`, `20261123T081500Z-1a2b3c4d`, ErrMalformed},
+		"no images":         {TypeNoted, `"method"`, `"images":[],"method"`, ErrMalformed},
+		"one digest":        {TypeAccepted, `,"sha256:` + strings.Repeat("02", 32) + `"`, ``, ErrMalformed},
+		"unknown kind":      {TypeRestricted, `"kind":"privilege"`, `"kind":"whim"`, ErrNewer},
+		"neither nor":       {TypeRestricted, `"kind":"privilege"`, ``, ErrMalformed},
+		"both":              {TypeRestricted, `"kind":"privilege"`, `"kind":"privilege","lifts":"` + strings.Repeat("00", 32) + `"`, ErrMalformed},
+		"no rules":          {TypeNoted, `["not-holder","sealed"]`, `[]`, ErrMalformed},
+		"rules in disorder": {TypeNoted, `["not-holder","sealed"]`, `["sealed","not-holder"]`, ErrMalformed},
+		"rule twice":        {TypeNoted, `["not-holder","sealed"]`, `["sealed","sealed"]`, ErrMalformed},
+		"unknown rule":      {TypeNoted, `["not-holder","sealed"]`, `["not-nice"]`, ErrNewer},
+		"newer version":     {TypeNoted, `/noted/v1`, `/noted/v2`, ErrNewer},
+		"another type":      {TypeNoted, `/noted/v1`, `/corrected/v1`, ErrMalformed},
 	}
+	refuseAll(t, tests)
+}
+
+func TestRulesAreSorted(t *testing.T) {
+	if !slices.IsSorted(Rules) || len(slices.Compact(slices.Clone(Rules))) != len(Rules) {
+		t.Errorf("Rules %v are doubled or out of order", Rules)
+	}
+	if !slices.IsSorted(RestrictionKinds) {
+		t.Errorf("kinds %v are out of order", RestrictionKinds)
+	}
+}
+
+// badEvent is an example with one text in it replaced by another.
+type badEvent struct {
+	typ      Type
+	old, new string
+	want     error
+}
+
+func refuseAll(t *testing.T, tests map[string]badEvent) {
+	t.Helper()
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			b, err := Encode(exampleHandled(tt.typ))
@@ -173,14 +180,5 @@ func TestHandledRefuses(t *testing.T) {
 				t.Errorf("Decode: %v, %v, want %v", p, err, tt.want)
 			}
 		})
-	}
-}
-
-func TestRulesAreSorted(t *testing.T) {
-	if !slices.IsSorted(Rules) || len(slices.Compact(slices.Clone(Rules))) != len(Rules) {
-		t.Errorf("Rules %v are doubled or out of order", Rules)
-	}
-	if !slices.IsSorted(RestrictionKinds) {
-		t.Errorf("kinds %v are out of order", RestrictionKinds)
 	}
 }

@@ -106,14 +106,8 @@ func DecodeOpenings(b []byte) (Openings, error) {
 // Check requires that each opening belongs to a commitment of the predicate in this statement payload and fits it.
 // It returns how many personal fields stay closed: erased or withheld, which breaks nothing.
 func (o Openings) Check(payload []byte) (closed int, err error) {
-	var s struct {
-		Predicate jsontext.Value `json:"predicate"`
-	}
-	if err := json.Unmarshal(payload, &s); err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	commitments := map[string]Digest{}
-	if err := findPersonal(s.Predicate, "", 0, commitments); err != nil {
+	commitments, err := commitmentsOf(payload)
+	if err != nil {
 		return 0, err
 	}
 	for _, op := range o {
@@ -126,6 +120,21 @@ func (o Openings) Check(payload []byte) (closed int, err error) {
 		}
 	}
 	return len(commitments) - len(o), nil
+}
+
+// commitmentsOf collects the commitments of the predicate in a statement's payload, by their JSON pointers.
+func commitmentsOf(payload []byte) (map[string]Digest, error) {
+	var s struct {
+		Predicate jsontext.Value `json:"predicate"`
+	}
+	if err := json.Unmarshal(payload, &s); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	commitments := map[string]Digest{}
+	if err := findPersonal(s.Predicate, "", 0, commitments); err != nil {
+		return nil, err
+	}
+	return commitments, nil
 }
 
 func (op Opening) commitment() (Digest, error) {

@@ -3,6 +3,7 @@ package label
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"image"
 	"image/png"
 	"io"
@@ -85,7 +86,7 @@ func TestSVG(t *testing.T) {
 		d := xml.NewDecoder(bytes.NewReader(b))
 		for {
 			token, err := d.Token()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
