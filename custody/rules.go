@@ -75,14 +75,12 @@ func (r *rules) load(c *Case, exhibit string, last *record.LeafHash) error {
 	if r.loaded[exhibit] {
 		return nil
 	}
-	if last != nil {
-		entries, err := c.chain(exhibit, last)
-		if err != nil {
-			return fmt.Errorf("the events of exhibit %q: %w", exhibit, err)
-		}
-		for _, e := range entries {
-			r.book.Add(e.logged())
-		}
+	entries, err := c.known(exhibit, last)
+	if err != nil {
+		return fmt.Errorf("the events of exhibit %q: %w", exhibit, err)
+	}
+	for _, e := range entries {
+		r.book.Add(e.logged())
 	}
 	for _, e := range r.built {
 		if e.Event.Header().Exhibit == exhibit {
@@ -94,6 +92,20 @@ func (r *rules) load(c *Case, exhibit string, last *record.LeafHash) error {
 	}
 	r.loaded[exhibit] = true
 	return nil
+}
+
+// known returns the exhibit's events before this append. last is as of hold.
+func (c *Case) known(exhibit string, last *record.LeafHash) ([]Entry, error) {
+	held, err := c.several()
+	switch {
+	case err != nil:
+		return nil, err
+	case held != nil:
+		return c.merged(held, exhibit)
+	case last == nil:
+		return nil, nil
+	}
+	return c.chain(exhibit, last)
 }
 
 // add takes in an event that this append built.
@@ -115,12 +127,21 @@ func hasPhrase(o record.Openings) bool {
 // logged is the entry for the book; it must be an event.
 func (e Entry) logged() state.LoggedEvent {
 	event, _ := e.Predicate.(record.Event)
-	return state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: event, Openings: e.Openings}
+	return state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: event, Openings: e.Openings, Log: e.Log}
 }
 
-// Chain reads the events of one exhibit from the home log, the oldest first; none is no error. Nothing is verified, as of
-// [Case.Entries].
-func (c *Case) Chain(exhibit string) ([]Entry, error) { return c.chain(exhibit, nil) }
+// Chain reads the events of one exhibit from all logs of the case, the oldest first; none is no error. Nothing is verified,
+// as of [Case.Entries]. Where others have joined the case every entry of every log is read, and the envelopes are left out.
+func (c *Case) Chain(exhibit string) ([]Entry, error) {
+	held, err := c.several()
+	if err != nil {
+		return nil, err
+	}
+	if held != nil {
+		return c.merged(held, exhibit)
+	}
+	return c.chain(exhibit, nil)
+}
 
 // chain goes back from event to event by the leaf that each names, and reads no other entry; last is the leaf of the newest
 // one, or nil: then it is looked for. Where a leaf leads nowhere the whole log is read, for what is there must be shown.
@@ -185,8 +206,23 @@ func (e Entry) of(exhibit string) bool {
 	return ok && event.Header().Exhibit == exhibit
 }
 
-// States computes what the events of the home log say of each exhibit, sorted by number. Nothing is verified.
+// States computes what the events of all logs of the case say of each exhibit, sorted by number. Nothing is verified.
 func (c *Case) States() ([]state.Report, error) {
+	var book state.Book
+	held, err := c.several()
+	if err != nil {
+		return nil, err
+	}
+	if held != nil {
+		all, err := c.merged(held, "")
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range all {
+			book.Add(e.logged())
+		}
+		return book.Reports(), nil
+	}
 	var all []Entry
 	for e, err := range c.Entries() {
 		if err != nil {
@@ -197,7 +233,6 @@ func (c *Case) States() ([]state.Report, error) {
 			all = append(all, e)
 		}
 	}
-	var book state.Book
 	for _, e := range slices.Backward(all) {
 		book.Add(e.logged())
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -24,12 +25,20 @@ func (c *checker) checkCase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.caseFile(logs)
+	home := c.caseFile(logs)
 	c.certificates(logs)
+	c.sightings(logs, home)
+	c.forks(logs)
 	named := map[string]bool{}
 	for _, l := range logs {
 		c.takeLog(l)
+		if l.several == nil {
+			c.takeBook(&l.book, l.unreadable)
+		}
 		for _, ref := range l.images {
+			if c.elsewhere(l, ref, home) {
+				continue
+			}
 			f, err := c.checkFolder(ctx, l, ref)
 			if err != nil {
 				return err
@@ -38,11 +47,26 @@ func (c *checker) checkCase(ctx context.Context) error {
 			c.takeFolder(f)
 		}
 	}
+	if len(logs) > 0 && logs[0].several != nil {
+		book, unreadable := c.mergedBook(logs, home)
+		c.takeBook(&book, unreadable)
+	}
 	if err := c.exhibitFolders(ctx, named, logs); err != nil {
 		return err
 	}
 	c.strangers()
 	return nil
+}
+
+// elsewhere reports whether an image that another station's or agency's log names is not here, and need not be: whoever made
+// it keeps it.
+func (c *checker) elsewhere(l *logCheck, ref imageRef, home string) bool {
+	name, err := layout.ExhibitDir(ref.exhibit)
+	if l.several == nil || l.origin == home || c.logsOf[l.origin] || err != nil || c.fsys.exists(within(name, ref.id)) {
+		return false
+	}
+	c.note(Finding{File: within(name, ref.id), Text: fmt.Sprintf("the image of entry %d of log %s is not in this folder: verify it where that log is kept", ref.index, l.origin)})
+	return true
 }
 
 // strangers notes what else lies in the case folder: somebody may have put it there to be taken for a part of the case.
@@ -53,7 +77,7 @@ func (c *checker) strangers() {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case layout.CaseFile, layout.ExhibitsDir, layout.LogsDir, layout.KeysDir:
+		case layout.CaseFile, layout.ExhibitsDir, layout.LogsDir, layout.KeysDir, layout.ForksDir:
 		default:
 			c.uncovered(e.Name())
 		}
@@ -68,13 +92,14 @@ func (c *checker) caseLogs() ([]*logCheck, error) {
 		c.lines[3].add(fromError(layout.LogsDir, err))
 		return nil, nil
 	}
+	several := c.hasJoined(entries)
 	for _, e := range entries {
 		name := within(layout.LogsDir, e.Name())
 		switch {
 		case !e.IsDir() && !e.Type().IsRegular():
 			c.lines[3].add(fromError(name, fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
 		case e.IsDir() && record.ValidOrigin(e.Name()):
-			l, err := c.checkLog(e.Name())
+			l, err := c.checkLog(e.Name(), several)
 			if err != nil {
 				return nil, err
 			}
@@ -91,24 +116,43 @@ func (c *checker) caseLogs() ([]*logCheck, error) {
 	return logs, nil
 }
 
-// caseFile requires case.json to be the payload of the genesis of the log it names.
-func (c *checker) caseFile(logs []*logCheck) {
+// hasJoined reports whether one of the logs was opened beside another: then what they say is put together.
+func (c *checker) hasJoined(entries []fs.DirEntry) bool {
+	for _, e := range entries {
+		if !record.ValidOrigin(e.Name()) {
+			continue
+		}
+		b, err := c.fsys.readFile(within(layout.LogDir(e.Name()), layout.StatementFile(0)), layout.MaxEnvelope)
+		if err != nil {
+			continue // said when the log is checked
+		}
+		if g, err := readGenesis(b, nil); err == nil && g.opened.Joins != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// caseFile requires case.json to be the payload of the genesis of the log it names, whose origin it returns.
+func (c *checker) caseFile(logs []*logCheck) (home string) {
 	b, err := c.fsys.readFile(layout.CaseFile, record.MaxJSON)
 	if err != nil {
 		c.lines[2].add(fromError(layout.CaseFile, err))
-		return
+		return ""
 	}
 	p, err := record.Decode(b)
 	if err != nil {
 		c.lines[2].add(fromError(layout.CaseFile, err))
-		return
+		return ""
 	}
 	opened, ok := p.(*record.CaseOpened)
 	if !ok {
 		c.lines[2].add(mismatch(layout.CaseFile, "predicateType", string(record.TypeCaseOpened), string(p.Type()), "the file does not open a case"))
-		return
+		return ""
 	}
 	belongs := c.continued(opened, logs)
+	c.logsOf = maps.Clone(belongs)
+	c.joined(belongs, logs)
 	for _, l := range logs {
 		if !belongs[l.origin] {
 			c.lines[2].add(Finding{Severity: Missing, File: l.dir, Text: "a second log lies here, and nothing says that it belongs to the case of " + layout.CaseFile,
@@ -128,6 +172,7 @@ func (c *checker) caseFile(logs []*logCheck) {
 	default:
 		c.lines[2].checked++
 	}
+	return opened.Origin
 }
 
 // certificates looks at keys/: each admitted key has its certificate there, for use with other tools. That a key lies
@@ -192,7 +237,7 @@ func (c *checker) takeLog(l *logCheck) {
 			l.signature.add(untrusted(l.path(layout.StatementFile(0)), l.gen.leaf.String()))
 		}
 		facts := l.gen.facts(l.size, l.checkpoints)
-		facts.Witnessed, facts.Stamped = l.witnessedTo, l.stampedTo
+		facts.Witnessed, facts.Stamped, facts.Anchored = l.witnessedTo, l.stampedTo, l.seenTo
 		if l.stampedTo > 0 {
 			facts.StampedAt, facts.StampedBy = l.stampedBy.stamp.Time.Format(trustTime), l.stampedBy.stamp.Authority
 		}
@@ -211,7 +256,11 @@ func (c *checker) takeLog(l *logCheck) {
 	for id := range l.keys {
 		c.keys[id] = true
 	}
-	for _, r := range l.book.Reports() {
+}
+
+// takeBook adds what the events say of each exhibit. unreadable is how many statements are not known.
+func (c *checker) takeBook(book *state.Book, unreadable int64) {
+	for _, r := range book.Reports() {
 		var own line
 		name := path.Join(layout.ExhibitsDir, r.Exhibit)
 		if dir, err := layout.ExhibitDir(r.Exhibit); err == nil {
@@ -222,7 +271,7 @@ func (c *checker) takeLog(l *logCheck) {
 		}
 		for _, s := range r.Contradictions {
 			f := Finding{Severity: Mismatch, File: name, Text: s, Advice: adviceLog}
-			if l.unreadable > 0 { // then the log's statements are not all known, and a hole proves nothing
+			if unreadable > 0 { // then the log's statements are not all known, and a hole proves nothing
 				f.Severity, f.Advice = Missing, adviceMissing
 			}
 			own.add(f)

@@ -18,7 +18,8 @@ type loadedEntry struct {
 	keyID    string
 	entry    []byte // nil when there is no valid signature
 	leaf     record.LeafHash
-	event    record.Event // nil for a genesis
+	event    record.Event     // nil for a genesis, and for an anchor
+	anchored *record.Anchored // of an anchor
 	openings line
 	revealed record.Openings
 
@@ -66,6 +67,8 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 	case *record.Copied:
 		m := &p.Copy
 		e.event = &record.Copied{Event: p.Event, Copy: record.Copy{ID: m.ID, Digests: m.Digests, Original: m.Original, SizeBytes: m.SizeBytes, Source: m.Source}}
+	case *record.Anchored:
+		e.anchored = p
 	case record.Event:
 		e.event = p
 	}

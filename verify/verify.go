@@ -83,6 +83,7 @@ type checker struct {
 	logKeys     map[string]bool
 	assurances  map[string]string // by key id; of a key that is not here nothing shows more than software
 	times       []record.Time     // of the acquisitions
+	logsOf      map[string]bool   // origins of the logs that this folder's own station or agency wrote
 	alone       *folder           // of an acquisition folder by itself
 	checkpoints int64
 	certified   int64 // of them, by a counter

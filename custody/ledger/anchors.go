@@ -72,8 +72,8 @@ func (w *writer) committed(items []Item) error {
 		if err != nil {
 			return err
 		}
-		if ev, ok := p.(record.Event); ok {
-			for _, d := range ev.Header().Log.Anchors {
+		if s := record.StateOf(p); s != nil {
+			for _, d := range s.Anchors {
 				named[d] = true
 			}
 		}

@@ -133,7 +133,7 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 		}
 		c.hold(e, "/handling/actor/name")
 	case record.TypeReleased:
-		r.Handover = &Handover{Number: h.Event.Number, Leaf: e.Leaf, From: e.KeyID, To: h.Handling.To.Key}
+		r.Handover = &Handover{Number: h.Event.Number, Leaf: e.Leaf, From: e.KeyID, To: h.Handling.To.Key, Log: e.Log}
 		r.Handover.ToName, _ = e.Openings.Value("/handling/to/name")
 	case record.TypeAccepted:
 		c.accepted(e, h)
