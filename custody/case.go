@@ -78,6 +78,7 @@ type NewCase struct {
 	Number, Agency string
 	OpenedBy       string // a person's name; stands in the genesis only as a commitment
 	Admit          []Admission
+	Joins          *record.Joining   // the log that this one is opened beside, in a case that others have; nil: a case of its own
 	Counter        *record.Counter   // of the log key; may be nil
 	Files          map[string][]byte // further files of keys/, by their names below the case folder
 	Clock          record.Clock
@@ -123,7 +124,7 @@ func newGenesis(n NewCase, logKey sign.LogSigner) (*record.CaseOpened, record.Op
 	}
 	keys := logKey.Keys()
 	g := &record.CaseOpened{
-		Agency: n.Agency, Case: n.Number, Counter: n.Counter, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
+		Agency: n.Agency, Case: n.Number, Counter: n.Counter, Joins: n.Joins, LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: origin, Time: n.Clock(),
 	}
 	var openings record.Openings
 	if g.OpenedBy, err = openings.CommitFact(n.Random, "/openedBy", n.OpenedBy, "not given"); err != nil {
@@ -374,7 +375,7 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 		}
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
-	header.Log = record.LogState{Anchors: b.head.Anchors, Attestations: b.head.Attestations, Checkpoint: b.head.Checkpoint, Origin: b.head.Origin, Size: b.head.Size}
+	header.Log = logState(b.head)
 	if err := b.rules.hold(b.c, b.signer.PublicKey().KeyID(), e, logged); err != nil {
 		return ledger.Item{}, err
 	}

@@ -125,6 +125,7 @@ type Entry struct {
 	Predicate record.Predicate
 	Envelope  []byte
 	Openings  record.Openings // nil when erased
+	Log       string          // origin of the log, where it is not the home log
 }
 
 // Entries reads the home log's statements from the newest to the oldest. It checks the newest checkpoint and each

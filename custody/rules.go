@@ -77,7 +77,7 @@ func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 	if r.loaded[exhibit] {
 		return nil
 	}
-	entries, err := c.events(exhibit, logged)
+	entries, err := c.known(exhibit, logged)
 	if err != nil {
 		return err
 	}
@@ -94,6 +94,18 @@ func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 	}
 	r.loaded[exhibit] = true
 	return nil
+}
+
+// known returns the exhibit's events before this append. logged is as of hold.
+func (c *Case) known(exhibit string, logged []int64) ([]Entry, error) {
+	held, err := c.several()
+	if err != nil {
+		return nil, err
+	}
+	if held != nil {
+		return c.merged(held, exhibit)
+	}
+	return c.events(exhibit, logged)
 }
 
 // add takes in an event that this append built.
@@ -116,7 +128,7 @@ func hasPhrase(o record.Openings) bool {
 // logged is the entry for the book; it must be an event.
 func (e Entry) logged() state.LoggedEvent {
 	event, _ := e.Predicate.(record.Event)
-	return state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: event, Openings: e.Openings}
+	return state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: event, Openings: e.Openings, Log: e.Log}
 }
 
 // events reads the entries at those indexes, which must be events of the exhibit.
@@ -141,10 +153,18 @@ func (c *Case) events(exhibit string, indexes []int64) ([]Entry, error) {
 	return entries, nil
 }
 
-// Chain reads the events of one exhibit from the home log, the oldest first; none is no error. Nothing is verified, as of
-// [Case.Entries]. From the newest one it goes back from event to event by the leaf that each names. Where a leaf leads nowhere
-// the whole log is read, for what is there must be shown.
+// Chain reads the events of one exhibit from all logs of the case, the oldest first; none is no error. Nothing is verified, as
+// of [Case.Entries]. In a home log alone it goes back from the newest event to the one whose leaf each names; where a leaf leads
+// nowhere the whole log is read, for what is there must be shown. Where others have joined the case every entry of every log is
+// read, and the envelopes are left out.
 func (c *Case) Chain(exhibit string) ([]Entry, error) {
+	held, err := c.several()
+	if err != nil {
+		return nil, err
+	}
+	if held != nil {
+		return c.merged(held, exhibit)
+	}
 	var last *record.LeafHash
 	for e, err := range c.Entries() {
 		if err != nil {
@@ -209,13 +229,27 @@ func (e Entry) of(exhibit string) bool {
 	return ok && event.Header().Exhibit == exhibit
 }
 
-// States computes what the events of the home log say of each exhibit, sorted by number. Nothing is verified.
+// States computes what the events of all logs of the case say of each exhibit, sorted by number. Nothing is verified.
 func (c *Case) States() ([]state.Report, error) {
+	var book state.Book
+	held, err := c.several()
+	if err != nil {
+		return nil, err
+	}
+	if held != nil {
+		all, err := c.merged(held, "")
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range all {
+			book.Add(e.logged())
+		}
+		return book.Reports(), nil
+	}
 	l, err := c.openLog()
 	if err != nil {
 		return nil, err
 	}
-	var book state.Book
 	for i := range l.Size() {
 		e, err := readEntry(l, i)
 		if err != nil {

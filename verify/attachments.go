@@ -45,6 +45,10 @@ func (c *checker) checkAttachments(l *logCheck, exhibit, dir string, own *line) 
 		}
 		name := within(dir, layout.AttachmentFile(raw))
 		c.attachments[name] = true
+		if l.foreign && !c.fsys.exists(name) {
+			own.add(Finding{Severity: Note, File: name, Text: "an attachment that log " + l.origin + " names is not in this folder: verify it where that log is kept"})
+			continue
+		}
 		for _, ref := range l.attachments[exhibit][sum] {
 			if err := c.checkAttachment(name, ref, own); err != nil {
 				return err

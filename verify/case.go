@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -23,15 +24,23 @@ func (c *checker) checkCase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.caseFile(logs)
+	home := c.caseFile(logs)
 	c.certificates(logs)
-	named := map[string]bool{}
+	c.sightings(logs, home)
+	c.forks(logs)
 	for _, l := range logs {
 		l.checkQuotes()
-		if err := c.takeLog(l); err != nil {
-			return err
-		}
+		c.takeLog(l)
+	}
+	if err := c.books(logs, home); err != nil {
+		return err
+	}
+	named := map[string]bool{}
+	for _, l := range logs {
 		for _, ref := range l.images {
+			if c.elsewhere(l, ref) {
+				continue
+			}
 			f, err := c.checkFolder(ctx, l, ref)
 			if err != nil {
 				return err
@@ -47,6 +56,36 @@ func (c *checker) checkCase(ctx context.Context) error {
 	return nil
 }
 
+// books adds what the events of the logs say: of each log by itself, or of all in one order when others have joined the case.
+// The error is that of the context.
+func (c *checker) books(logs []*logCheck, home string) error {
+	for _, l := range logs {
+		l.foreign = l.several != nil && l.origin != home && !c.logsOf[l.origin]
+		if l.several != nil {
+			continue
+		}
+		if err := c.takeBook(&l.book, l.unreadable, []*logCheck{l}, l.origin); err != nil {
+			return err
+		}
+	}
+	if len(logs) == 0 || logs[0].several == nil {
+		return nil
+	}
+	book, unreadable := c.mergedBook(logs, home)
+	return c.takeBook(&book, unreadable, logs, home)
+}
+
+// elsewhere reports whether an image that another station's or agency's log names is not here, and need not be: whoever made
+// it keeps it.
+func (c *checker) elsewhere(l *logCheck, ref imageRef) bool {
+	name, err := layout.ExhibitDir(ref.exhibit)
+	if !l.foreign || err != nil || c.fsys.exists(within(name, ref.id)) {
+		return false
+	}
+	c.note(Finding{File: within(name, ref.id), Text: fmt.Sprintf("the image of entry %d of log %s is not in this folder: verify it where that log is kept", ref.index, l.origin)})
+	return true
+}
+
 // strangers notes what else lies in the case folder: somebody may have put it there to be taken for a part of the case.
 func (c *checker) strangers() {
 	entries, err := c.fsys.readDir(".", layout.MaxFolder)
@@ -55,7 +94,7 @@ func (c *checker) strangers() {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case layout.CaseFile, layout.ExhibitsDir, layout.LogsDir, layout.KeysDir:
+		case layout.CaseFile, layout.ExhibitsDir, layout.LogsDir, layout.KeysDir, layout.ForksDir:
 		default:
 			c.uncovered(e.Name())
 		}
@@ -70,13 +109,14 @@ func (c *checker) caseLogs() ([]*logCheck, error) {
 		c.lines[3].add(fromError(layout.LogsDir, err))
 		return nil, nil
 	}
+	several := c.hasJoined(entries)
 	for _, e := range entries {
 		name := within(layout.LogsDir, e.Name())
 		switch {
 		case !e.IsDir() && !e.Type().IsRegular():
 			c.lines[3].add(fromError(name, fmt.Errorf("%q is %s: %w", name, kindOf(e.Type()), errNotPlain)))
 		case e.IsDir() && record.ValidOrigin(e.Name()):
-			l, err := c.checkLog(e.Name())
+			l, err := c.checkLog(e.Name(), several)
 			if err != nil {
 				return nil, err
 			}
@@ -93,24 +133,43 @@ func (c *checker) caseLogs() ([]*logCheck, error) {
 	return logs, nil
 }
 
-// caseFile requires case.json to be the payload of the genesis of the log it names.
-func (c *checker) caseFile(logs []*logCheck) {
+// hasJoined reports whether one of the logs was opened beside another: then what they say is put together.
+func (c *checker) hasJoined(entries []fs.DirEntry) bool {
+	for _, e := range entries {
+		if !record.ValidOrigin(e.Name()) {
+			continue
+		}
+		b, err := c.fsys.readFile(within(layout.LogDir(e.Name()), layout.StatementFile(0)), layout.MaxEnvelope)
+		if err != nil {
+			continue // said when the log is checked
+		}
+		if g, err := readGenesis(b, nil); err == nil && g.opened.Joins != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// caseFile requires case.json to be the payload of the genesis of the log it names, whose origin it returns.
+func (c *checker) caseFile(logs []*logCheck) (home string) {
 	b, err := c.fsys.readFile(layout.CaseFile, record.MaxJSON)
 	if err != nil {
 		c.lines[2].add(fromError(layout.CaseFile, err))
-		return
+		return ""
 	}
 	p, err := record.Decode(b)
 	if err != nil {
 		c.lines[2].add(fromError(layout.CaseFile, err))
-		return
+		return ""
 	}
 	opened, ok := p.(*record.CaseOpened)
 	if !ok {
 		c.lines[2].add(mismatch(layout.CaseFile, "predicateType", string(record.TypeCaseOpened), string(p.Type()), "the file does not open a case"))
-		return
+		return ""
 	}
 	belongs := c.continued(opened, logs)
+	c.logsOf = maps.Clone(belongs)
+	c.joined(belongs, logs)
 	for _, l := range logs {
 		if !belongs[l.origin] {
 			c.lines[2].add(Finding{Severity: Missing, File: l.dir, Text: "a second log lies here, and nothing says that it belongs to the case of " + layout.CaseFile,
@@ -130,6 +189,7 @@ func (c *checker) caseFile(logs []*logCheck) {
 	default:
 		c.lines[2].checked++
 	}
+	return opened.Origin
 }
 
 // certificates looks at keys/: each admitted key has its certificate there, for use with other tools. That a key lies
@@ -185,8 +245,8 @@ func checkCertificate(b []byte, keyID string) error {
 	return cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
 }
 
-// takeLog adds what a log gave to the report. The error is that of the context.
-func (c *checker) takeLog(l *logCheck) error {
+// takeLog adds what a log gave to the report.
+func (c *checker) takeLog(l *logCheck) {
 	if l.gen != nil {
 		if l.gen.trusted {
 			l.signature.checked++
@@ -194,7 +254,7 @@ func (c *checker) takeLog(l *logCheck) error {
 			l.signature.add(untrusted(l.path(layout.StatementFile(0)), l.gen.leaf.String()))
 		}
 		facts := l.gen.facts(l.size, l.checkpoints)
-		facts.Witnessed, facts.Stamped = l.witnessedTo, l.stampedTo
+		facts.Witnessed, facts.Stamped, facts.Anchored = l.witnessedTo, l.stampedTo, l.seenTo
 		if l.stampedTo > 0 {
 			facts.StampedAt, facts.StampedBy = l.stampedBy.stamp.Time.Format(trustTime), l.stampedBy.stamp.Authority
 		}
@@ -213,9 +273,12 @@ func (c *checker) takeLog(l *logCheck) error {
 	for id := range l.keys {
 		c.keys[id] = true
 	}
-	l.erased = map[string][]state.Erased{}
-	for _, r := range l.book.Reports() {
-		l.erased[r.Exhibit] = r.Erased
+}
+
+// takeBook adds what the events of the logs say of each exhibit; those of home are of no other log. unreadable is how many
+// statements are not known. The error is that of the context.
+func (c *checker) takeBook(book *state.Book, unreadable int64, logs []*logCheck, home string) error {
+	for _, r := range book.Reports() {
 		var own line
 		name := path.Join(layout.ExhibitsDir, r.Exhibit)
 		if dir, err := layout.ExhibitDir(r.Exhibit); err == nil {
@@ -226,7 +289,7 @@ func (c *checker) takeLog(l *logCheck) error {
 		}
 		for _, s := range r.Contradictions {
 			f := Finding{Severity: Mismatch, File: name, Text: s, Advice: adviceLog}
-			if l.unreadable > 0 { // then the log's statements are not all known, and a hole proves nothing
+			if unreadable > 0 { // then the log's statements are not all known, and a hole proves nothing
 				f.Severity, f.Advice = Missing, adviceMissing
 			}
 			own.add(f)
@@ -234,26 +297,30 @@ func (c *checker) takeLog(l *logCheck) error {
 		for _, s := range r.Notes {
 			own.add(Finding{Severity: Note, File: name, Text: s})
 		}
-		if u := l.undisclosed[r.Exhibit]; u != nil {
-			own.add(u.finding(name))
-		}
 		own.checked = r.Events
-		if err := c.checkAttachments(l, r.Exhibit, name, &own); err != nil {
-			return err
+		var closed, unexplained int64
+		for _, l := range logs {
+			l.takeErased(&r, home)
+			if u := l.undisclosed[r.Exhibit]; u != nil {
+				own.add(u.finding(name))
+				closed, unexplained = closed+u.fields, unexplained+int64(len(u.open))+u.more
+			}
+			if err := c.checkAttachments(l, r.Exhibit, name, &own); err != nil {
+				return err
+			}
 		}
 		c.events += r.Events
 		c.handovers += r.Handovers
-		c.report.Exhibits = append(c.report.Exhibits, exhibitFacts(r, own.status(), l.undisclosed[r.Exhibit]))
+		facts := exhibitFacts(r, own.status())
+		facts.Undisclosed, facts.Unexplained = closed, unexplained
+		c.report.Exhibits = append(c.report.Exhibits, facts)
 		c.lines[6].merge(&own)
 	}
 	return nil
 }
 
-func exhibitFacts(r state.Report, custody Status, u *undisclosed) ExhibitFacts {
+func exhibitFacts(r state.Report, custody Status) ExhibitFacts {
 	f := ExhibitFacts{Exhibit: r.Exhibit, Events: r.Events, Seals: r.Seals, Custody: custody, Holder: r.Holder.KeyID, Handovers: r.Handovers}
-	if u != nil {
-		f.Undisclosed, f.Unexplained = u.fields, int64(len(u.open))+u.more
-	}
 	switch {
 	case r.Destroyed > 0:
 		f.Ended = record.TypeDestroyed

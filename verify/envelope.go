@@ -3,7 +3,6 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -116,7 +115,7 @@ func (g *genesis) readStatement(envelope []byte) (statement, error) {
 	if err != nil {
 		return s, content(err)
 	}
-	if !slices.Contains(by.Events, p.Type()) {
+	if !g.opened.MaySign(by.PublicKey, p.Type()) {
 		return s, content(fmt.Errorf("signed by key %s, which the genesis admits for %q and not for %q", e.KeyID, by.Events, p.Type()))
 	}
 	s.predicate = p

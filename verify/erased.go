@@ -26,6 +26,18 @@ func (l *logCheck) erasedBy(exhibit, id string) map[string]state.Erased {
 	return out
 }
 
+// takeErased keeps what the events of this log say that an order had erased; in r those of the log home name no log.
+func (l *logCheck) takeErased(r *state.Report, home string) {
+	if l.erased == nil {
+		l.erased = map[string][]state.Erased{}
+	}
+	for _, e := range r.Erased {
+		if e.Log == l.origin || e.Log == "" && l.origin == home {
+			l.erased[r.Exhibit] = append(l.erased[r.Exhibit], e)
+		}
+	}
+}
+
 // absent reports whether a file that is not here was erased by order. Then its digests, which nothing can be held against any
 // more, count as dealt with. A file that is here is checked as any other, whatever was ordered.
 func (c *files) absent(f record.File, err error) bool {

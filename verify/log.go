@@ -69,6 +69,10 @@ type logCheck struct {
 	cut         bool  // too many of them: not every entry was looked at
 	beyond      int64 // files of an append that did not come to its end
 	pending     bool
+	several     *severalLogs // nil: the case has no other log
+	foreign     bool         // another station or agency wrote it, and keeps the images and attachments it names
+	seen        []sighting   // of other logs
+	seenTo      int64        // so many entries another log of the case took in
 }
 
 type checkpointRef struct {
@@ -78,10 +82,13 @@ type checkpointRef struct {
 }
 
 // checkLog checks the log of that origin. The error is that of the context.
-func (c *checker) checkLog(origin string) (*logCheck, error) {
+func (c *checker) checkLog(origin string, several bool) (*logCheck, error) {
 	l := &logCheck{c: c, dir: layout.LogDir(origin), origin: origin, keys: map[string]bool{}, lastBy: map[string]int64{},
 		undisclosed: map[string]*undisclosed{}, attachments: map[string]map[record.Digest][]attachmentRef{}}
 	l.quotes = quotes{named: map[record.Digest]int64{}, clocks: map[int64]attest.Clock{}, status: map[int64]Status{}}
+	if several {
+		l.several = new(severalLogs)
+	}
 	l.tree.full = func(level int, n int64, hashes []tlog.Hash) { l.compareTile(level, n, len(hashes), tileBytes(hashes)) }
 	if !l.readGenesis() {
 		return l, nil
@@ -266,6 +273,9 @@ func (l *logCheck) entry(i int64, e loadedEntry) {
 	if l.anchors.wanted[i+1] {
 		l.anchors.roots[i+1] = ledger.Checkpoint{Origin: l.origin, Size: i + 1, Root: l.tree.root()}
 	}
+	if l.several != nil {
+		l.several.roots = append(l.several.roots, l.tree.root())
+	}
 	l.statement(i, leaf, e)
 	l.checkpoint(i+1, e)
 }
@@ -323,12 +333,23 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	if i == 0 {
 		return
 	}
+	event := state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed}
+	if l.several != nil && (e.event != nil || e.anchored != nil) {
+		l.several.keep(i, e, leaf, event)
+	}
+	if e.anchored != nil {
+		l.seen = append(l.seen, sighting{i, e.anchored})
+		l.header(i, name, e.anchored.Log)
+		return
+	}
 	if e.event == nil {
 		l.log.add(mismatch(name, "predicateType", "", "", fmt.Sprintf("entry %d opens a case a second time", i)))
 		return
 	}
-	l.header(i, name, e.event.Header())
-	l.book.Add(state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed})
+	l.header(i, name, e.event.Header().Log)
+	if l.several == nil {
+		l.book.Add(event)
+	}
 	l.attached(i, e.event)
 	l.disclosed(i, leaf, e)
 	if r := recordOf(e.event); r != nil {
@@ -337,9 +358,8 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	}
 }
 
-// header requires that the event saw the checkpoint that preceded it.
-func (l *logCheck) header(i int64, name string, h *record.Header) {
-	s := h.Log
+// header requires that the signer saw the checkpoint that preceded the statement.
+func (l *logCheck) header(i int64, name string, s record.LogState) {
 	l.attested(i, name, s)
 	for _, d := range s.Anchors {
 		if _, ok := l.anchors.named[d]; !ok {

@@ -17,7 +17,8 @@ type loadedEntry struct {
 	keyID    string
 	entry    []byte // nil when there is no valid signature
 	leaf     record.LeafHash
-	event    record.Event // nil for a genesis
+	event    record.Event     // nil for a genesis, and for an anchor
+	anchored *record.Anchored // of an anchor
 	openings line
 	revealed record.Openings
 	closed   []string // pointers of the personal fields that are not revealed
@@ -63,21 +64,29 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 	switch p := s.predicate.(type) {
 	case *record.Acquired: // of a record only what the chain needs is kept
 		a := &p.Acquisition
-		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: a.ID, Digests: a.Digests, Files: erasable(a.Files), Medium: record.Medium{SizeBytes: a.Medium.SizeBytes}}}
+		e.event = &record.Acquired{Event: p.Event, Acquisition: record.Acquisition{ID: a.ID, Digests: a.Digests, Files: chainFiles(a.Files),
+			Medium: record.Medium{SizeBytes: a.Medium.SizeBytes}, TakenOver: a.TakenOver, Unread: a.Unread}}
 	case *record.Copied:
 		m := &p.Copy
-		e.event = &record.Copied{Event: p.Event, Copy: record.Copy{ID: m.ID, Digests: m.Digests, Files: erasable(m.Files), Original: m.Original, SizeBytes: m.SizeBytes, Source: m.Source}}
+		e.event = &record.Copied{Event: p.Event, Copy: record.Copy{ID: m.ID, Digests: m.Digests, Files: chainFiles(m.Files), Original: m.Original,
+			SizeBytes: m.SizeBytes, Source: m.Source, TakenOver: m.TakenOver, Unread: m.Unread}}
+	case *record.Anchored:
+		e.anchored = p
 	case record.Event:
 		e.event = p
 	}
 	return e
 }
 
-// erasable keeps of the files of an image what an order to erase can name.
-func erasable(files []record.File) []record.File {
+// chainFiles keeps of the files of an image what an order to erase can name, and the lists by which a copy is held against
+// its original.
+func chainFiles(files []record.File) []record.File {
 	var out []record.File
 	for _, f := range files {
-		if record.Erasable(f.Role) {
+		switch {
+		case f.Role == record.RoleMap || f.Role == record.RoleTakenOver:
+			out = append(out, record.File{Name: f.Name, Role: f.Role, Digests: f.Digests})
+		case record.Erasable(f.Role):
 			out = append(out, record.File{Name: f.Name, Role: f.Role})
 		}
 	}

@@ -176,6 +176,7 @@ type CaseFacts struct {
 	Checkpoints int64  `json:"checkpoints"`
 	Witnessed   int64  `json:"witnessed"` // so many entries a quorum of trusted witnesses saw
 	Stamped     int64  `json:"stamped"`   // so many a trusted time-stamp authority
+	Anchored    int64  `json:"anchored"`  // so many another log of the case took in
 	StampedAt   string `json:"stampedAt,omitzero"`
 	StampedBy   string `json:"stampedBy,omitzero"` // the subject of its certificate
 }

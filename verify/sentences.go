@@ -187,6 +187,9 @@ func (c *checker) seenByOthers() string {
 		if g.Stamped > 0 {
 			out = append(out, fmt.Sprintf("%s of %d by a time-stamp authority", entries(g.Stamped), g.Entries))
 		}
+		if g.Anchored > 0 {
+			out = append(out, fmt.Sprintf("%s of %d by another log of the case", entries(g.Anchored), g.Entries))
+		}
 	}
 	return strings.Join(out, ", ")
 }

@@ -87,6 +87,7 @@ type checker struct {
 	assurances map[string]string // by key id; of a key that is not here nothing shows more than software
 	times      []record.Time     // of the acquisitions
 
+	logsOf          map[string]bool       // origins of the logs that this folder's own station or agency wrote
 	attachments     map[string]bool       // files that an event names
 	attestationKeys map[string]attest.Key // by the id of a key that the same TPM holds
 

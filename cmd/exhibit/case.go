@@ -39,7 +39,7 @@ type signerDocument struct {
 }
 
 func newCaseCommand(u *ui) *cobra.Command {
-	return group("case", "Open a case folder, show it, close it", newCaseCreateCommand(u), newCaseShowCommand(u), newCaseStatusCommand(u), newCaseGapsCommand(u),
+	return group("case", "Open a case folder, join a case that others have, show it, close it", newCaseCreateCommand(u), newCaseJoinCommand(u), newCaseShowCommand(u), newCaseStatusCommand(u), newCaseGapsCommand(u),
 		newCaseCloseCommand(u), newCaseLabelCommand(u))
 }
 
@@ -47,7 +47,19 @@ type caseCreateOptions struct {
 	number, agency, openedBy string
 	key, station, log        string
 	admit                    []string // NAME, or NAME=EVENT,...
+	joins                    *record.Joining
 	pass                     passphraseFlags
+}
+
+// register adds the flags that a new log needs, whether it opens a case or joins one.
+func (o *caseCreateOptions) register(f *pflag.FlagSet) {
+	f.StringVar(&o.agency, "agency", "", "the agency's `NAME` (required)")
+	f.StringVar(&o.openedBy, "opened-by", "", "`NAME` of the person who opens the log; kept as a commitment")
+	f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the genesis (required)")
+	f.StringVar(&o.station, "station", "", "`NAME` of the station's key that will sign acquisitions (required)")
+	f.StringVar(&o.log, "log-key", "", "`NAME` of the log key (required)")
+	f.StringArrayVar(&o.admit, "admit", nil, "admit another `KEY` of this station: NAME for what its kind signs, or NAME=EVENT,EVENT; may be repeated")
+	o.pass.register(f, true)
 }
 
 func newCaseCreateCommand(u *ui) *cobra.Command {
@@ -62,13 +74,7 @@ func newCaseCreateCommand(u *ui) *cobra.Command {
 		args: cobra.ExactArgs(1), codes: []int{codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&o.number, "number", "", "the case's `NUMBER` (required)")
-			f.StringVar(&o.agency, "agency", "", "the agency's `NAME` (required)")
-			f.StringVar(&o.openedBy, "opened-by", "", "`NAME` of the person who opens the case; kept as a commitment")
-			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the genesis (required)")
-			f.StringVar(&o.station, "station", "", "`NAME` of the station's key that will sign acquisitions (required)")
-			f.StringVar(&o.log, "log-key", "", "`NAME` of the log key (required)")
-			f.StringArrayVar(&o.admit, "admit", nil, "admit another `KEY` of this station: NAME for what its kind signs, or NAME=EVENT,EVENT; may be repeated")
-			o.pass.register(f, true)
+			o.register(f)
 		},
 		run: func(_ *cobra.Command, args []string) error { return runCaseCreate(u, args[0], &o) },
 	})
@@ -78,42 +84,53 @@ func (o *caseCreateOptions) validate() error {
 	for _, f := range []struct{ flag, value string }{{"number", o.number}, {"agency", o.agency}, {"key", o.key},
 		{"station", o.station}, {"log-key", o.log}} {
 		if f.value == "" {
-			return withHints(fmt.Errorf("--%s is required", f.flag), "see: exhibit case create -h")
+			return withHints(fmt.Errorf("--%s is required", f.flag), "see: exhibit case create -h, exhibit case join -h")
 		}
 	}
 	return nil
 }
 
 func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
-	if err := o.validate(); err != nil {
+	c, _, _, err := createCase(dir, o)
+	if err != nil {
 		return err
+	}
+	defer c.Close() //nolint:errcheck // everything written is synced already
+	return showCase(u, c, "Opened")
+}
+
+// createCase makes the folder, and returns the keys that can append to its log.
+func createCase(dir string, o *caseCreateOptions) (*custody.Case, sign.Signer, sign.LogSigner, error) {
+	fail := func(err error) (*custody.Case, sign.Signer, sign.LogSigner, error) { return nil, nil, nil, err }
+	if err := o.validate(); err != nil {
+		return fail(err)
 	}
 	store, err := openStore(false)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	person, station, err := genesisKeys(store, o)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	others, err := admissions(store, o.admit, o.key, o.station)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	signer, logKey, logPassphrase, err := unlockWithLog(store, person, o.log, &o.pass)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	files, err := attestationFiles(store, o.log, o.station)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	logKey, counter, err := store.newCounter(o.log, logPassphrase, logKey)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	c, err := custody.Create(dir, custody.NewCase{
-		Counter: identityOf(counter), Files: files,
+		Counter: identityOf(counter), Files: files, Joins: o.joins,
 		Number: o.number, Agency: o.agency, OpenedBy: o.openedBy, Clock: now, Random: rand.Reader,
 		Admit: append([]custody.Admission{
 			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: personEvents(), Certificate: person.Certificate},
@@ -124,13 +141,12 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 		err = errors.Join(err, counter.Free())
 	}
 	if errors.Is(err, record.ErrMalformed) {
-		return misused(err, "number, agency and names are printable lines")
+		return fail(misused(err, "number, agency and names are printable lines"))
 	}
 	if err != nil {
-		return err
+		return fail(err)
 	}
-	defer c.Close() //nolint:errcheck // everything written is synced already
-	return showCase(u, c, "Opened")
+	return c, signer, logKey, nil
 }
 
 // admissions are the keys that --admit names, none of them one of those that were seen.

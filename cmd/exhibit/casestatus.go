@@ -37,6 +37,7 @@ type handoverDocument struct {
 	From   string `json:"from"`
 	To     string `json:"to,omitzero"`
 	ToName string `json:"toName,omitzero"`
+	Log    string `json:"log,omitzero"`
 }
 
 type statusDocument struct {
@@ -50,7 +51,7 @@ func newStateDocument(r state.Report) stateDocument {
 		Handovers: r.Handovers, Restrictions: []string{}, Acquisitions: filled(r.Acquisitions), Returned: r.Returned, Destroyed: r.Destroyed,
 		Gaps: filled(r.Gaps), Contradictions: filled(r.Contradictions), Notes: filled(r.Notes)}
 	if h := r.Handover; h != nil {
-		d.Handover = &handoverDocument{h.Number, h.Leaf.String(), h.From, h.To, h.ToName}
+		d.Handover = &handoverDocument{h.Number, h.Leaf.String(), h.From, h.To, h.ToName, h.Log}
 	}
 	for _, restriction := range r.Restrictions {
 		d.Restrictions = append(d.Restrictions, restriction.Kind)
@@ -93,8 +94,8 @@ func printState(u *ui, r state.Report) {
 func newCaseStatusCommand(u *ui) *cobra.Command {
 	return newCommand(command{
 		use: "status [DIR]", short: "Show who holds each exhibit, where it is, and what is open",
-		long: "Show who holds each exhibit, where it is, its seals and what is open, as the home log tells it. To know that the log is\n" +
-			"sound use: exhibit verify DIR",
+		long: "Show who holds each exhibit, where it is, its seals and what is open, as the logs of the case tell it. To know that they\n" +
+			"are sound use: exhibit verify DIR",
 		args: cobra.MaximumNArgs(1), codes: []int{codeMismatch, codeMissing},
 		run: func(_ *cobra.Command, args []string) error {
 			return withStates(u, append(args, ".")[0], func(all []state.Report) {
@@ -130,8 +131,8 @@ func openText(r state.Report) string {
 func newCaseGapsCommand(u *ui) *cobra.Command {
 	return newCommand(command{
 		use: "gaps [DIR]", short: "List every gap in the custody of every exhibit",
-		long: "List every gap in the custody of every exhibit, as the home log tells it: 5 if there is one, 4 if events contradict each\n" +
-			"other. To know that the log is sound use: exhibit verify DIR",
+		long: "List every gap in the custody of every exhibit, as the logs of the case tell it: 5 if there is one, 4 if events contradict\n" +
+			"each other. To know that the logs are sound use: exhibit verify DIR",
 		args: cobra.MaximumNArgs(1), codes: []int{codeMismatch, codeMissing},
 		run: func(_ *cobra.Command, args []string) error {
 			return withStates(u, append(args, ".")[0], func(all []state.Report) {

@@ -20,6 +20,7 @@ import (
 type eventDocument struct {
 	Schema   string            `json:"schema"`
 	Index    int64             `json:"index"`
+	Log      string            `json:"log,omitzero"` // of another log than the home log: its origin
 	Leaf     string            `json:"leaf"`
 	Type     record.Type       `json:"type"`
 	Exhibit  string            `json:"exhibit,omitzero"`
@@ -155,7 +156,7 @@ func newCustodyShowCommand(u *ui) *cobra.Command {
 	var o showOptions
 	return newCommand(command{
 		use: "show NUMBER", short: "Show an exhibit's chain of custody",
-		long: "Show an exhibit's chain of custody as the home log tells it. To know that the log is sound use: exhibit verify CASE",
+		long: "Show an exhibit's chain of custody as the logs of the case tell it. To know that they are sound use: exhibit verify CASE",
 		example: "  exhibit custody show 7\n" +
 			"  exhibit custody show --exhibit 7 --since 2026-11-23T00:00:00+01:00 --html seven.html",
 		args: cobra.MaximumNArgs(1), codes: []int{codeMismatch, codeMissing},
@@ -257,10 +258,12 @@ func exhibitText(e eventDocument) string {
 }
 
 func newEventDocument(e custody.Entry) eventDocument {
-	d := eventDocument{Schema: "exhibit-event/v1", Index: e.Index, Leaf: e.Leaf.String(), Type: e.Predicate.Type(), KeyID: e.KeyID,
+	d := eventDocument{Schema: "exhibit-event/v1", Index: e.Index, Log: e.Log, Leaf: e.Leaf.String(), Type: e.Predicate.Type(), KeyID: e.KeyID,
 		Personal: map[string]string{}, Event: e.Predicate}
 	switch p := e.Predicate.(type) {
 	case *record.CaseOpened:
+		d.Time = p.Time.UTC
+	case *record.Anchored:
 		d.Time = p.Time.UTC
 	case record.Event:
 		d.Exhibit, d.Number, d.Time = p.Header().Exhibit, p.Header().Number, p.Header().Time.UTC

@@ -130,6 +130,7 @@ func (v verb) fields() []field {
 
 type handleOptions struct {
 	caseDir, key, file string
+	handover, answer   string
 	verify             bool
 	said               draft
 	pass               passphraseFlags
@@ -164,6 +165,13 @@ func newHandleCommand(u *ui, v verb) *cobra.Command {
 			f.StringVar(&o.file, "from-file", "", "take what is not given by flags from a JSON `FILE` (docs/json.md)")
 			for _, field := range v.fields() {
 				values[field.name] = f.StringArray(field.name, nil, field.usage+requiredText(v, field.name))
+			}
+			switch v.typ {
+			case record.TypeReleased:
+				f.StringVar(&o.handover, "handover", "", "write the log with the release to a new `FILE`, for a receiver who keeps a log of their own")
+			case record.TypeAccepted, record.TypeRefused:
+				f.StringVar(&o.handover, "handover", "", "take in the giver's log from this `FILE`, and answer the release in it")
+				f.StringVar(&o.answer, "answer", "", "write the log with the answer to a new `FILE`, for the giver to take in")
 			}
 			if images {
 				f.BoolVar(&o.verify, "verify", false, "hash the images here and now, and log what was found")
@@ -200,12 +208,25 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err := o.said.check(v); err != nil {
 		return err
 	}
+	out := o.answer // a log that is written for others
+	if v.typ == record.TypeReleased {
+		out = o.handover
+	}
+	if out != "" {
+		if err := checkNewFile(out); err != nil {
+			return err
+		}
+	}
 	c, err := openToAppend(u, o.caseDir)
 	if err != nil {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // everything written is synced already
 	keyID, err := chosenKey(c, o.key, v.typ)
+	if err != nil {
+		return err
+	}
+	giver, err := takeHandover(ctx, c, v, o.handover)
 	if err != nil {
 		return err
 	}
@@ -225,14 +246,40 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if attached.phrase {
 		event.Handling.Despite.Rules = []record.Rule{record.RuleRecoveryPhrase}
 	}
+	if giver != "" {
+		if _, err := c.Anchor(ctx, giver, keys.signer, keys.log, now); err != nil {
+			return err
+		}
+	}
 	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
 		return ruleHints(err)
+	}
+	if out != "" {
+		if _, err := writeLog(c, number, out); err != nil {
+			return withHints(err, fmt.Sprintf("the event is logged; write the file with: exhibit log export FILE --exhibit %q", number))
+		}
 	}
 	if err := showHistory(u, c, number); err != nil {
 		return err
 	}
 	toRemove(u, c, event, b.chain)
 	return nil
+}
+
+// takeHandover takes in the log of the giver, whose origin it returns; empty without a handover file to read.
+func takeHandover(ctx context.Context, c *custody.Case, v verb, file string) (origin string, err error) {
+	if file == "" || v.typ == record.TypeReleased {
+		return "", nil
+	}
+	f, release, err := openForeign(file)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	if _, err := takeLog(ctx, c, f); err != nil {
+		return "", err
+	}
+	return f.Genesis.Origin, nil
 }
 
 // chosenKey returns the identifier of the key that will sign, before anything is asked for.

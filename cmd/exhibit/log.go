@@ -8,8 +8,8 @@ import (
 )
 
 func newLogCommand(u *ui) *cobra.Command {
-	return group("log", "Show the custody log, anchor it outside, export it for other tools, go on in a new one", newLogShowCommand(u), newLogAnchorCommand(u),
-		newLogExportCommand(u), newLogContinueCommand(u))
+	return group("log", "Show the custody log, anchor it outside, carry it to others and take theirs in, export it for other tools, go on in a new one", newLogShowCommand(u), newLogAnchorCommand(u),
+		newLogExportCommand(u), newLogImportCommand(u), newLogContinueCommand(u))
 }
 
 func newLogShowCommand(u *ui) *cobra.Command {

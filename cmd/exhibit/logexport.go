@@ -27,15 +27,18 @@ type exportDocument struct {
 	Entries   int64  `json:"entries"`
 	Sigstore  string `json:"sigstore,omitzero"`
 	TlogProof string `json:"tlogProof,omitzero"`
+	File      string `json:"file,omitzero"`
 }
 
-type exportOptions struct{ caseDir, sigstore, tlogProof, tsa, chain, trust string }
+type exportOptions struct{ caseDir, exhibit, file, sigstore, tlogProof, tsa, chain, trust string }
 
 func newLogExportCommand(u *ui) *cobra.Command {
 	var o exportOptions
 	return newCommand(command{
-		use: "export", short: "Write what others' tools check of the home log",
-		long: "Write a file for each statement of the home log, for tools of others: with --sigstore a Sigstore bundle, which cosign\n" +
+		use: "export [FILE]", short: "Write the home log to be carried to others, or what others' tools check of it",
+		long: "Write the home log into one new FILE, for whoever else keeps a log in the case to take in with exhibit log import, or to join the\n" +
+			"case with exhibit case join. It holds every statement, and names and free text of all events or, with --exhibit, only\n" +
+			"of that exhibit's. Or write a file for each statement of the home log, for tools of others: with --sigstore a Sigstore bundle, which cosign\n" +
 			"verifies without a network, with the keys of the signers and trusted_root.json; with --tlog-proof a C2SP tlog-proof.\n" +
 			"The folder must not exist, or be empty. With --tsa each bundle gets a time-stamp of its signature, where the authority\n" +
 			"answers; cosign then takes --use-signed-timestamps. Nothing that lies in it is a reason to trust it: see the documents on what each\n" +
@@ -43,24 +46,32 @@ func newLogExportCommand(u *ui) *cobra.Command {
 		example: "  exhibit log export --case case-2026-001 --sigstore bundles\n" +
 			"  cosign verify-blob-attestation --bundle bundles/2.sigstore.json --trusted-root bundles/trusted_root.json \\\n" +
 			"      --key bundles/KEYID.pub --type https://github.com/exhibit-forensics/exhibit/acquired/v1 SHA256SUMS",
+		args:  cobra.MaximumNArgs(1),
 		codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&o.exhibit, "exhibit", "", "into FILE: reveal names and free text of this exhibit's `NUMBER` only")
 			f.StringVar(&o.tsa, "tsa", "", "with --sigstore: ask the time-stamp authority at `URL` to stamp each signature")
 			f.StringVar(&o.chain, "chain", "", "with --tsa: certificates in PEM between the authority's and its root, `FILE`")
 			f.StringVar(&o.trust, "trust", "", "with --tsa: use this trust `FILE` in place of the station's own")
 			f.StringVar(&o.sigstore, "sigstore", "", "write Sigstore bundles into `FOLDER`")
 			f.StringVar(&o.tlogProof, "tlog-proof", "", "write C2SP tlog-proofs into `FOLDER`")
 		},
-		run: func(cmd *cobra.Command, _ []string) error { return runLogExport(cmd.Context(), u, &o) },
+		run: func(cmd *cobra.Command, args []string) error {
+			o.file = append(args, "")[0]
+			return runLogExport(cmd.Context(), u, &o)
+		},
 	})
 }
 
 func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
-	if o.sigstore == "" && o.tlogProof == "" {
-		return withHints(errors.New("nothing to export"), "say what with --sigstore FOLDER or --tlog-proof FOLDER")
+	if o.sigstore == "" && o.tlogProof == "" && o.file == "" {
+		return withHints(errors.New("nothing to export"), "say what with FILE, --sigstore FOLDER or --tlog-proof FOLDER")
 	}
-	if o.sigstore == o.tlogProof {
+	if o.exhibit != "" && o.file == "" {
+		return withHints(errors.New("--exhibit belongs to FILE"), "see: exhibit log export -h")
+	}
+	if o.sigstore == o.tlogProof && o.sigstore != "" {
 		return withHints(errors.New("--sigstore and --tlog-proof name the same folder"), "give each its own folder")
 	}
 	stamper, err := newStamper(ctx, u, o)
@@ -86,9 +97,14 @@ func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 			return err
 		}
 	}
-	doc := exportDocument{"exhibit-export/v1", c.Genesis().Origin, l.Size(), o.sigstore, o.tlogProof}
+	if o.file != "" {
+		if _, err := writeLog(c, o.exhibit, o.file); err != nil {
+			return err
+		}
+	}
+	doc := exportDocument{"exhibit-export/v1", c.Genesis().Origin, l.Size(), o.sigstore, o.tlogProof, o.file}
 	return u.result(doc, func() {
-		for _, dir := range []string{o.tlogProof, o.sigstore} {
+		for _, dir := range []string{o.tlogProof, o.sigstore, o.file} {
 			if dir != "" {
 				u.linef("Wrote %s of log %s into %q.", plural(l.Size(), "statement"), doc.Origin, dir)
 			}

@@ -45,7 +45,7 @@ func newStations(dir string) *stations {
 	return s
 }
 
-// makeBare makes the keys p, s and l, and others: q of a person and t of a station, which the case does not admit.
+// makeBare makes the keys p, s and l, and others: q of a person, t of a station and m of a log, which the case does not know.
 func makeBare(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
@@ -53,7 +53,7 @@ func makeBare(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "pass"), []byte(passphrase+"\n"), 0o600); err != nil {
 		return err
 	}
-	for _, key := range [][2]string{{"p", "person"}, {"s", "station"}, {"l", "log"}, {"q", "person"}, {"t", "station"}} {
+	for _, key := range [][2]string{{"p", "person"}, {"s", "station"}, {"l", "log"}, {"q", "person"}, {"t", "station"}, {"m", "log"}} {
 		if err := signIn(dir, "key", "create", key[0], "--kind", key[1]); err != nil {
 			return err
 		}

@@ -19,8 +19,9 @@ type entry struct {
 // opened is a statement that was read, and not yet judged.
 type opened struct {
 	envelope sign.Envelope
-	event    record.Event
-	key      sign.PublicKey // one that the genesis names
+	event    record.Event     // nil for an anchor
+	state    *record.LogState // what the signer saw of the log
+	key      sign.PublicKey   // one that the genesis names
 }
 
 // admit requires that the statements fit the log, one after the other, and returns the chains with them.
@@ -65,31 +66,36 @@ func (w *writer) open(item Item) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	ev, ok := p.(record.Event)
-	if !ok {
+	state := record.StateOf(p)
+	if state == nil {
 		return opened{}, fmt.Errorf("%w: a statement of type %q is no event", ErrStatement, p.Type())
 	}
+	ev, _ := p.(record.Event)
 	key, _, err := findSigner(w.genesis, e.KeyID)
 	if err != nil {
 		return opened{}, err
 	}
-	return opened{e, ev, key}, nil
+	return opened{e, ev, state, key}, nil
 }
 
 // place requires that the signer is admitted for that event and that the statement names the newest checkpoint and the
 // exhibit's last event in c, and takes it into c.
 func (w *writer) place(c *chains, o opened, leaf record.LeafHash) error {
-	if !w.genesis.MaySign(o.key.Base64(), o.event.Type()) {
+	if o.event != nil && !w.genesis.MaySign(o.key.Base64(), o.event.Type()) {
 		return fmt.Errorf("%w: the genesis does not admit key %s for %q", ErrStatement, o.envelope.KeyID, o.event.Type())
 	}
-	h := o.event.Header()
-	if h.Log.Origin != w.genesis.Origin || h.Log.Size != w.log.Size() || h.Log.Checkpoint != w.digest() {
-		return fmt.Errorf("%w: it names the checkpoint of size %d of log %s, want the newest, of size %d", ErrStatement, h.Log.Size, h.Log.Origin, w.log.Size())
+	s := o.state
+	if s.Origin != w.genesis.Origin || s.Size != w.log.Size() || s.Checkpoint != w.digest() {
+		return fmt.Errorf("%w: it names the checkpoint of size %d of log %s, want the newest, of size %d", ErrStatement, s.Size, s.Origin, w.log.Size())
 	}
-	if err := w.placeAttestations(h.Log.Attestations); err != nil {
+	if err := w.placeAttestations(s.Attestations); err != nil {
 		return err
 	}
-	return w.add(c, h, leaf)
+	if o.event == nil {
+		c.size++
+		return nil
+	}
+	return w.add(c, o.event.Header(), leaf)
 }
 
 // sealEntry verifies the signature and the openings, and makes the log entry.

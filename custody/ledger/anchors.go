@@ -90,8 +90,8 @@ func (w *writer) committed(items []Item) error {
 		if err != nil {
 			return err
 		}
-		if ev, ok := p.(record.Event); ok {
-			for _, d := range slices.Concat(ev.Header().Log.Anchors, ev.Header().Log.Attestations) {
+		if s := record.StateOf(p); s != nil {
+			for _, d := range slices.Concat(s.Anchors, s.Attestations) {
 				named[d] = true
 			}
 		}

@@ -37,19 +37,23 @@ func (h *Header) Validate() error {
 	if h.Number < 1 || (h.Previous == nil) != (h.Number == 1) {
 		return fmt.Errorf("%w: event number %d, previous event given: %t", ErrMalformed, h.Number, h.Previous != nil)
 	}
-	if !ValidOrigin(h.Log.Origin) || h.Log.Size < 1 || h.Log.Checkpoint.Algorithm() != SHA256 {
-		return fmt.Errorf("%w: the log state is incomplete", ErrMalformed)
-	}
-	if err := checkCount("size", h.Log.Size); err != nil {
-		return err
-	}
-	if err := checkSorted("anchors", h.Log.Anchors, layout.MaxAnchors); err != nil {
-		return err
-	}
-	if err := checkSorted("attestations", h.Log.Attestations, maxAttestations); err != nil {
+	if err := h.Log.validate(); err != nil {
 		return err
 	}
 	return h.Time.Validate()
+}
+
+func (s *LogState) validate() error {
+	if !ValidOrigin(s.Origin) || s.Size < 1 || s.Checkpoint.Algorithm() != SHA256 {
+		return fmt.Errorf("%w: the log state is incomplete", ErrMalformed)
+	}
+	if err := checkCount("size", s.Size); err != nil {
+		return err
+	}
+	if err := checkSorted("anchors", s.Anchors, layout.MaxAnchors); err != nil {
+		return err
+	}
+	return checkSorted("attestations", s.Attestations, maxAttestations)
 }
 
 // maxAttestations bounds the attestations that one event names.

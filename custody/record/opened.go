@@ -26,6 +26,7 @@ type CaseOpened struct {
 	Case      string         `json:"case"` // the case number
 	Continues *Continuation  `json:"continues,omitzero"`
 	Counter   *Counter       `json:"counter,omitzero"`
+	Joins     *Joining       `json:"joins,omitzero"`
 	LogKeys   []LogKey       `json:"logKeys"`
 	Nonce     string         `json:"nonce"` // 32 random bytes, hex: two cases never share a genesis
 	OpenedBy  Fact[Personal] `json:"openedBy"`
@@ -89,6 +90,14 @@ func (c *CaseOpened) Validate() error {
 			return fmt.Errorf("continues: %w", err)
 		}
 	}
+	if c.Joins != nil {
+		if err := c.Joins.Validate(); err != nil {
+			return fmt.Errorf("joins: %w", err)
+		}
+		if c.Joins.Origin == c.Origin || c.Continues != nil && c.Continues.Origin == c.Joins.Origin {
+			return fmt.Errorf("%w: it joins itself, or the log that it continues", ErrMalformed)
+		}
+	}
 	if c.Counter != nil {
 		if err := c.Counter.Validate(); err != nil {
 			return fmt.Errorf("counter: %w", err)
@@ -139,11 +148,12 @@ func (s *Signer) validate() error {
 	return nil
 }
 
-// MaySign reports whether the genesis admits the key (its base64 text) for events of type t.
+// MaySign reports whether the genesis admits the key (its base64 text) for statements of type t. Each key that it admits for
+// any event may take another log's checkpoint in.
 func (c *CaseOpened) MaySign(publicKey string, t Type) bool {
 	for _, s := range c.Signers {
 		if s.PublicKey == publicKey {
-			return slices.Contains(s.Events, t)
+			return t == TypeAnchored || slices.Contains(s.Events, t)
 		}
 	}
 	return false

@@ -50,7 +50,7 @@ const (
 var EventTypes = []Type{TypeSeized, TypeAcquired, TypeCopied, TypeReceived, TypeSealed, TypeUnsealed, TypeReleased, TypeAccepted, TypeRefused,
 	TypeExamined, TypeInspected, TypeReturned, TypeDestroyed, TypeRestricted, TypeNoted, TypeCorrected, TypeDisclosed}
 
-// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled.
+// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled, *Anchored.
 type Predicate interface {
 	// Type names the predicate.
 	Type() Type
@@ -141,6 +141,8 @@ func newPredicate(uri string) (Predicate, error) {
 			return new(Acquired), nil
 		case TypeCopied:
 			return new(Copied), nil
+		case TypeAnchored:
+			return new(Anchored), nil
 		}
 		if h, err := NewHandled(Type(name)); err == nil {
 			return h, nil

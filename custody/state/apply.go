@@ -148,7 +148,7 @@ func (c *chain) erase(e LoggedEvent, h *record.Handled) {
 		for _, name := range files {
 			have.erased[name] = h.Event.Number
 		}
-		by := Erased{Number: h.Event.Number, Index: e.Index, KeyID: e.KeyID, Acquisition: image.Acquisition, Files: files}
+		by := Erased{Number: h.Event.Number, Index: e.Index, Log: e.Log, KeyID: e.KeyID, Acquisition: image.Acquisition, Files: files}
 		by.Order, _ = e.Openings.Value("/handling/authority")
 		by.Court, _ = e.Openings.Value("/handling/erasure/court")
 		c.report.Erased = append(c.report.Erased, by)
@@ -165,7 +165,7 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 		}
 		c.hold(e, "/handling/actor/name")
 	case record.TypeReleased:
-		r.Handover = &Handover{Number: h.Event.Number, Leaf: e.Leaf, From: e.KeyID, To: h.Handling.To.Key}
+		r.Handover = &Handover{Number: h.Event.Number, Leaf: e.Leaf, From: e.KeyID, To: h.Handling.To.Key, Log: e.Log}
 		r.Handover.ToName, _ = e.Openings.Value("/handling/to/name")
 	case record.TypeAccepted:
 		c.accepted(e, h)

@@ -1,8 +1,9 @@
 // Package state says what the logged events tell of each exhibit, and where they leave a gap or contradict each other.
 //
-// Start with [Book]: give it every event of one log, in the log's order, then ask for the [Report] of each exhibit.
+// Start with [Book]: give it every event of one log, in the log's order, then ask for the [Report] of each exhibit. Of several
+// logs [Order] gives the one order in which their events are to be added.
 // The promise: only a complete chain is [Report.Sound]: the first event is the seizure, the numbers run 1, 2, 3 without
-// hole or double, and each event names the leaf of the one before. The zero Report, and a chain of no events, are not
+// hole or double in each log, and each event names the leaf of the one before in its log. The zero Report, and a chain of no events, are not
 // sound. The package is pure; that the events are the log's is for the caller to know.
 package state
 
@@ -22,6 +23,7 @@ type LoggedEvent struct {
 	KeyID    string // of the key that signed
 	Event    record.Event
 	Openings record.Openings // what is revealed of its personal fields; used for words only, never for a rule
+	Log      string          // origin of the log, where several are followed together; empty: the case's own, or the only one
 }
 
 // Report is what the events of one exhibit say. Gaps are what nobody can tell from the events (verify: unknown);
@@ -59,6 +61,7 @@ type Handover struct {
 	From   string // key identifier
 	To     string // key identifier; empty: the receiver is named without a key
 	ToName string // as revealed; may be empty
+	Log    string // as in LoggedEvent
 }
 
 // Restriction forbids to examine, copy, disclose and transmit, until it is lifted.
@@ -70,8 +73,9 @@ type Restriction struct {
 
 // Erased is data of one image that an order had erased.
 type Erased struct {
-	Number       int64 // of the destroyed event
-	Index        int64 // of its log entry
+	Number       int64  // of the destroyed event
+	Index        int64  // of its log entry
+	Log          string // origin of that log; empty for the case's own
 	KeyID        string
 	Acquisition  string   // or copy
 	Files        []string // names in its folder
@@ -84,7 +88,7 @@ func (r Report) Sound() bool { return r.Events > 0 && len(r.Gaps) == 0 && len(r.
 // maxSentences bounds each list of a Report: of a log that is wrong throughout, the first hundred say enough.
 const maxSentences = 100
 
-// Book follows the chains of all exhibits of one log. The zero Book is empty and ready. Of an event it keeps the leaf hash
+// Book follows the chains of all exhibits of one log, or of several in one order. The zero Book is empty and ready. Of an event it keeps the leaf hash
 // and what it changed, no more.
 type Book struct {
 	chains map[string]*chain
@@ -138,13 +142,18 @@ func (b *Book) Report(exhibit string) Report {
 // chain is one exhibit's events so far.
 type chain struct {
 	report   Report
-	number   int64 // of the last event
-	leaf     record.LeafHash
-	at       time.Time          // when the last event was signed, by its clock
+	last     map[string]place   // the exhibit's last event in each log
 	images   map[string]*imaged // by the ids of acquisitions and copies
 	leaves   map[record.LeafHash]bool
 	answered map[record.LeafHash]bool // releases that were accepted or refused
 	seals    map[string]bool          // every number that was ever on
+}
+
+// place is an event as the next one in its log must name it.
+type place struct {
+	number int64
+	leaf   record.LeafHash
+	at     time.Time // when it was signed, by its clock
 }
 
 // imaged is what a later copy, or an image that was hashed again, is held against.
@@ -175,7 +184,7 @@ func (i *imaged) sameGaps(o *imaged) bool {
 }
 
 func newChain(exhibit string) *chain {
-	return &chain{report: Report{Exhibit: exhibit}, images: map[string]*imaged{}, leaves: map[record.LeafHash]bool{},
+	return &chain{report: Report{Exhibit: exhibit}, last: map[string]place{}, images: map[string]*imaged{}, leaves: map[record.LeafHash]bool{},
 		answered: map[record.LeafHash]bool{}, seals: map[string]bool{}}
 }
 
@@ -189,15 +198,21 @@ func (c *chain) result() Report {
 	if r.Handover != nil {
 		open := *r.Handover
 		r.Handover = &open
-		note(&r.Gaps, "the release of event %d waits for its answer: nobody has signed yet that the exhibit came to them", open.Number)
+		note(&r.Gaps, "the release of event %d waits for its answer: nobody has signed yet that the exhibit came to them%s", open.Number, InLog(open.Log))
 	}
 	return r
 }
 
 func (c *chain) add(e LoggedEvent) {
 	h := e.Event.Header()
-	c.checkPlace(e.Index, h)
-	c.checkTime(e.Index, h)
+	lists := []*[]string{&c.report.Gaps, &c.report.Contradictions, &c.report.Notes}
+	var said [3]int
+	for i, list := range lists {
+		said[i] = len(*list)
+	}
+	before, known := c.last[e.Log]
+	c.checkPlace(e.Index, h, before, !known)
+	at := c.checkTime(e.Index, h, before.at)
 	switch event := e.Event.(type) {
 	case *record.Seized:
 		c.seized(e, event)
@@ -219,8 +234,21 @@ func (c *chain) add(e LoggedEvent) {
 		note(&c.report.Gaps, "event %d (log entry %d) is of type %q, which says nothing here", h.Number, e.Index, e.Event.Type())
 	}
 	c.report.Events++
-	c.number, c.leaf = h.Number, e.Leaf
+	c.last[e.Log] = place{h.Number, e.Leaf, at}
 	c.leaves[e.Leaf] = true
+	for i, list := range lists {
+		for j := said[i]; e.Log != "" && j < len(*list); j++ {
+			(*list)[j] += InLog(e.Log)
+		}
+	}
+}
+
+// InLog says of which log, other than the case's own, the numbers in a sentence are; of the own one it says nothing.
+func InLog(origin string) string {
+	if origin == "" {
+		return ""
+	}
+	return " [in log " + origin[:min(len(origin), 8)] + "]"
 }
 
 func (c *chain) image(index int64, id string, i *imaged) {
@@ -266,32 +294,31 @@ func hasAll(have, want []record.MediaDigest) bool {
 
 // checkPlace compares number and previous leaf with the event before. After a break it goes on from what is there, so
 // that one fault gives one sentence.
-func (c *chain) checkPlace(index int64, h *record.Header) {
-	first := c.report.Events == 0
-	switch want := c.number + 1; {
+func (c *chain) checkPlace(index int64, h *record.Header, before place, first bool) {
+	switch want := before.number + 1; {
 	case h.Number > want && first:
 		note(&c.report.Contradictions, "the first event (log entry %d) has number %d: events 1 to %d are not in the log", index, h.Number, h.Number-1)
 	case h.Number > want:
-		note(&c.report.Contradictions, "after event %d comes event %d (log entry %d): what lies between is not in the log", c.number, h.Number, index)
+		note(&c.report.Contradictions, "after event %d comes event %d (log entry %d): what lies between is not in the log", before.number, h.Number, index)
 	case h.Number < want:
-		note(&c.report.Contradictions, "after event %d comes event %d (log entry %d): the number stands twice or the order was changed", c.number, h.Number, index)
+		note(&c.report.Contradictions, "after event %d comes event %d (log entry %d): the number stands twice or the order was changed", before.number, h.Number, index)
 	case first && h.Previous != nil, !first && h.Previous == nil:
 		note(&c.report.Contradictions, "event %d (log entry %d) does not say rightly whether an event came before it", h.Number, index)
-	case !first && *h.Previous != c.leaf:
-		note(&c.report.Contradictions, "event %d (log entry %d) follows an event with leaf %s, but the one before it has leaf %s", h.Number, index, *h.Previous, c.leaf)
+	case !first && *h.Previous != before.leaf:
+		note(&c.report.Contradictions, "event %d (log entry %d) follows an event with leaf %s, but the one before it has leaf %s", h.Number, index, *h.Previous, before.leaf)
 	}
 }
 
-func (c *chain) checkTime(index int64, h *record.Header) {
+func (c *chain) checkTime(index int64, h *record.Header, before time.Time) time.Time {
 	at, err := h.Time.Moment()
 	if err != nil {
 		note(&c.report.Contradictions, "event %d (log entry %d) has no readable time", h.Number, index)
-		return
+		return before
 	}
-	if at.Before(c.at) {
+	if at.Before(before) {
 		note(&c.report.Notes, "by their clocks, event %d (log entry %d, %s) was signed before the event that precedes it", h.Number, index, h.Time.UTC)
 	}
-	c.at = at
+	return at
 }
 
 // note appends a sentence, up to the bound.

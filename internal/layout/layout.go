@@ -23,6 +23,7 @@ const (
 	ExhibitsDir = "exhibits"
 	LogsDir     = "logs"
 	KeysDir     = "keys"
+	ForksDir    = "forks"
 	// EnrolmentFile holds the certificates that an agency issued for keys in a TPM.
 	EnrolmentFile = KeysDir + "/enrolment.pem"
 )
@@ -81,29 +82,31 @@ const (
 
 // Bounds. A file beyond its bound is refused before it is read.
 const (
-	MaxEnvelope   = 4 << 20 // a DSSE envelope, which is JSON: record.MaxJSON
-	MaxOpenings   = 4 << 20
-	MaxSignature  = 1 << 10
-	MaxCheckpoint = 16 << 10
-	MaxPending    = 64 << 10
-	MaxAttest     = 16 << 10
-	MaxBootLog    = 4 << 20 // the event log of a machine's firmware
-	MaxEnrolment  = 64 << 10
-	MaxProof      = 64 << 10
-	MaxToken      = 64 << 10 // an RFC 3161 response, with its certificates
-	MaxCosigned   = 64 << 10 // a checkpoint's text with the lines of witnesses
-	MaxAnchors    = 1000     // digests of anchors in one statement; anchors that are uncommitted, or pending
-	MaxQuotes     = 99       // digests of quotes in one statement, beside that of the counter's certificate; quotes that are uncommitted
-	MaxSums       = 2 << 20
-	MaxJournal    = 64 << 20
-	MaxMap        = 128 << 20
-	MaxTrust      = 4 << 20
-	MaxEntry      = 1<<16 - 1 // a tlog-tiles entry
-	MaxTile       = 256 * 32
-	MaxBundle     = 256 * (2 + MaxEntry)
-	MaxLogSize    = 1 << 40
-	MaxSegments   = 999
-	MaxFolder     = 1 << 20 // names in one folder
+	MaxEnvelope    = 4 << 20 // a DSSE envelope, which is JSON: record.MaxJSON
+	MaxOpenings    = 4 << 20
+	MaxSignature   = 1 << 10
+	MaxCheckpoint  = 16 << 10
+	MaxPending     = 64 << 10
+	MaxAttest      = 16 << 10
+	MaxCertificate = 64 << 10
+	MaxHandedOver  = 1 << 30 // the one file of a log that is handed over
+	MaxBootLog     = 4 << 20 // the event log of a machine's firmware
+	MaxEnrolment   = 64 << 10
+	MaxProof       = 64 << 10
+	MaxToken       = 64 << 10 // an RFC 3161 response, with its certificates
+	MaxCosigned    = 64 << 10 // a checkpoint's text with the lines of witnesses
+	MaxAnchors     = 1000     // digests of anchors in one statement; anchors that are uncommitted, or pending
+	MaxQuotes      = 99       // digests of quotes in one statement, beside that of the counter's certificate; quotes that are uncommitted
+	MaxSums        = 2 << 20
+	MaxJournal     = 64 << 20
+	MaxMap         = 128 << 20
+	MaxTrust       = 4 << 20
+	MaxEntry       = 1<<16 - 1 // a tlog-tiles entry
+	MaxTile        = 256 * 32
+	MaxBundle      = 256 * (2 + MaxEntry)
+	MaxLogSize     = 1 << 40
+	MaxSegments    = 999
+	MaxFolder      = 1 << 20 // names in one folder
 )
 
 // ErrName is wrapped by every refusal of a name.
@@ -187,6 +190,9 @@ func NewAcquisitionID(now time.Time, random io.Reader) (string, error) {
 
 // LogDir is the folder of the log of that origin, below the case folder. The caller has checked the origin.
 func LogDir(origin string) string { return LogsDir + "/" + origin }
+
+// ForkDir is the folder of another history of the log of that origin, whose newest checkpoint has that SHA-256, in hex.
+func ForkDir(origin, sum string) string { return ForksDir + "/" + origin + "/" + sum }
 
 // CheckpointFile is the checkpoint of that size, below the log folder.
 func CheckpointFile(size int64) string { return CheckpointsDir + "/" + strconv.FormatInt(size, 10) }

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+type importDocument struct {
+	Schema      string `json:"schema"`
+	Origin      string `json:"origin"`
+	Agency      string `json:"agency"`
+	Fingerprint string `json:"fingerprint"`
+	Entries     int64  `json:"entries"`
+	Added       int64  `json:"added"`
+	Anchored    bool   `json:"anchored"`
+}
+
+// checkNewFile requires, before anything is signed, that a file can be made there.
+func checkNewFile(name string) error {
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		return withHints(fmt.Errorf("%q: %w", name, errors.Join(err, fs.ErrExist)), "nothing is overwritten: name a file that does not exist")
+	}
+	info, err := os.Stat(filepath.Dir(name))
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%q is no folder", filepath.Dir(name))
+	}
+	return err
+}
+
+// writeLog writes the home log as one file, to be carried to whoever else keeps a log in the case. It stands under its name
+// only when it is complete. Of names and free text it holds those of one exhibit, or all when exhibit is empty.
+func writeLog(c *custody.Case, exhibit, file string) (size int64, err error) {
+	if err := checkNewFile(file); err != nil {
+		return 0, err
+	}
+	root, err := durable.OpenRoot(filepath.Dir(file))
+	if err != nil {
+		return 0, err
+	}
+	defer root.Close() //nolint:errcheck // what was written is synced already
+	base := filepath.Base(file)
+	partial := base + layout.PartialSuffix
+	if err := root.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an export that was killed
+		return 0, err
+	}
+	f, err := root.OpenEx(partial)
+	if err != nil {
+		return 0, err
+	}
+	z := zip.NewWriter(f)
+	l, err := c.Export(exhibit, func(name string, data []byte) error {
+		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate})
+		if err == nil {
+			_, err = w.Write(data)
+		}
+		return err
+	})
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		return 0, errors.Join(fmt.Errorf("write %q: %w", file, err), f.Abort(), root.Remove(partial))
+	}
+	if err := f.Seal(); err != nil {
+		return 0, err
+	}
+	return l.Size(), root.Rename(partial, base)
+}
+
+// openForeign opens a log that was handed over: the file that writeLog made, or a folder with the same files. The caller
+// calls release when nothing of it is needed any more.
+func openForeign(name string) (f *custody.Foreign, release func(), err error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	var fsys fs.FS
+	switch {
+	case info.IsDir():
+		root, err := os.OpenRoot(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		fsys, release = root.FS(), func() { _ = root.Close() } // it was only read
+	case !info.Mode().IsRegular() || info.Size() > layout.MaxHandedOver:
+		return nil, nil, misused(fmt.Errorf("%q is no file of at most %d bytes", name, int64(layout.MaxHandedOver)))
+	default:
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		release = func() { _ = file.Close() } // it was only read
+		if fsys, err = zip.NewReader(file, info.Size()); err != nil {
+			release()
+			return nil, nil, fmt.Errorf("%q: %w: no log that was handed over: %w", name, record.ErrMalformed, err)
+		}
+	}
+	if f, err = custody.OpenForeign(fsys); err != nil {
+		release()
+		return nil, nil, fmt.Errorf("%q: %w", name, err)
+	}
+	return f, release, nil
+}
+
+type importOptions struct {
+	caseDir, key string
+	pass         passphraseFlags
+}
+
+func newLogImportCommand(u *ui) *cobra.Command {
+	var o importOptions
+	return newCommand(command{
+		use: "import FILE", short: "Take in the log of another station or agency of the case",
+		long: "Take in the log of another station or agency of the case: a handover, an answer, or what exhibit log export FILE wrote; a\n" +
+			"folder with the same files will do. The log must be whole, and go on from what the case holds of it; of a log with two\n" +
+			"histories both are kept as evidence. Its newest checkpoint becomes an entry of the home log. To take a log in is no\n" +
+			"reason to trust it: compare its fingerprint, and see exhibit trust add -h.",
+		example: "  exhibit log import answer.log --case case-2026-001",
+		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
+			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the entry (default: the one the case admits)")
+			o.pass.register(f, true)
+		},
+		run: func(cmd *cobra.Command, args []string) error { return runLogImport(cmd.Context(), u, args[0], &o) },
+	})
+}
+
+func runLogImport(ctx context.Context, u *ui, name string, o *importOptions) error {
+	c, err := openToAppend(u, o.caseDir)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // everything written is synced already
+	f, release, err := openForeign(name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	added, err := takeLog(ctx, c, f)
+	if err != nil {
+		return err
+	}
+	keys, err := unlock(c.Genesis(), o.key, record.TypeAnchored, &o.pass)
+	if err != nil {
+		return withHints(err, "the log was taken in; repeat the command to log that")
+	}
+	anchored, err := c.Anchor(ctx, f.Genesis.Origin, keys.signer, keys.log, now)
+	if err != nil {
+		return err
+	}
+	return showImport(u, f, added, anchored)
+}
+
+// takeLog imports a log and says what to do when it is refused.
+func takeLog(ctx context.Context, c *custody.Case, f *custody.Foreign) (int64, error) {
+	added, err := c.Import(ctx, f)
+	switch fork := (*ledger.ForkError)(nil); {
+	case errors.As(err, &fork):
+		return 0, withHints(err, "nothing more can be had from that log: ask who keeps it, and verify both histories against other copies")
+	case errors.Is(err, custody.ErrStrange), errors.Is(err, custody.ErrExists):
+		return 0, misused(err, "a log joins a case with: exhibit case join")
+	case errors.Is(err, record.ErrMalformed):
+		return 0, withHints(err, "nothing of it counts: ask for it once more, by another way")
+	}
+	return added, err
+}
+
+func showImport(u *ui, f *custody.Foreign, added int64, anchored bool) error {
+	doc := importDocument{"exhibit-import/v1", f.Genesis.Origin, f.Genesis.Agency, f.Leaf.String(), f.Log.Size(), added, anchored}
+	return u.result(doc, func() {
+		u.linef("Took in log %s, %s (%d new)", doc.Origin, entriesText(doc.Entries), doc.Added)
+		u.linef("Agency:      %s", clean(doc.Agency))
+		u.linef("Fingerprint: %s", sign.Fingerprint(doc.Fingerprint))
+		if doc.Anchored {
+			u.linef("Its checkpoint is an entry of the home log now.")
+		}
+		u.linef("Trust it only when the fingerprint was compared by telephone or in person: exhibit trust add genesis %s --name NAME", doc.Fingerprint)
+	})
+}
+
+type joinOptions struct {
+	caseCreateOptions
+	from string
+}
+
+func newCaseJoinCommand(u *ui) *cobra.Command {
+	var o joinOptions
+	return newCommand(command{
+		use: "join DIR", short: "Open a log for another station or agency in a case that others have",
+		long: "Open a log for this station or agency in a case that others have: make its own case folder DIR, whose genesis names the\n" +
+			"log that is joined, and take that log in from FILE, which exhibit log export or custody release --handover wrote. Compare\n" +
+			"the fingerprints of both logs by another channel, each side that of the other, and trust them with exhibit trust add.",
+		example: "  exhibit case join case-2026-001 --from release.log --agency \"Example Laboratory\" \\\n" +
+			"      --key examiner --station lab2 --log-key lab2-log",
+		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&o.from, "from", "", "the log that is joined, as it was handed over: `FILE` (required)")
+			o.register(f)
+		},
+		run: func(cmd *cobra.Command, args []string) error { return runCaseJoin(cmd.Context(), u, args[0], &o) },
+	})
+}
+
+func runCaseJoin(ctx context.Context, u *ui, dir string, o *joinOptions) error {
+	if o.from == "" {
+		return withHints(errors.New("--from is required"), "see: exhibit case join -h")
+	}
+	f, release, err := openForeign(o.from)
+	if err != nil {
+		return err
+	}
+	defer release()
+	o.number, o.joins = f.Genesis.Case, f.Joining()
+	c, signer, logKey, err := createCase(dir, &o.caseCreateOptions)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // everything written is synced already
+	_, err = takeLog(ctx, c, f)
+	if err == nil {
+		_, err = c.Anchor(ctx, f.Genesis.Origin, signer, logKey, now)
+	}
+	if err != nil {
+		return withHints(err, fmt.Sprintf("the case folder is there, and lacks that log: exhibit log import FILE --case %q", dir))
+	}
+	return showCase(u, c, "Joined")
+}

@@ -1,0 +1,354 @@
+package custody
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+	"github.com/exhibit-forensics/exhibit/internal/durable"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// ErrStrange says that a log which was handed over has nothing to do with the case.
+var ErrStrange = errors.New("the log is of another case")
+
+// Foreign is a log that was handed over: what it says of itself. It is not trusted for that.
+type Foreign struct {
+	Log     *ledger.Log
+	Genesis *record.CaseOpened
+	Leaf    record.LeafHash // its fingerprint
+
+	fsys fs.FS
+}
+
+// OpenForeign opens the files of a log that was handed over, as Export wrote them.
+func OpenForeign(fsys fs.FS) (*Foreign, error) {
+	l, g, leaf, err := ledger.OpenForeign(fsys)
+	if err != nil {
+		return nil, err
+	}
+	return &Foreign{l, g, leaf, fsys}, nil
+}
+
+// Joining is what the genesis of a log says that is opened beside this one.
+func (f *Foreign) Joining() *record.Joining {
+	return &record.Joining{Checkpoint: record.SHA256Digest(sha256.Sum256(f.Log.Checkpoint())), Genesis: f.Leaf, Origin: f.Genesis.Origin, Size: f.Log.Size()}
+}
+
+// Export hands the files of the home log, and the certificates of the keys that it admits, to write, by names that
+// OpenForeign and Import read. Of the personal fields only those of the genesis and of one exhibit's events are revealed,
+// or all, when exhibit is empty.
+func (c *Case) Export(exhibit string, write func(name string, data []byte) error) (*ledger.Log, error) {
+	l, err := c.openLog()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range c.genesis.Signers {
+		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		name := layout.KeyFile(key.KeyID())
+		b, err := c.root.ReadFile(name, layout.MaxCertificate)
+		if err != nil {
+			return nil, missing(err)
+		}
+		if err := write(name, b); err != nil {
+			return nil, err
+		}
+	}
+	reveal := func(i int64, p record.Predicate) bool {
+		ev, ok := p.(record.Event)
+		return exhibit == "" || i == 0 || ok && ev.Header().Exhibit == exhibit
+	}
+	return l, missing(l.Export(reveal, write))
+}
+
+// Import takes a log that was handed over into the case: one that was opened beside a log of the case, or beside which one
+// of them was. It returns the number of new entries. The case then holds it in its own folder of logs/; of a log that has
+// two histories, both are kept, the other one in forks/, and the error is a *ledger.ForkError.
+func (c *Case) Import(ctx context.Context, f *Foreign) (added int64, err error) {
+	origin := f.Genesis.Origin
+	if origin == c.genesis.Origin {
+		return 0, c.compareOwn(f)
+	}
+	if err := c.related(f); err != nil {
+		return 0, err
+	}
+	certificates, err := f.certificates()
+	if err != nil {
+		return 0, err
+	}
+	dir := layout.LogDir(origin)
+	if err := c.root.MkdirAll(dir); err != nil {
+		return 0, err
+	}
+	root, err := c.root.Sub(dir)
+	if err != nil {
+		return 0, err
+	}
+	added, err = ledger.Import(ctx, root, f.Log, c.Waiting)
+	if err := errors.Join(err, root.Close()); err != nil {
+		return 0, c.keepFork(f, err)
+	}
+	for name, b := range certificates {
+		if err := c.root.CreateEx(name, b); err != nil && !errors.Is(err, fs.ErrExist) {
+			return 0, err
+		}
+	}
+	return added, nil
+}
+
+// compareOwn says of a copy of the home log that it is one, or that it shows another history.
+func (c *Case) compareOwn(f *Foreign) error {
+	own, err := c.openLog()
+	if err != nil {
+		return err
+	}
+	if f.Leaf != c.leaf {
+		return fmt.Errorf("%w: it has the name of the case's own log, and another genesis", record.ErrMalformed)
+	}
+	if err := ledger.Compare(own, f.Log); err != nil {
+		return c.keepFork(f, err)
+	}
+	if f.Log.Size() > own.Size() {
+		return fmt.Errorf("%w: it is the case's own log with %d entries, of which only %d are here: an older copy was put in place of this folder", record.ErrMalformed, f.Log.Size(), own.Size())
+	}
+	return fmt.Errorf("%w: it is a copy of the case's own log", ErrExists)
+}
+
+// keepFork keeps the other history of a log as evidence, when err says that it is one.
+func (c *Case) keepFork(f *Foreign, err error) error {
+	if _, ok := errors.AsType[*ledger.ForkError](err); !ok {
+		return err
+	}
+	sum := sha256.Sum256(f.Log.Checkpoint())
+	dir := layout.ForkDir(f.Genesis.Origin, hex.EncodeToString(sum[:]))
+	made := map[string]bool{}
+	kerr := f.Log.Export(nil, func(name string, data []byte) error {
+		name = dir + "/" + name
+		if parent := path.Dir(name); !made[parent] {
+			made[parent] = true
+			if err := c.root.MkdirAll(parent); err != nil {
+				return err
+			}
+		}
+		return c.root.CreateIdempotent(name, data)
+	})
+	if kerr != nil {
+		return errors.Join(err, fmt.Errorf("keep the other history in %q: %w", dir, kerr))
+	}
+	return fmt.Errorf("%w; both are kept, the other one in %q", err, dir)
+}
+
+// related requires that a log belongs to the case by what one genesis says of another.
+func (c *Case) related(f *Foreign) error {
+	if f.Genesis.Case != c.genesis.Case {
+		return fmt.Errorf("%w: %q, and this is %q", ErrStrange, f.Genesis.Case, c.genesis.Case)
+	}
+	here, err := c.Logs()
+	if err != nil {
+		return err
+	}
+	for _, l := range here {
+		j, k := f.Genesis.Joins, l.Genesis.Joins
+		if j != nil && j.Origin == l.Origin && j.Genesis == l.Leaf || k != nil && k.Origin == f.Genesis.Origin && k.Genesis == f.Leaf {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: neither was it opened beside a log that is here, nor one of those beside it", ErrStrange)
+}
+
+// certificates reads those of the keys that the log admits.
+func (f *Foreign) certificates() (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, s := range f.Genesis.Signers {
+		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		name := layout.KeyFile(key.KeyID())
+		b, err := ledger.ReadForeign(f.fsys, name, layout.MaxCertificate)
+		if err != nil {
+			return nil, err
+		}
+		block, _ := pem.Decode(b)
+		if block == nil {
+			return nil, fmt.Errorf("%q: %w: no certificate", name, record.ErrMalformed)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || !slices.Equal(cert.RawSubjectPublicKeyInfo, key.DER()) {
+			return nil, fmt.Errorf("%q: %w: not the certificate of that key", name, record.ErrMalformed)
+		}
+		out[name] = b
+	}
+	return out, nil
+}
+
+// Held is a log of the case.
+type Held struct {
+	Origin  string
+	Genesis *record.CaseOpened
+	Leaf    record.LeafHash
+}
+
+// Logs returns the logs that lie in the case folder, the home log first, the others by name. A folder that has no genesis
+// yet, as after an import that was killed, is left out. Nothing is verified.
+func (c *Case) Logs() ([]Held, error) {
+	held := []Held{{c.genesis.Origin, c.genesis, c.leaf}}
+	entries, err := fs.ReadDir(c.root.FS(), layout.LogsDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Name() == c.genesis.Origin || !record.ValidOrigin(e.Name()) || !e.IsDir() {
+			continue
+		}
+		logFS, err := fs.Sub(c.root.FS(), layout.LogDir(e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		_, g, leaf, err := ledger.ReadGenesis(logFS)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && g.Origin != e.Name() {
+			err = fmt.Errorf("%w: its genesis is that of log %s", record.ErrMalformed, g.Origin)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("log %s: %w", e.Name(), err)
+		}
+		held = append(held, Held{e.Name(), g, leaf})
+	}
+	return held, nil
+}
+
+// several returns the logs of the case when stations or agencies have joined it, else nil: then the home log alone says
+// what is known.
+func (c *Case) several() ([]Held, error) {
+	held, err := c.Logs()
+	if err != nil || !slices.ContainsFunc(held, func(h Held) bool { return h.Genesis.Joins != nil }) {
+		return nil, err
+	}
+	return held, nil
+}
+
+// merged reads the events of one exhibit, or of all when it is empty, from every log of the case, in one order.
+func (c *Case) merged(held []Held, exhibit string) ([]Entry, error) {
+	logs, entries := make([]state.Sequence, len(held)), make([][]Entry, len(held))
+	for i, h := range held {
+		l, err := c.openHeld(h)
+		if err != nil {
+			return nil, err
+		}
+		logs[i] = state.Sequence{Origin: h.Origin}
+		if j := h.Genesis.Joins; j != nil {
+			logs[i].After, logs[i].Size = j.Origin, j.Size
+		}
+		if k := h.Genesis.Continues; k != nil {
+			logs[i].After, logs[i].Size = k.Origin, k.Size
+		}
+		for n := int64(1); n < l.Size(); n++ {
+			e, err := readEntry(l, n)
+			if err != nil {
+				return nil, fmt.Errorf("log %s: %w", h.Origin, err)
+			}
+			logs[i].Steps = append(logs[i].Steps, state.StepOf(n, e.Leaf, e.Predicate))
+			if i > 0 {
+				e.Log = h.Origin
+			}
+			if !e.of(exhibit) && exhibit != "" {
+				e = Entry{}
+			}
+			e.Envelope = nil
+			entries[i] = append(entries[i], e)
+		}
+	}
+	order, circular := state.Order(logs)
+	if circular {
+		return nil, fmt.Errorf("%w: what the logs of the case say of each other's order cannot be true", record.ErrMalformed)
+	}
+	var out []Entry
+	for _, p := range order {
+		if e := entries[p.Log][p.Step]; e.Predicate != nil && e.logged().Event != nil {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+func (c *Case) openHeld(h Held) (*ledger.Log, error) {
+	logFS, err := fs.Sub(c.root.FS(), layout.LogDir(h.Origin))
+	if err != nil {
+		return nil, err
+	}
+	l, err := ledger.Open(logFS, h.Origin, h.Genesis.LogKeys)
+	if err != nil {
+		return nil, fmt.Errorf("log %s: %w", h.Origin, missing(err))
+	}
+	return l, nil
+}
+
+// Anchor takes the newest checkpoint that the case holds of another log in as an entry of the home log, unless the home
+// log's newest entry about it names that very one. Any key that the genesis admits signs it.
+func (c *Case) Anchor(ctx context.Context, origin string, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) (done bool, err error) {
+	held, err := c.Logs()
+	if err != nil {
+		return false, err
+	}
+	i := slices.IndexFunc(held[1:], func(h Held) bool { return h.Origin == origin })
+	if i < 0 {
+		return false, fmt.Errorf("log %s: %w", origin, ErrMissing)
+	}
+	h := held[i+1]
+	l, err := c.openHeld(h)
+	if err != nil {
+		return false, err
+	}
+	for e, err := range c.Entries() {
+		if err != nil {
+			return false, err
+		}
+		if a, ok := e.Predicate.(*record.Anchored); ok && a.Origin == origin {
+			if a.Size == l.Size() {
+				return false, nil
+			}
+			break
+		}
+	}
+	return true, c.inLog(func(root *durable.Root) error {
+		logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(head ledger.Head) ([]ledger.Item, error) {
+			a := &record.Anchored{Checkpoint: string(l.Checkpoint()), Genesis: h.Leaf, Log: logState(head), Origin: origin, Size: l.Size(), Time: clock()}
+			payload, err := record.Encode(a)
+			if err != nil {
+				return nil, err
+			}
+			envelope, err := sign.Seal(signer, payload)
+			return []ledger.Item{{Envelope: envelope}}, err
+		})
+		if err != nil {
+			return missing(err)
+		}
+		for _, r := range logged[:len(logged)-1] {
+			if c.Recovered != nil {
+				c.Recovered(r)
+			}
+		}
+		return nil
+	})
+}
+
+func logState(h ledger.Head) record.LogState {
+	return record.LogState{Anchors: h.Anchors, Attestations: h.Attestations, Checkpoint: h.Checkpoint, Origin: h.Origin, Size: h.Size}
+}

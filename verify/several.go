@@ -1,0 +1,228 @@
+package verify
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// severalLogs is what is kept of a log so that it can be held against the others of the case.
+type severalLogs struct {
+	roots  []tlog.Hash // of the first n+1 entries
+	steps  []state.Step
+	events []state.LoggedEvent // of the same statement; without an Event it is an anchor
+}
+
+// sighting is an entry by which a log took in the checkpoint of another.
+type sighting struct {
+	index int64
+	*record.Anchored
+}
+
+// keep takes the next statement in.
+func (s *severalLogs) keep(i int64, e loadedEntry, leaf record.LeafHash, event state.LoggedEvent) {
+	var p record.Predicate = e.anchored
+	if e.event != nil {
+		p = e.event
+	}
+	s.steps, s.events = append(s.steps, state.StepOf(i, leaf, p)), append(s.events, event)
+}
+
+// joined adds to known the logs that were opened beside one of them, and those beside which one of them was opened, by
+// origin. What a genesis says of the log it joins must be so.
+func (c *checker) joined(known map[string]bool, logs []*logCheck) {
+	for more := true; more; {
+		more = false
+		for _, l := range logs {
+			if l.gen == nil || l.gen.opened.Joins == nil {
+				continue
+			}
+			j := l.gen.opened.Joins
+			i := slices.IndexFunc(logs, func(o *logCheck) bool { return o.origin == j.Origin })
+			if known[l.origin] == known[j.Origin] || i < 0 {
+				continue
+			}
+			known[l.origin], known[j.Origin], more = true, true, true
+		}
+	}
+	for _, l := range logs {
+		if l.gen != nil && l.gen.opened.Joins != nil && known[l.origin] {
+			c.checkJoining(l, logs)
+		}
+	}
+}
+
+// checkJoining holds what a genesis says of the log that it joins against that log.
+func (c *checker) checkJoining(l *logCheck, logs []*logCheck) {
+	j := l.gen.opened.Joins
+	name := l.path(layout.StatementFile(0))
+	i := slices.IndexFunc(logs, func(o *logCheck) bool { return o.origin == j.Origin })
+	if i < 0 || logs[i].gen == nil {
+		c.lines[4].add(Finding{Severity: Missing, File: layout.LogDir(j.Origin), Text: "the log beside which log " + l.origin + " was opened is missing or cannot be read", Advice: adviceMissing})
+		return
+	}
+	other := logs[i]
+	if other.gen.leaf != j.Genesis || other.gen.opened.Case != l.gen.opened.Case {
+		c.lines[4].add(mismatch(name, "joins.genesis", j.Genesis.String(), other.gen.leaf.String(), "it was opened beside a log of this name with another genesis, or of another case"))
+		return
+	}
+	file := other.path(layout.CheckpointFile(j.Size))
+	b, err := c.fsys.readFile(file, layout.MaxCheckpoint)
+	if err != nil {
+		c.lines[4].add(fromError(file, err))
+	} else if d := record.SHA256Digest(sha256.Sum256(b)); d != j.Checkpoint {
+		f := mismatch(file, "", j.Checkpoint.String(), d.String(), fmt.Sprintf("log %s was opened beside another checkpoint of this size: there were two logs", l.origin))
+		f.Advice = adviceLog
+		c.lines[4].add(f)
+	}
+}
+
+// sightings holds every checkpoint that a log took in against the log that it is of. home is the origin of the folder's own.
+func (c *checker) sightings(logs []*logCheck, home string) {
+	for _, m := range logs {
+		for _, s := range m.seen {
+			i := slices.IndexFunc(logs, func(l *logCheck) bool { return l.origin == s.Origin })
+			if i < 0 {
+				c.lines[4].add(Finding{Severity: Missing, File: layout.LogDir(s.Origin), Text: fmt.Sprintf("the log is not here, of which entry %d of log %s took in a checkpoint", s.index, m.origin), Advice: adviceMissing})
+				continue
+			}
+			if logs[i].gen != nil {
+				c.sighting(m, s, logs[i], home)
+			}
+		}
+	}
+}
+
+func (c *checker) sighting(m *logCheck, s sighting, l *logCheck, home string) {
+	name := m.path(layout.StatementFile(s.index))
+	if s.Genesis != l.gen.leaf {
+		c.lines[4].add(mismatch(name, "genesis", l.gen.leaf.String(), s.Genesis.String(), fmt.Sprintf("entry %d took in a log of this name with another genesis", s.index)))
+		return
+	}
+	cp, err := ledger.OpenCheckpoint([]byte(s.Checkpoint), s.Origin, l.gen.opened.LogKeys)
+	if err != nil {
+		c.lines[4].add(fromError(name, content(err)))
+		return
+	}
+	switch {
+	case cp.Size > l.size && l.size > 0 && (l.origin == home || m.origin == home):
+		f := mismatch(l.path(layout.Checkpoint), "size", fmt.Sprintf("at least %d", cp.Size), fmt.Sprint(l.size),
+			fmt.Sprintf("entry %d of log %s saw a larger log than this one: it was cut back, or is an old copy", s.index, m.origin))
+		f.Advice = adviceLog
+		c.lines[4].add(f)
+	case cp.Size > l.size:
+		c.lines[4].add(Finding{Severity: Missing, File: l.path(layout.Checkpoint), Text: fmt.Sprintf("entry %d of log %s saw %s of this log, and %d are here: this is an older copy of it", s.index, m.origin, entries(cp.Size), l.size),
+			Advice: "ask whoever keeps that log for a newer copy, and take it in with: exhibit log import"})
+	case l.several == nil || cp.Size > int64(len(l.several.roots)):
+		// Why not every entry could be looked at is said.
+	case l.several.roots[cp.Size-1] != cp.Root:
+		f := mismatch(l.path(layout.CheckpointFile(cp.Size)), "root", cp.Root.String(), l.several.roots[cp.Size-1].String(),
+			fmt.Sprintf("entry %d of log %s saw another log of size %d under this name, signed by the same keys: there are two histories of it, or a statement is damaged", s.index, m.origin, cp.Size))
+		f.Advice = adviceLog
+		c.lines[4].add(f)
+	default:
+		c.lines[4].checked++
+		l.seenTo = max(l.seenTo, cp.Size)
+	}
+}
+
+// forks looks at what was kept as another history of a log.
+func (c *checker) forks(logs []*logCheck) {
+	origins, err := c.fsys.readDir(layout.ForksDir, layout.MaxFolder)
+	if isMissing(err) {
+		return
+	}
+	if err != nil {
+		c.lines[4].add(fromError(layout.ForksDir, err))
+	}
+	for _, o := range origins {
+		dir := within(layout.ForksDir, o.Name())
+		kept, err := c.fsys.readDir(dir, layout.MaxFolder)
+		if err != nil {
+			c.lines[4].add(fromError(dir, err))
+		}
+		for _, k := range kept {
+			c.fork(within(dir, k.Name()), o.Name(), logs)
+		}
+	}
+}
+
+func (c *checker) fork(dir, origin string, logs []*logCheck) {
+	i := slices.IndexFunc(logs, func(l *logCheck) bool { return l.origin == origin && l.gen != nil })
+	if i < 0 {
+		c.lines[4].add(Finding{Severity: Missing, File: dir, Text: "what lies here was kept as another history of a log that is not here", Advice: adviceMissing})
+		return
+	}
+	l := logs[i]
+	open := func(dir string) (*ledger.Log, error) {
+		sub, err := fs.Sub(c.fsys, dir)
+		if err != nil {
+			return nil, err
+		}
+		return ledger.Open(sub, origin, l.gen.opened.LogKeys)
+	}
+	held, err := open(l.dir)
+	if err != nil {
+		return // what is wrong with it is said
+	}
+	other, err := open(dir)
+	if err == nil {
+		err = ledger.Compare(held, other)
+	}
+	switch {
+	case err == nil:
+		c.note(Finding{File: dir, Text: "what was kept as another history of log " + origin + " is the same history"})
+	case isMissing(err):
+		c.lines[4].add(fromError(dir, err))
+	default:
+		f := mismatch(dir, "", "", "", err.Error())
+		f.Advice = adviceLog
+		c.lines[4].add(f)
+	}
+}
+
+// mergedBook follows the events of all logs of the case in one order.
+func (c *checker) mergedBook(logs []*logCheck, home string) (book state.Book, unreadable int64) {
+	own := slices.IndexFunc(logs, func(l *logCheck) bool { return l.origin == home })
+	if own > 0 {
+		logs = slices.Concat(logs[own:own+1], logs[:own], logs[own+1:])
+	}
+	sequences := make([]state.Sequence, len(logs))
+	for i, l := range logs {
+		unreadable += l.unreadable
+		sequences[i] = state.Sequence{Origin: l.origin, Steps: l.several.steps}
+		if l.gen == nil {
+			unreadable++
+			continue
+		}
+		if j := l.gen.opened.Joins; j != nil {
+			sequences[i].After, sequences[i].Size = j.Origin, j.Size
+		}
+		if k := l.gen.opened.Continues; k != nil {
+			sequences[i].After, sequences[i].Size = k.Origin, k.Size
+		}
+	}
+	order, circular := state.Order(sequences)
+	if circular {
+		c.lines[4].add(mismatch(layout.LogsDir, "", "", "", "each of the logs says that it saw what came later in another: that cannot be true of what their writers saw"))
+	}
+	for _, p := range order {
+		e := logs[p.Log].several.events[p.Step]
+		if e.Event == nil {
+			continue
+		}
+		if logs[p.Log].origin != home {
+			e.Log = logs[p.Log].origin
+		}
+		book.Add(e)
+	}
+	return book, unreadable
+}
