@@ -29,15 +29,17 @@ func (m fileSet) without(f *forge, index int64, pointers ...string) {
 	}
 }
 
+// remark logs a note with two personal fields.
+func remark(f *forge) {
+	f.handle(f.person, "8", record.TypeNoted, func(h *record.Handling, o *record.Openings) {
+		h.Remarks = record.Known(must(o.Commit(rand.Reader, "/handling/remarks", "seen by W. Itness")))
+		h.Witness = record.Known(must(o.Commit(rand.Reader, "/handling/witness", "W. Itness")))
+	})
+}
+
 // What is not disclosed is said, with the ground where the log has one; it is neither a failure nor passed over, and a value that was
 // changed, or moved to another field, is still found.
 func TestUndisclosed(t *testing.T) {
-	remark := func(f *forge) {
-		f.handle(f.person, "8", record.TypeNoted, func(h *record.Handling, o *record.Openings) {
-			h.Remarks = record.Known(must(o.Commit(rand.Reader, "/handling/remarks", "seen by W. Itness")))
-			h.Witness = record.Known(must(o.Commit(rand.Reader, "/handling/witness", "W. Itness")))
-		})
-	}
 	tests := map[string]struct {
 		log                func(*forge)
 		change             func(*forge, fileSet)
