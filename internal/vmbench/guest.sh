@@ -52,7 +52,9 @@ exhibit devices --probe >/r/devices.txt 2>&1
 
 cd /tmp
 echo bench >/tmp/pass
-for kind in person station log; do exhibit key create $kind --kind $kind --passphrase-file /tmp/pass || exit 1; done
+exhibit key create person --kind person --passphrase-file /tmp/pass || exit 1
+for kind in station log; do exhibit key create $kind --kind $kind --tpm || exit 1; done # in the machine's TPM
+exhibit key status >/r/tpm.txt 2>&1
 exhibit case create case --number 1 --agency Bench --key person --station station --log-key log --passphrase-file /tmp/pass
 
 # acquire NAME MEDIUM [FLAGS]: the image, its map and its record go to the host.
@@ -62,6 +64,13 @@ acquire() {
   exhibit acquire "$@" --case case --exhibit "$name" --passphrase-file /tmp/pass --json >"/r/$name.json" 2>"/r/$name.err"
   echo "$name $?" >>/r/exits
 }
+# in_tpm requires of the case, while it is whole, that the station's and the log's keys and the counter are in the TPM.
+in_tpm() {
+  exhibit trust add genesis "$(exhibit case show case --json | sed -n 's/.*"fingerprint": "\(.*\)",/\1/p')" --name bench
+  exhibit verify case --json >/r/verify.json 2>/r/verify.err
+  grep -q '"assurance": "tpm-unverified"' /r/verify.json && grep -q 'counter in the TPM went up by one with each of 2;' /r/verify.json
+  echo "tpm $?" >>/r/exits
+}
 keep() {
   for f in case/exhibits/"$1"/*/; do cp -r "$f" "/r/$1.d"; done
   rm -rf "case/exhibits/$1"
@@ -69,6 +78,7 @@ keep() {
 
 for name in hdd ssd nvme usb uas usbwp; do
   acquire $name "serial:$(echo $name | tr a-z A-Z)0001"
+  [ $name != hdd ] || in_tpm
   keep $name
 done
 acquire scsidebug "$debug"

@@ -24,6 +24,7 @@ type outcome struct {
 var outcomes = []outcome{
 	{"devices", "0", nil, ""},
 	{"hdd", "3", []int{1000, 5003}, "hdd"},
+	{"tpm", "0", nil, ""}, // not a medium: the keys and the counter that its acquisition used
 	{"ssd", "0", nil, "ssd"},
 	{"nvme", "0", nil, "nvme"},
 	{"usb", "0", nil, "usb"},

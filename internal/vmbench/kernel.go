@@ -19,7 +19,7 @@ var guest []byte
 
 // prepare looks for the programs, so that a missing one is named before anything is fetched.
 func (b *bench) prepare(context.Context) error {
-	for _, name := range []string{"qemu-system-x86_64", "busybox", "cpio", "gzip", "dpkg-deb", "apt-get", "apt-cache", "dmsetup", "blockdev", "ldd"} {
+	for _, name := range []string{"qemu-system-x86_64", "busybox", "cpio", "gzip", "dpkg-deb", "apt-get", "apt-cache", "dmsetup", "blockdev", "ldd", "swtpm"} {
 		if _, err := exec.LookPath(name); err != nil {
 			return fmt.Errorf("%w (docs/tested-media.md lists the packages)", err)
 		}

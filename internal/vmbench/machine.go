@@ -89,12 +89,18 @@ func (b *bench) blockdev(d drive) string {
 // boot runs the machine until it switches itself off, and does on the way what the guest asks for.
 func (b *bench) boot(ctx context.Context) error {
 	qmp := filepath.Join(b.results, "qmp")
+	tpm, endTPM, err := b.tpm(ctx)
+	if err != nil {
+		return err
+	}
+	defer endTPM()
 	args := []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "2048",
 		"-kernel", b.vmlinuz, "-initrd", b.initrd, "-append", "console=ttyS0 quiet panic=-1",
 		"-serial", "stdio", "-qmp", "unix:" + qmp + ",server=on,wait=off",
 		"-virtfs", "local,path=" + b.results + ",mount_tag=r,security_model=none",
 		"-object", "throttle-group,id=slow,x-bps-read=2097152",
-		"-device", "ich9-ahci,id=ahci", "-device", "nvme,id=nvme0,serial=NVME0001", "-device", "qemu-xhci,id=xhci,p2=8,p3=8", "-device", "usb-uas,id=uas,bus=xhci.0"}
+		"-device", "ich9-ahci,id=ahci", "-device", "nvme,id=nvme0,serial=NVME0001", "-device", "qemu-xhci,id=xhci,p2=8,p3=8", "-device", "usb-uas,id=uas,bus=xhci.0",
+		"-chardev", "socket,id=tpm,path=" + tpm, "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"}
 	for _, d := range drives {
 		args = append(args, "-blockdev", b.blockdev(d), "-device", d.device)
 	}
@@ -112,6 +118,32 @@ func (b *bench) boot(ctx context.Context) error {
 	err = errors.Join(err, cmd.Wait())
 	fmt.Fprintf(os.Stderr, "the machine ran for %.0f s\n", time.Since(begun).Seconds())
 	return err
+}
+
+// tpm starts the TPM of the machine, a new one, in software, and returns the socket by which QEMU finds it.
+func (b *bench) tpm(ctx context.Context) (socket string, end func(), err error) {
+	state := filepath.Join(b.dir, "tpm")
+	if err := errors.Join(os.RemoveAll(state), os.Mkdir(state, 0o700)); err != nil {
+		return "", nil, err
+	}
+	socket = filepath.Join(state, "ctrl")
+	cmd := exec.CommandContext(ctx, "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--ctrl", "type=unixio,path="+socket, "--terminate")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	end = func() {
+		_ = cmd.Process.Kill() // it may have ended with the machine
+		_ = cmd.Wait()
+	}
+	for range 100 {
+		if _, err := os.Stat(socket); err == nil {
+			return socket, end, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	end()
+	return "", nil, errors.New("the TPM in software did not start")
 }
 
 // serve keeps the console and answers the guest.
