@@ -83,6 +83,17 @@ var copyTamperings = map[string]tampering{
 		})
 		return f, f.build()
 	}, ExitMismatch, 6, "it is a copy of other bytes"},
+	"a copy that says more was unread than its original": {func(t *testing.T) (*forge, fileSet) {
+		f := soundCase(t)
+		addCopy(f, f.station, idCopy, func(m *forgedImage, e *record.Copied) {
+			given := "# Mapfile\n0x00000000     +               1\n0x00000000  0x0000000A  +\n0x0000000A  0x0000000A  -\n0x00000014  0x00000050  +\n"
+			other := rescuedImage(pattern(100, 1), given, "", record.Unread{Bytes: 10, Ranges: 1})
+			e.Copy.Unread, e.Copy.Files = other.acq.Unread, other.acq.Files[:len(other.acq.Files)-1]
+			delete(other.files, layout.Journal)
+			m.files = other.files
+		})
+		return f, f.build()
+	}, ExitMismatch, 6, "says otherwise than its original"},
 	"a copy whose original's statement is missing": {func(t *testing.T) (*forge, fileSet) {
 		f := copiedCase(t)
 		files := f.build()

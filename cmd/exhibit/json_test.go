@@ -49,7 +49,6 @@ var documents = map[string]struct {
 	"keysDocument":     {"key", []reflect.Type{reflect.TypeFor[keysDocument]()}},
 	"enrolDocument":    {"enrol", []reflect.Type{reflect.TypeFor[enrolDocument]()}},
 	"tpmDocument":      {"tpm", []reflect.Type{reflect.TypeFor[tpmDocument]()}},
-	"tokenDocument":    {"token", []reflect.Type{reflect.TypeFor[tokenDocument]()}},
 	"trustDocument":    {"trust", []reflect.Type{reflect.TypeFor[trustDocument]()}},
 	"demoDocument":     {"demo", []reflect.Type{reflect.TypeFor[demoDocument]()}},
 	"versionDocument":  {"version", []reflect.Type{reflect.TypeFor[versionDocument]()}},
