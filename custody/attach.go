@@ -31,7 +31,8 @@ type Attached struct {
 
 // Attach copies what r gives into the folder of an exhibit, under its SHA-256, synced and read-only, before any event names it.
 // Where the same bytes lie already nothing is written. A file that no event comes to name is noted by package verify, and is
-// no evidence. What holds the words of a recovery phrase is not kept, and is ErrPhrase, unless despite is set. Whether an image or a video shows a recovery phrase is not looked for: only text is read.
+// no evidence. What holds the words of a recovery phrase is not kept, and is ErrPhrase, unless despite is set. Whether a
+// picture or a video shows a recovery phrase is not looked for: only text is read.
 func (c *Case) Attach(ctx context.Context, exhibit string, r io.Reader, despite bool) (Attached, error) {
 	root, _, err := c.ExhibitFolder(exhibit)
 	if err != nil {
@@ -41,6 +42,7 @@ func (c *Case) Attach(ctx context.Context, exhibit string, r io.Reader, despite 
 	return a, errors.Join(err, root.Close())
 }
 
+// attach copies under a name that no reader takes for an attachment: the right one is known when all was read.
 func attach(ctx context.Context, root *durable.Root, r io.Reader, despite bool) (a Attached, err error) {
 	if err := root.MkdirAll(layout.AttachmentsDir); err != nil {
 		return Attached{}, err

@@ -45,12 +45,17 @@ func (c *files) absent(f record.File, err error) bool {
 	if !ok || !isMissing(err) {
 		return false
 	}
-	if !slices.ContainsFunc(c.gone, func(g ErasedFacts) bool { return g.File == f.Name }) {
+	if !c.isGone(f.Name) {
 		c.gone = append(c.gone, ErasedFacts{f.Name, e.Index, e.KeyID, e.Order, e.Court})
 		c.line.absent++
 		c.compared += int64(len(f.Digests))
 	}
 	return true
+}
+
+// isGone reports whether absent has found that file to be erased by order.
+func (c *files) isGone(name string) bool {
+	return slices.ContainsFunc(c.gone, func(g ErasedFacts) bool { return g.File == name })
 }
 
 // orders says once for each order what it had erased of this image, and which files are still here.
@@ -65,7 +70,7 @@ func (c *files) orders() {
 			said[e.Index] = true
 			c.line.add(Finding{Severity: Note, File: c.dir, Text: orderText(e)})
 		}
-		if !slices.ContainsFunc(c.gone, func(g ErasedFacts) bool { return g.File == f.Name }) {
+		if !c.isGone(f.Name) {
 			c.line.add(Finding{Severity: Note, File: within(c.dir, f.Name), Text: "it is still here, although the log says that it was erased by order",
 				Advice: "erase it as the order says, or log what became of the order"})
 		}

@@ -43,6 +43,8 @@ func (l *logCheck) attested(i int64, name string, s record.LogState) {
 	}
 }
 
+// besideCertificate requires the certificate among what an event names, and returns the rest. Where the certificate is not
+// here nobody can tell which it was: then all that the event names is noted as unsure.
 func (l *logCheck) besideCertificate(i int64, name string, s record.LogState) []record.Digest {
 	want := l.last.certificate
 	missing := l.last.size != s.Size || want.IsZero()

@@ -254,8 +254,9 @@ func (k Kind) required() []int {
 	return nil
 }
 
-// ExitCode is ExitMismatch when anything failed; ExitVerified when every required line is verified, or the rest of it where
-// data is absent by order, on at least one thing each, and no finding anywhere says otherwise; in all other cases, the zero Report included, ExitUnknown.
+// ExitCode is ExitMismatch when anything failed; ExitVerified when every required line is verified, or of a case's line 1 the
+// rest where data is absent by order, on at least one thing each, and no finding anywhere says otherwise; in all other cases,
+// the zero Report included, ExitUnknown.
 func (r Report) ExitCode() int {
 	required := r.Kind.required()
 	code := ExitVerified

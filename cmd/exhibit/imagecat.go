@@ -106,7 +106,7 @@ func (u *ui) catImage(ctx context.Context, r *image.Reader, o catOptions) error 
 	return err
 }
 
-// fit refuses a range that is not all there: fewer bytes than were asked for look like all of them in a pipe.
+// fit sets the length of a range to the end, and refuses a range that is not all there: fewer bytes than were asked for look like all of them in a pipe.
 func (o *catOptions) fit(size int64) error {
 	if o.toEnd {
 		o.length = size - o.offset
@@ -117,6 +117,7 @@ func (o *catOptions) fit(size int64) error {
 	return nil
 }
 
+// cat writes the range, reading it in blocks.
 func (u *ui) cat(ctx context.Context, img restore.Image, o catOptions) error {
 	if err := o.fit(img.Size()); err != nil {
 		return err

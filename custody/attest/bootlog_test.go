@@ -131,7 +131,7 @@ func TestReplayBootLogRefuses(t *testing.T) {
 		"a thousand hashes":           {edit(one, 32+24, 0xe8, 3), held, record.ErrMalformed},
 		"a hash twice":                {edit(one, 32+28, 11, 0, 32), held, record.ErrMalformed},
 		"a SHA-256 of 20 bytes":       {edit(one, 32+34, 20), held, record.ErrMalformed},
-		"no SHA-256":                  {edit(bytes.Replace(one, []byte{11, 0}, []byte{12, 0}, 2), 0, 0), held, record.ErrMalformed},
+		"no SHA-256":                  {bytes.Replace(one, []byte{11, 0}, []byte{12, 0}, 2), held, record.ErrMalformed},
 		"a digest of an unknown hash": {bytes.Replace(one, []byte{2, 0, 0, 0, 4, 0, 0}, []byte{2, 0, 0, 0, 5, 0, 0}, 1), held, record.ErrMalformed},
 		"data that is not there":      {edit(one, len(one)-12, 255, 255, 255, 255), held, record.ErrMalformed},
 	} {

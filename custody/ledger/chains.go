@@ -173,8 +173,8 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 }
 
 // saveChains writes the heads: the parts that changed, then the file that names them. After a crash between the two they are
-// made again. A log with so many events that a part would pass its bound has none, and is then read from the start by each
-// append.
+// made again. A log with so many events that a part would pass its bound has no heads, and is then read from the start by
+// each append.
 func (w *writer) saveChains() error {
 	key, err := w.headsKey()
 	if err != nil {

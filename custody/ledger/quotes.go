@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,10 +28,11 @@ func AddQuote(ctx context.Context, root *durable.Root, waiting func(held error),
 		if len(list.Quotes) >= layout.MaxQuotes {
 			return fmt.Errorf("%d quotes wait for a statement that names them: log an event first", layout.MaxQuotes)
 		}
-		if err := w.keepQuote(i, &quote, bootLog); err != nil {
+		kept, err := w.keepQuote(i, quote, bootLog)
+		if err != nil {
 			return err
 		}
-		list.Quotes = withDigest(list.Quotes, record.SHA256Digest(sha256.Sum256(quote)))
+		list.Quotes = withDigest(list.Quotes, record.SHA256Of(kept))
 		return writeUncommitted(root, list)
 	})
 	if err != nil {
@@ -41,27 +41,30 @@ func AddQuote(ctx context.Context, root *durable.Root, waiting func(held error),
 	return nil
 }
 
-// keepQuote writes the two files, or reads the quote that is there. The event log comes first: what the quote names is there.
+// keepQuote writes the two files, or reads the quote that is there, and returns the one that lies there now. The event log
+// comes first: what the quote names is there.
 // One that lies there without a quote was left by a process that was killed, perhaps before the machine was started again.
-func (w *writer) keepQuote(i int64, quote *[]byte, bootLog []byte) error {
+func (w *writer) keepQuote(i int64, quote, bootLog []byte) ([]byte, error) {
 	name := layout.StartFile(i, layout.AttestQuote)
 	have, err := ReadQuote(w.root.FS(), i)
 	if err == nil {
-		*quote = have
-		return nil
+		return have, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, err
 	}
 	if err := w.root.MkdirAll(layout.AttestDir); err != nil {
-		return err
+		return nil, err
 	}
 	if len(bootLog) > 0 {
 		if err := w.writeFile(file{layout.StartFile(i, layout.AttestBootLog), bootLog}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return w.root.CreateEx(name, *quote)
+	if err := w.root.CreateEx(name, quote); err != nil {
+		return nil, err
+	}
+	return quote, nil
 }
 
 // ReadQuote reads the quote for the record at leaf i of a log's folder; fs.ErrNotExist when there is none. Nothing in it is

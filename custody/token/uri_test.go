@@ -12,13 +12,13 @@ const module = "?module-path=/usr/lib/softhsm/libsofthsm2.so"
 func TestParse(t *testing.T) {
 	for in, want := range map[string]URI{
 		"pkcs11:token=a;object=b" + module: {Token: "a", Object: "b"},
-		// As p11tool prints it, in another order, and with both spellings of hex digits.
+		// As p11tool prints it, in another order, and with both spellings of hex digits. An id is no text: a
+		// zero byte may stand in it.
 		"pkcs11:model=SoftHSM%20v2;manufacturer=M%c3%BC;serial=0f;token=T%3b;id=%00%fF;object=o:[1];type=private" + module: {
 			Token: "T;", Manufacturer: "Mü", Model: "SoftHSM v2", Serial: "0f", Object: "o:[1]", ID: []byte{0, 0xff}},
 		"pkcs11:serial=1;id=%01" + module: {Serial: "1", ID: []byte{1}},
 	} {
 		want.Module = "/usr/lib/softhsm/libsofthsm2.so"
-		// A zero byte may stand in an id, which is no text.
 		got, err := Parse(in)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("Parse(%q) = %+v, %v, want %+v", in, got, err, want)

@@ -40,14 +40,16 @@ func (l Label) Text() string {
 	return fmt.Sprintf("%s\n%s\n%s\n%d\n%s\n", magic, l.Exhibit, l.Origin, l.Size, l.Checkpoint)
 }
 
-// Distances in units, of which each is a module of the code.
 const (
-	quiet  = 4 // around the code, as its standard asks for
+	quiet  = 4 // modules of white around the code, as its standard asks for
 	letter = 3 // pixels of the PNG to a pixel of the font
 	module = 6 // pixels of the PNG to a module
 )
 
-// code is made so that a quarter of it can be worn off.
+// suffix ends every origin. It stands on a line of its own, for the label is narrow.
+const suffix = ".exhibit.invalid"
+
+// code makes the QR code, at the level (Q) at which a quarter of it can be worn off.
 func (l Label) code() (*qr.Code, error) {
 	c, err := qr.Encode(l.Text(), qr.Q)
 	if err != nil {
@@ -58,7 +60,7 @@ func (l Label) code() (*qr.Code, error) {
 
 // lines are the words beside the code; the number stands apart, for it can be in any script.
 func (l Label) lines() []string {
-	out := []string{"log", strings.TrimSuffix(l.Origin, ".exhibit.invalid"), ".exhibit.invalid", "", fmt.Sprintf("checkpoint %d, SHA-256", l.Size)}
+	out := []string{"log", strings.TrimSuffix(l.Origin, suffix), suffix, "", fmt.Sprintf("checkpoint %d, SHA-256", l.Size)}
 	for _, row := range cut(l.Checkpoint, 16) {
 		out = append(out, strings.Join(cut(row, 4), " "))
 	}
@@ -77,8 +79,9 @@ func cut(text string, n int) []string {
 // wide is how many characters a line has at most.
 const wide = 26
 
-// PNG draws the label for a printer, black on white, 300 dots to the inch. A number that the small font here cannot draw stands
-// there as its folder is called, percent-encoded; the code has the number itself.
+// PNG draws the label for a printer, black on white, to be printed at 300 dots to the inch; the file itself does not say so.
+// A number that the small font here cannot draw stands there as its folder is called, percent-encoded; the code has the
+// number itself.
 func (l Label) PNG() ([]byte, error) {
 	code, err := l.code()
 	if err != nil {
