@@ -68,7 +68,7 @@ var documents = map[string]struct {
 	"unreadDocument":        {"restore", []reflect.Type{reflect.TypeFor[unreadDocument]()}},
 
 	"verify's document": {"verify", []reflect.Type{reflect.TypeFor[verify.Line](), reflect.TypeFor[verify.CaseFacts](),
-		reflect.TypeFor[verify.AcquisitionFacts](), reflect.TypeFor[verify.ExhibitFacts](), reflect.TypeFor[verify.Finding]()}},
+		reflect.TypeFor[verify.AcquisitionFacts](), reflect.TypeFor[verify.ErasedFacts](), reflect.TypeFor[verify.ExhibitFacts](), reflect.TypeFor[verify.Finding]()}},
 }
 
 // sections cuts a document at its headings of the second level.

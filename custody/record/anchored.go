@@ -3,6 +3,8 @@ package record
 import (
 	"fmt"
 	"strings"
+
+	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
 // TypeAnchored is the statement by which a log takes in the checkpoint of another log of the case.
@@ -18,9 +20,6 @@ type Anchored struct {
 	Size       int64    `json:"size"`       // of that checkpoint
 	Time       Time     `json:"time"`
 }
-
-// maxAnchoredNote bounds the checkpoint in an Anchored: layout.MaxCheckpoint.
-const maxAnchoredNote = 16 << 10
 
 // Type implements Predicate.
 func (a *Anchored) Type() Type { return TypeAnchored }
@@ -38,7 +37,7 @@ func (a *Anchored) Validate() error {
 	if err := checkCount("size", a.Size); err != nil {
 		return err
 	}
-	if len(a.Checkpoint) > maxAnchoredNote || !strings.HasPrefix(a.Checkpoint, fmt.Sprintf("%s\n%d\n", a.Origin, a.Size)) {
+	if len(a.Checkpoint) > layout.MaxCheckpoint || !strings.HasPrefix(a.Checkpoint, fmt.Sprintf("%s\n%d\n", a.Origin, a.Size)) {
 		return fmt.Errorf("%w: the checkpoint is too long, or is not that of size %d of log %s", ErrMalformed, a.Size, a.Origin)
 	}
 	return a.Time.Validate()
