@@ -37,6 +37,7 @@ var documents = map[string]struct {
 	"witnessDocument":  {"witness", []reflect.Type{reflect.TypeFor[witnessDocument]()}},
 	"cosignDocument":   {"witness", []reflect.Type{reflect.TypeFor[cosignDocument]()}},
 	"exportDocument":   {"log export", []reflect.Type{reflect.TypeFor[exportDocument]()}},
+	"importDocument":   {"log import", []reflect.Type{reflect.TypeFor[importDocument]()}},
 	"imageDocument":    {"image", []reflect.Type{reflect.TypeFor[imageDocument]()}},
 	"restoreDocument":  {"restore", []reflect.Type{reflect.TypeFor[restoreDocument]()}},
 	"convertDocument":  {"image convert", []reflect.Type{reflect.TypeFor[convertDocument]()}},
