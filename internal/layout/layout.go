@@ -73,7 +73,7 @@ const (
 	MaxPending     = 64 << 10
 	MaxAttest      = 16 << 10
 	MaxCertificate = 64 << 10
-	MaxHandedOver  = 1 << 30 // the one file of a log that is handed over
+	MaxHandedOver  = 256 << 20 // the one file of a log that is handed over
 	MaxEnrolment   = 64 << 10
 	MaxProof       = 64 << 10
 	MaxToken       = 64 << 10 // an RFC 3161 response, with its certificates
