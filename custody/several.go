@@ -29,16 +29,21 @@ type Foreign struct {
 	Genesis *record.CaseOpened
 	Leaf    record.LeafHash // its fingerprint
 
-	fsys fs.FS
+	certificates map[string][]byte // of the keys that it admits, by their names below a case folder
 }
 
-// OpenForeign opens the files of a log that was handed over, as Export wrote them.
-func OpenForeign(fsys fs.FS) (*Foreign, error) {
-	l, g, leaf, err := ledger.OpenForeign(fsys)
+// OpenForeign opens the files of a log that was handed over, as Export wrote them, and requires that all are there and fit.
+func OpenForeign(ctx context.Context, fsys fs.FS) (*Foreign, error) {
+	l, g, leaf, err := ledger.OpenForeign(ctx, fsys)
 	if err != nil {
 		return nil, err
 	}
-	return &Foreign{l, g, leaf, fsys}, nil
+	f := &Foreign{Log: l, Genesis: g, Leaf: leaf}
+	f.certificates, err = readCertificates(fsys, g)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // Joining is what the genesis of a log says that is opened beside this one.
@@ -86,10 +91,6 @@ func (c *Case) Import(ctx context.Context, f *Foreign) (added int64, err error) 
 	if err := c.related(f); err != nil {
 		return 0, err
 	}
-	certificates, err := f.certificates()
-	if err != nil {
-		return 0, err
-	}
 	dir := layout.LogDir(origin)
 	if err := c.root.MkdirAll(dir); err != nil {
 		return 0, err
@@ -102,7 +103,7 @@ func (c *Case) Import(ctx context.Context, f *Foreign) (added int64, err error) 
 	if err := errors.Join(err, root.Close()); err != nil {
 		return 0, c.keepFork(f, err)
 	}
-	for name, b := range certificates {
+	for name, b := range f.certificates {
 		if err := c.root.CreateEx(name, b); err != nil && !errors.Is(err, fs.ErrExist) {
 			return 0, err
 		}
@@ -170,16 +171,16 @@ func (c *Case) related(f *Foreign) error {
 	return fmt.Errorf("%w: neither was it opened beside a log that is here, nor one of those beside it", ErrStrange)
 }
 
-// certificates reads those of the keys that the log admits.
-func (f *Foreign) certificates() (map[string][]byte, error) {
+// readCertificates reads those of the keys that the log admits.
+func readCertificates(fsys fs.FS, g *record.CaseOpened) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for _, s := range f.Genesis.Signers {
+	for _, s := range g.Signers {
 		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
 		if err != nil {
 			return nil, err
 		}
 		name := layout.KeyFile(key.KeyID())
-		b, err := ledger.ReadForeign(f.fsys, name, layout.MaxCertificate)
+		b, err := ledger.ReadForeign(fsys, name, layout.MaxCertificate)
 		if err != nil {
 			return nil, err
 		}

@@ -325,13 +325,27 @@ func (b *eventBuilder) references(t record.Type, h *record.Handling) (err error)
 	return err
 }
 
+// event finds an event of the exhibit by its number: in the home log, or else in the one other log that has it.
 func (b *eventBuilder) event(flag string) (*record.LeafHash, error) {
 	n, err := strconv.ParseInt(b.one(flag), 10, 64)
-	if err != nil || n < 1 || n > int64(len(b.chain)) {
+	var home, others []*record.LeafHash
+	for _, e := range b.chain {
+		switch ev, ok := e.Predicate.(record.Event); {
+		case !ok || ev.Header().Number != n:
+		case e.Log == "":
+			home = append(home, &e.Leaf)
+		default:
+			others = append(others, &e.Leaf)
+		}
+	}
+	if len(home) == 0 {
+		home = others
+	}
+	if err != nil || len(home) != 1 {
 		return nil, withHints(fmt.Errorf("--%s %.40q: exhibit %q has no such event", flag, b.one(flag), b.number),
 			fmt.Sprintf("see the numbers with: exhibit custody show %q", b.number))
 	}
-	return &b.chain[n-1].Leaf, nil
+	return home[0], nil
 }
 
 // release is the event that is answered: the one that was named, or else the newest release, whether or not it is still open.

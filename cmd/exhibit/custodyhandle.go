@@ -271,7 +271,7 @@ func takeHandover(ctx context.Context, c *custody.Case, v verb, file string) (or
 	if file == "" || v.typ == record.TypeReleased {
 		return "", nil
 	}
-	f, release, err := openForeign(file)
+	f, release, err := openForeign(ctx, file)
 	if err != nil {
 		return "", err
 	}

@@ -84,7 +84,7 @@ func writeLog(c *custody.Case, exhibit, file string) (size int64, err error) {
 
 // openForeign opens a log that was handed over: the file that writeLog made, or a folder with the same files. The caller
 // calls release when nothing of it is needed any more.
-func openForeign(name string) (f *custody.Foreign, release func(), err error) {
+func openForeign(ctx context.Context, name string) (f *custody.Foreign, release func(), err error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, nil, err
@@ -107,14 +107,22 @@ func openForeign(name string) (f *custody.Foreign, release func(), err error) {
 		release = func() { _ = file.Close() } // it was only read
 		if fsys, err = zip.NewReader(file, info.Size()); err != nil {
 			release()
-			return nil, nil, fmt.Errorf("%q: %w: no log that was handed over: %w", name, record.ErrMalformed, err)
+			return nil, nil, refused(fmt.Errorf("%q: %w: no log that was handed over: %w", name, record.ErrMalformed, err))
 		}
 	}
-	if f, err = custody.OpenForeign(fsys); err != nil {
+	if f, err = custody.OpenForeign(ctx, fsys); err != nil {
 		release()
-		return nil, nil, fmt.Errorf("%q: %w", name, err)
+		return nil, nil, refused(fmt.Errorf("%q: %w", name, err))
 	}
 	return f, release, nil
+}
+
+// refused says what to do about a file that is not the log that somebody wrote.
+func refused(err error) error {
+	if exitCode(err) != codeMismatch {
+		return err
+	}
+	return withHints(err, "nothing of it counts and nothing was written: ask for it once more, by another way")
 }
 
 type importOptions struct {
@@ -147,7 +155,7 @@ func runLogImport(ctx context.Context, u *ui, name string, o *importOptions) err
 		return err
 	}
 	defer c.Close() //nolint:errcheck // everything written is synced already
-	f, release, err := openForeign(name)
+	f, release, err := openForeign(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -221,7 +229,7 @@ func runCaseJoin(ctx context.Context, u *ui, dir string, o *joinOptions) error {
 	if o.from == "" {
 		return withHints(errors.New("--from is required"), "see: exhibit case join -h")
 	}
-	f, release, err := openForeign(o.from)
+	f, release, err := openForeign(ctx, o.from)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// MaxImport bounds the entries that one import takes in: their hashes are in memory at once.
-const MaxImport = 1_000_000
+// MaxImport bounds the entries that one import takes in: they are in memory at once.
+const MaxImport = 200_000
 
 // ForkError says that a log has two histories, each under a checkpoint that its own keys signed.
 type ForkError struct {
@@ -384,8 +384,9 @@ func ReadForeign(fsys fs.FS, name string, max int64) ([]byte, error) {
 	return b, fromSource(err)
 }
 
-// OpenForeign opens a log that was handed over, with the keys of the genesis in it: what it says of itself, no more.
-func OpenForeign(fsys fs.FS) (*Log, *record.CaseOpened, record.LeafHash, error) {
+// OpenForeign opens a log that was handed over, with the keys of the genesis in it, and reads all of it: each file that
+// Import takes is there and is what the checkpoint says. That is what the log says of itself, no more.
+func OpenForeign(ctx context.Context, fsys fs.FS) (*Log, *record.CaseOpened, record.LeafHash, error) {
 	fail := func(err error) (*Log, *record.CaseOpened, record.LeafHash, error) {
 		return nil, nil, record.LeafHash{}, fmt.Errorf("the log that was handed over: %w", fromSource(err))
 	}
@@ -395,6 +396,18 @@ func OpenForeign(fsys fs.FS) (*Log, *record.CaseOpened, record.LeafHash, error) 
 	}
 	l, err := Open(fsys, g.Origin, g.LogKeys)
 	if err != nil {
+		return fail(err)
+	}
+	w := &writer{genesis: g}
+	for i := range l.Size() {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, record.LeafHash{}, err
+		}
+		if _, _, err := w.readForeign(l, i); err != nil {
+			return fail(fmt.Errorf("log entry %d: %w", i, fromSource(err)))
+		}
+	}
+	if err := l.exportRest(func(string, []byte) error { return nil }); err != nil {
 		return fail(err)
 	}
 	return l, g, leaf, nil

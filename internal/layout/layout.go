@@ -89,8 +89,8 @@ const (
 	MaxPending     = 64 << 10
 	MaxAttest      = 16 << 10
 	MaxCertificate = 64 << 10
-	MaxHandedOver  = 1 << 30 // the one file of a log that is handed over
-	MaxBootLog     = 4 << 20 // the event log of a machine's firmware
+	MaxHandedOver  = 256 << 20 // the one file of a log that is handed over
+	MaxBootLog     = 4 << 20   // the event log of a machine's firmware
 	MaxEnrolment   = 64 << 10
 	MaxProof       = 64 << 10
 	MaxToken       = 64 << 10 // an RFC 3161 response, with its certificates
