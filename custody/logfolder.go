@@ -96,6 +96,8 @@ func (c *Case) Quote(i int64) (quote []byte, err error) {
 
 // KeepQuote keeps a quote that was checked, as ledger.AddQuote does, and returns its file below the case folder.
 func (c *Case) KeepQuote(ctx context.Context, i int64, quote, bootLog []byte) (name string, err error) {
-	err = c.inLog(func(root *durable.Root) error { return ledger.AddQuote(ctx, root, c.Waiting, i, quote, bootLog) })
-	return layout.LogDir(c.genesis.Origin) + "/" + layout.StartFile(i, layout.AttestQuote), err
+	if err := c.inLog(func(root *durable.Root) error { return ledger.AddQuote(ctx, root, c.Waiting, i, quote, bootLog) }); err != nil {
+		return "", err
+	}
+	return layout.LogDir(c.genesis.Origin) + "/" + layout.StartFile(i, layout.AttestQuote), nil
 }

@@ -134,19 +134,19 @@ func counterWords(ahead int64) string {
 	return "the counter went back or stood still: the TPM was put back to an earlier state, or the certificate is another's"
 }
 
-// strangeCertificates looks for files in attest/ that belong to no checkpoint and no record.
+// strangeCertificates looks for files in attest/, certificates and quotes, that belong to no checkpoint and no record.
 func (l *logCheck) strangeCertificates() error {
 	dir := l.path(layout.AttestDir)
 	err := l.c.fsys.eachEntry(l.c.ctx, dir, func(e fs.DirEntry) {
 		size, err := strconv.ParseInt(e.Name(), 10, 64)
 		name := within(dir, e.Name())
-		record, _, start := layout.ParseStart(e.Name())
+		leaf, _, start := layout.ParseStart(e.Name())
 		switch {
 		case !e.Type().IsRegular():
 			l.append.add(fromError(name, fmt.Errorf("%q is %s: %w", e.Name(), kindOf(e.Type()), errNotPlain)))
-		case start && record >= l.size:
+		case start && leaf >= l.size:
 			l.beyond++
-		case start && l.acquiredAt(record):
+		case start && l.acquiredAt(leaf):
 			// What it says is checked with the record.
 		case l.counter == nil, err != nil, size < 1, strconv.FormatInt(size, 10) != e.Name():
 			l.c.uncovered(name)

@@ -1,12 +1,14 @@
 // Package bundle writes what others' tools check of a log: a Sigstore bundle v0.3 for each statement, and the trusted root
 // that names the log's keys. It reads them back, too.
 //
-// Start with [Encode] and [TrustedRoot], or with [Parse] and [CheckTrustedRoot]. The shapes are Sigstore's (protobuf-specs, sigstore_bundle.proto and
-// sigstore_trustroot.proto) in their JSON form; docs/format.md, section 17, says what stands in each member.
+// Start with [Encode] and [TrustedRoot], or with [Parse] and [CheckTrustedRoot]. The shapes are Sigstore's (protobuf-specs,
+// sigstore_bundle.proto and sigstore_trustroot.proto) in their JSON form; docs/format.md, section 17, says what stands in
+// each member.
 //
-// The promises: nothing is written that was not checked before; nothing is read that could not have been written; and everything in a bundle is public in the log already. A
-// bundle proves no more than that a key signed a statement and that the statement stands under a checkpoint: whether the
-// genesis admits the key, and whether the genesis is the right one, no other tool knows.
+// The promises: nothing is written that was not checked before; nothing is read that could not have been written; and
+// everything in a bundle is public in the log already. A bundle proves no more than that a key signed a statement and that
+// the statement stands under a checkpoint: whether the genesis admits the key, and whether the genesis is the right one, no
+// other tool knows.
 package bundle
 
 import (
