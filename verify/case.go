@@ -82,6 +82,7 @@ func (c *checker) elsewhere(l *logCheck, ref imageRef) bool {
 	if !l.foreign || err != nil || c.fsys.exists(within(name, ref.id)) {
 		return false
 	}
+	c.absent++
 	c.note(Finding{File: within(name, ref.id), Text: fmt.Sprintf("the image of entry %d of log %s is not in this folder: verify it where that log is kept", ref.index, l.origin)})
 	return true
 }

@@ -40,7 +40,8 @@ type forge struct {
 	origin  string
 	genesis *record.CaseOpened
 
-	tpm        *softTPM // nil: the log has no counter
+	tpm        *softTPM  // nil: the log has no counter
+	enrolled   authority // of its keys; zero: none
 	stationKey *ecdsa.PrivateKey
 	logKey     *ecdsa.PrivateKey
 

@@ -131,9 +131,6 @@ func (l *logCheck) checkQuote(ref imageRef, present map[record.Digest]bool) Stat
 	if err != nil {
 		return l.badQuote(fromError(file, content(fmt.Errorf("it is no quote for entry %d: %w", ref.index, err))))
 	}
-	if !inTPM && l.counter != nil {
-		ak, inTPM = l.counter.key, true
-	}
 	if !inTPM {
 		l.c.lines[7].add(Finding{Severity: Note, File: file, Text: "the quote counts for nothing: nothing here says which TPM is that of the key which signed the record"})
 		return Unknown
@@ -141,14 +138,26 @@ func (l *logCheck) checkQuote(ref imageRef, present map[record.Digest]bool) Stat
 	if by != ak {
 		return l.badQuote(mismatch(file, "attestationKey", ak.Public.Name().String(), by.Public.Name().String(), "another TPM made the quote than the one that holds the key which signed the record"))
 	}
-	if f, ok := l.quoteOrder(ref, file, b, at); !ok {
-		return l.badQuote(f)
+	sameStart, err := l.quoteOrder(ref, file, b, at)
+	if err != nil {
+		return l.badQuote(fromError(file, content(err)))
 	}
-	if !l.bootLog(ref, q) {
+	explained, sound := l.bootLog(ref, q)
+	if !sound {
 		return Failed
 	}
 	l.signature.checked++
+	if l.c.assurances[ref.keyID] != AssuranceHardware {
+		l.c.lines[7].add(Finding{Severity: Note, File: file, Text: fmt.Sprintf("the quote for entry %d holds, but nobody who is trusted here has certified that the key which made it is in a TPM: anybody can make one", ref.index)})
+		return Unknown
+	}
+	if !sameStart {
+		return Unknown
+	}
 	l.c.quoted++
+	if explained {
+		l.c.explained++
+	}
 	return Verified
 }
 
@@ -172,55 +181,61 @@ func (l *logCheck) unquoted(ref imageRef, file string, inTPM bool) Status {
 }
 
 // quoteOrder requires that the quote was made after the checkpoint that covers the record and before the one that covers the
-// statement which names it, as far as there are certificates of a counter in the same TPM.
-func (l *logCheck) quoteOrder(ref imageRef, file string, b []byte, at attest.Clock) (Finding, bool) {
-	if before, ok := l.quotes.clocks[ref.index]; ok {
+// statement which names it, as far as there are certificates of a counter in the same TPM. sameStart says that the station had
+// not been started again since that checkpoint.
+func (l *logCheck) quoteOrder(ref imageRef, file string, b []byte, at attest.Clock) (sameStart bool, err error) {
+	note := func(text string) { l.c.lines[7].add(Finding{Severity: Note, File: file, Text: text}) }
+	before, known := l.quotes.clocks[ref.index]
+	if known {
 		if err := attest.Follow(before, at); err != nil {
-			return fromError(file, content(fmt.Errorf("it was not made after the record: %w", err))), false
+			return false, fmt.Errorf("it was not made after the record: %w", err)
 		}
-		if before.Resets != at.Resets {
-			l.c.lines[7].add(Finding{Severity: Note, File: file, Text: "the station was started again between the record and the quote, so the quote is about the later start"})
-		}
+	}
+	sameStart = known && before.Resets == at.Resets
+	switch {
+	case !known:
+		note(fmt.Sprintf("nothing shows that the station had not been started again between entry %d and the quote for it: the log has no counter in that TPM", ref.index))
+	case !sameStart:
+		note("the station was started again between the record and the quote, so the quote is about the later start")
 	}
 	if named, ok := l.quotes.named[record.SHA256Of(b)]; ok {
 		if after, ok := l.quotes.clocks[named]; ok {
 			if err := attest.Follow(at, after); err != nil {
-				return fromError(file, content(fmt.Errorf("it was not made before entry %d, which names it: %w", named, err))), false
+				return false, fmt.Errorf("it was not made before entry %d, which names it: %w", named, err)
 			}
 		}
 	}
-	return Finding{}, true
+	return sameStart, nil
 }
 
-// bootLog requires the event log that the quote names, and says whether it explains the quoted values. Firmware is known to
+// bootLog requires the event log that the quote names, which is sound then, and says whether it explains the quoted values. Firmware is known to
 // write logs that do not, so that contradicts nothing.
-func (l *logCheck) bootLog(ref imageRef, q attest.QuoteFile) bool {
+func (l *logCheck) bootLog(ref imageRef, q attest.QuoteFile) (explained, sound bool) {
 	file := l.path(layout.StartFile(ref.index, layout.AttestBootLog))
 	want, known := q.BootLog.Get()
 	if !known {
 		if l.c.fsys.exists(file) {
 			l.c.uncovered(file)
 		}
-		return true
+		return false, true
 	}
 	b, err := l.c.fsys.readFile(file, layout.MaxBootLog)
 	switch {
 	case isMissing(err):
 		l.signature.add(mismatch(file, "", want.String(), "", "the event log of the firmware, which the quote names, is not here: it was taken away"))
-		return false
+		return false, false
 	case err != nil:
 		l.signature.add(fromError(file, err))
-		return false
+		return false, false
 	case record.SHA256Of(b) != want:
 		l.signature.add(mismatch(file, "", want.String(), record.SHA256Of(b).String(), "the event log of the firmware is not the one that the quote names"))
-		return false
+		return false, false
 	}
 	if _, err := attest.ReplayBootLog(b, [attest.BootPCRs]attest.PCR(q.PCRs)); err != nil {
 		l.c.lines[7].add(Finding{Severity: Note, File: file, Text: "the event log of the firmware does not explain what the TPM quoted: " + err.Error()})
-		return true
+		return false, true
 	}
-	l.c.explained++
-	return true
+	return true, true
 }
 
 // acquiredAt reports whether entry i is the record of an acquisition.
@@ -234,7 +249,7 @@ func (c *checker) quotedSentence() string {
 	if c.quoted == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" How the station was started when it signed, its TPM quoted for %s.", number(c.quoted, "record"))
+	return fmt.Sprintf(" How the station was started when it logged its record, its TPM quoted for %s.", number(c.quoted, "record"))
 }
 
 // quotedNotProven says what quotes do not show.

@@ -67,6 +67,14 @@ func (f *forge) putQuote(change func(*attest.QuoteFile)) {
 
 func asIs(*attest.QuoteFile) {}
 
+// trusting is the policy that trusts the case, and the authority that enrolled its keys if there is one.
+func (f *forge) trusting() Policy {
+	if f.enrolled.key == nil {
+		return f.policy()
+	}
+	return f.enrolledPolicy(f.enrolled)
+}
+
 // quotedForge is a sound case whose acquisition was quoted, which the next event names.
 func quotedForge(t *testing.T) *forge { return quotedWith(t, asIs) }
 
@@ -206,7 +214,7 @@ func quoteLies() map[string]started {
 			f.putQuote(asIs)
 			f.seize("8")
 			return f
-		}, ExitVerified, Verified, "started again between"},
+		}, ExitVerified, Unknown, "started again between"},
 	}
 }
 
@@ -239,7 +247,7 @@ func TestQuotes(t *testing.T) {
 		for name, test := range faults {
 			t.Run(name, func(t *testing.T) {
 				f := test.make(t)
-				r := check(t, f.build().fs(""), "", f.policy(), test.code)
+				r := check(t, f.build().fs(""), "", f.trusting(), test.code)
 				all := slices.Concat(r.Lines[1].Findings, r.Lines[6].Findings)
 				if test.text != "" && !slices.ContainsFunc(all, func(g Finding) bool { return strings.Contains(g.Text, test.text) }) {
 					t.Errorf("nothing says %q\n%s", test.text, show(r))
@@ -255,6 +263,31 @@ func TestQuotes(t *testing.T) {
 					t.Errorf("line 7 says %q: %t\n%s", explained, said, show(r))
 				}
 			})
+		}
+	}
+}
+
+// A quote by a key that nobody trusted has certified to be in a TPM proves nothing about a start, whatever else holds; and so
+// does one for a record that was signed by a key of which nothing says that it is in that TPM, or in a log without a counter.
+func TestQuotesThatProveNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func() (*forge, Policy)
+		text string
+	}{
+		"nobody is trusted": {func() (*forge, Policy) { f := quotedForge(t); return f, f.policy() }, "nobody who is trusted here has certified"},
+		"a key in a file": {func() (*forge, Policy) {
+			f := quotedForge(t)
+			delete(f.files, layout.KeyAttestationFile(idOf(f.stationKey)))
+			return f, f.trusting()
+		}, "counts for nothing"},
+	} {
+		f, policy := c.make()
+		r := check(t, f.build().fs(""), "", policy, ExitVerified)
+		if got := r.Acquisitions[0].Quote; got != Unknown {
+			t.Errorf("%s: the quote is %s, want unknown", name, got)
+		}
+		if !strings.Contains(show(r), c.text) || strings.Contains(show(r), "its TPM quoted") {
+			t.Errorf("%s: want %q\n%s", name, c.text, show(r))
 		}
 	}
 }

@@ -48,16 +48,24 @@ func (c *checker) sentenceImage() string {
 	n := number(int64(len(c.report.Acquisitions)), word)
 	switch l.status() {
 	case Verified:
-		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver()
+		return fmt.Sprintf("The bytes are those that were acquired: every recorded digest of %s holds (%s over %s).", n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver() + c.keptElsewhere()
 	case AbsentByOrder:
 		return fmt.Sprintf("Data of %d of %s is absent: the log says that an order had it erased, and what it was cannot be checked any more. Every recorded digest of what is left holds (%s over %s).",
-			c.erased, n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver()
+			c.erased, n, number(l.checked, "check"), number(c.bytes, "byte")) + c.takenOver() + c.keptElsewhere()
 	case Failed:
 		return "The bytes are NOT those that were acquired, or a file beside them was changed; what differs is listed."
 	case Unknown:
 		return "Whether the bytes are those that were acquired is not known, because something needed to check it is missing."
 	}
 	return "No acquisition is here, so no image was checked."
+}
+
+// keptElsewhere says how many images the other logs of the case name that are not here: the line is about those that are.
+func (c *checker) keptElsewhere() string {
+	if c.absent == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Not here, and not checked: %s that logs of others in this case name.", number(c.absent, "image"))
 }
 
 func (c *checker) sentenceSignature() string {

@@ -136,6 +136,7 @@ func tpmForge(t *testing.T) (*forge, authority) {
 	f.files[layout.KeyAttestationFile(idOf(f.stationKey))] = f.tpm.attestKey(f.stationKey, "station")
 	f.files[layout.KeyAttestationFile(idOf(f.logKey))] = f.tpm.attestKey(f.logKey, "log")
 	f.files[layout.EnrolmentFile] = pemOf(a.cert.Raw, a.issue(f.tpm.ak, "attestation"), a.issue(f.stationKey, "station"))
+	f.enrolled = a
 	f.seize("7")
 	addAcquired(f, f.station, untouched)
 	return f, a

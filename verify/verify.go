@@ -103,6 +103,7 @@ type checker struct {
 	explained   int64 // of them, by the event log of the firmware
 	bytes       int64 // of all media that are here
 	erased      int64 // images of which something is absent by order
+	absent      int64 // images that others' logs name and that are not here
 	taken       int64 // of them, not read from the medium
 
 	progress sync.Mutex
