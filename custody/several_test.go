@@ -79,7 +79,8 @@ func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || d.Name() == layout.Lock || d.Name() == layout.Heads {
+		if err != nil || d.IsDir() || d.Name() == layout.Lock || d.Name() == layout.Heads ||
+			filepath.Base(filepath.Dir(path)) == layout.HeadsDir {
 			return err
 		}
 		b, err := os.ReadFile(path)
@@ -118,6 +119,51 @@ func TestImportIsTheLog(t *testing.T) {
 				t.Errorf("round %d: %q is too much", round, name)
 			}
 		}
+	}
+}
+
+// Quotes of the writer's TPM travel with the log, for an event names them; and of openings what is held stays, whoever was shown
+// less of them.
+func TestImportTakesQuotesAndKeepsOpenings(t *testing.T) {
+	c := newCarried(t)
+	e := seized(t, "1")
+	s, ok := e.Event.(*record.Seized)
+	if !ok {
+		t.Fatal("no seizure")
+	}
+	var err error
+	s.Seizure.Place, err = e.Openings.CommitFact(rand.Reader, "/seizure/place", "a place", "not given")
+	mustDo(t, err)
+	_, err = c.AppendBatch(t.Context(), []Unlogged{e}, c.person, c.log, testClock)
+	mustDo(t, err)
+	c.grow(t, "2")
+	own := filepath.Join(c.Dir(), layout.LogDir(c.Genesis().Origin))
+	mustDo(t, os.MkdirAll(filepath.Join(own, layout.AttestDir), 0o755))
+	for _, name := range []string{layout.StartFile(1, layout.AttestBootLog), layout.StartFile(1, layout.AttestQuote), layout.StartFile(9, layout.AttestQuote)} {
+		mustDo(t, os.WriteFile(filepath.Join(own, name), []byte(name), 0o600))
+	}
+	d := joined(t, c)
+	dir := filepath.Join(d.Dir(), layout.LogDir(c.Genesis().Origin))
+	for name, want := range map[string]bool{layout.StartFile(1, layout.AttestBootLog): true, layout.StartFile(1, layout.AttestQuote): true, layout.StartFile(9, layout.AttestQuote): false} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); (err == nil) != want || want && string(b) != name {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+	from := handOver(t, c, "")
+	name := filepath.Join(from, layout.PersonalFile(1))
+	b, err := os.ReadFile(name)
+	mustDo(t, err)
+	o, err := record.DecodeOpenings(b)
+	mustDo(t, err)
+	less, err := o[1:].Encode()
+	mustDo(t, err)
+	mustDo(t, os.Remove(name))
+	mustDo(t, os.WriteFile(name, less, 0o600))
+	if _, err := d.Import(t.Context(), openFolder(t, from)); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := os.ReadFile(filepath.Join(dir, layout.PersonalFile(1))); err != nil || string(held) != string(b) {
+		t.Errorf("what was held is %q, %v", held, err)
 	}
 }
 

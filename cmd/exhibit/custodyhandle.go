@@ -208,14 +208,9 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err := o.said.check(v); err != nil {
 		return err
 	}
-	out := o.answer // a log that is written for others
-	if v.typ == record.TypeReleased {
-		out = o.handover
-	}
-	if out != "" {
-		if err := checkNewFile(out); err != nil {
-			return err
-		}
+	out, err := o.outFile(v)
+	if err != nil {
+		return err
 	}
 	c, err := openToAppend(u, o.caseDir)
 	if err != nil {
@@ -264,6 +259,18 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	}
 	toRemove(u, c, event, b.chain)
 	return nil
+}
+
+// outFile is the new file that the log is to be written into for others; empty for none.
+func (o *handleOptions) outFile(v verb) (string, error) {
+	out := o.answer
+	if v.typ == record.TypeReleased {
+		out = o.handover
+	}
+	if out == "" {
+		return "", nil
+	}
+	return out, checkNewFile(out)
 }
 
 // takeHandover takes in the log of the giver, whose origin it returns; empty without a handover file to read.

@@ -147,7 +147,37 @@ func (l *Log) exportRest(write func(string, []byte) error) error {
 			return err
 		}
 	}
+	if err := l.eachQuote(write); err != nil {
+		return err
+	}
 	return l.eachAnchor(write)
+}
+
+// eachQuote calls do with each quote for a record that l has, and with the event log that belongs to it, before it.
+func (l *Log) eachQuote(do func(name string, data []byte) error) error {
+	entries, err := l.dir.list(layout.AttestDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	bounds := map[string]int64{layout.AttestQuote: layout.MaxAttest, layout.AttestBootLog: layout.MaxBootLog}
+	for _, e := range entries {
+		i, kind, ok := layout.ParseStart(e.Name())
+		if !ok || i >= l.Size() {
+			continue
+		}
+		name := layout.StartFile(i, kind)
+		b, err := l.dir.readFile(name, bounds[kind])
+		if err == nil {
+			err = do(name, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachAnchor calls do with each anchor of a checkpoint that l covers, if it is whole.
@@ -264,7 +294,8 @@ func (w *writer) takeStatements(ctx context.Context, src *Log, start int64) ([]e
 			}
 		}
 		if openings != nil {
-			if err := w.root.CreateIdempotent(layout.PersonalFile(i), openings); err != nil {
+			err := w.root.CreateIdempotent(layout.PersonalFile(i), openings)
+			if err != nil && !errors.Is(err, durable.ErrDiffers) { // somebody was shown more, or less: what is held stays
 				return nil, err
 			}
 		}
