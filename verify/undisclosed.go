@@ -24,6 +24,7 @@ type undisclosed struct {
 	open           []closedField // not explained so far
 	more           int64         // not explained, and not followed
 	reasons        []string
+	others         int64 // explained, by more reasons than are told
 }
 
 // disclosed takes the closed fields of the next event, and what it says of those before it.
@@ -83,16 +84,23 @@ func (u *undisclosed) take(explained func(closedField) bool) int64 {
 const maxReasons = 20
 
 func (u *undisclosed) reason(n int64, text string) {
-	if n > 0 && len(u.reasons) < maxReasons {
+	switch {
+	case n == 0:
+	case len(u.reasons) < maxReasons:
 		u.reasons = append(u.reasons, fmt.Sprintf("%d %s", n, text))
+	default:
+		u.others += n
 	}
 }
 
 // finding says what is not disclosed of an exhibit.
 func (u *undisclosed) finding(name string) Finding {
-	reasons := u.reasons
+	reasons := slices.Clone(u.reasons)
+	if u.others > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d for reasons that later events give", u.others))
+	}
 	if n := int64(len(u.open)) + u.more; n > 0 {
-		reasons = append(slices.Clone(reasons), fmt.Sprintf("%d of which nothing says why", n))
+		reasons = append(reasons, fmt.Sprintf("%d of which nothing says why", n))
 	}
 	return Finding{Severity: Note, File: name, Text: fmt.Sprintf("not disclosed: %s of %s; only the commitment is here, so what was said there was not read: %s",
 		number(u.fields, "personal field"), number(u.events, "event"), strings.Join(reasons, "; "))}

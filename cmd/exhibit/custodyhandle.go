@@ -200,12 +200,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err := checkNumber(number); err != nil {
 		return err
 	}
-	if o.file != "" {
-		if err := o.said.addFile(o.file, v, number); err != nil {
-			return err
-		}
-	}
-	if err := o.said.check(v); err != nil {
+	if err := o.readSaid(v, number); err != nil {
 		return err
 	}
 	out, err := o.outFile(v)
@@ -259,6 +254,16 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	}
 	toRemove(u, c, event, b.chain)
 	return nil
+}
+
+// readSaid adds what a file says to the flags, and requires that all is there.
+func (o *handleOptions) readSaid(v verb, number string) error {
+	if o.file != "" {
+		if err := o.said.addFile(o.file, v, number); err != nil {
+			return err
+		}
+	}
+	return o.said.check(v)
 }
 
 // outFile is the new file that the log is to be written into for others; empty for none.

@@ -25,6 +25,7 @@ type key struct {
 	private pkcs11.ObjectHandle
 	public  *ecdsa.PublicKey
 	again   []byte // the PIN, of a key that wants it before each signature; else nil
+	refused error  // what the token said when it did not take that PIN
 	closed  bool
 }
 
@@ -178,12 +179,16 @@ func (k *key) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, 
 	if k.closed {
 		return nil, fmt.Errorf("%w: it was closed", ErrAbsent)
 	}
+	if k.refused != nil { // the token counts wrong PINs: it is not asked again
+		return nil, k.refused
+	}
 	if err := k.module.SignInit(k.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)}, k.private); err != nil {
 		return nil, said(err)
 	}
 	if k.again != nil {
 		if err := k.module.Login(k.session, pkcs11.CKU_CONTEXT_SPECIFIC, string(k.again)); err != nil {
-			return nil, said(err)
+			k.refused = said(err)
+			return nil, k.refused
 		}
 	}
 	raw, err := k.module.Sign(k.session, digest)
