@@ -343,3 +343,37 @@ func TestE01KillEverywhere(t *testing.T) {
 	}
 	disk.AssertNoWrites(t)
 }
+
+// TestE01PowerCut is TestPowerCut for an E01: in one file and in segments, on a sound and on a failing medium.
+func TestE01PowerCut(t *testing.T) {
+	testtool.NeedRoot(t)
+	points := 4
+	if os.Getenv("EXHIBIT_SOAK") == "1" {
+		points = 200
+	}
+	disk := faultdisk.New(t, faultdisk.Options{SizeBytes: 5*mib + 512, Seed: 11})
+	bad := []faultdisk.Range{{First: 3000, Count: 1}, {First: 7001, Count: 3}, {First: 10240, Count: 1}}
+	disk.Bad(bad...)
+	want := truth(t, disk, bad)
+	for point := range points {
+		t.Run(fmt.Sprint(point), func(t *testing.T) {
+			to := faultdisk.NewDestination(t, faultdisk.DestinationOptions{Dir: memoryDir(t)})
+			j := job{Path: disk.Path(), Dirs: []string{to.Path()}, Stretch: mib, Retries: 1, Format: record.FormatE01, Segment: mib * int64(point%2)}
+			undisturbed := j
+			if _, err := undisturbed.step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ops := to.Ops()
+			if err := os.RemoveAll(partial(to.Path())); err != nil {
+				t.Fatal(err)
+			}
+			cutTillDone(t, &j, to, rand.New(rand.NewPCG(5, uint64(point))), ops)
+			checkJob(t, &j, want, bad)
+			if err := to.PowerCut(); err != nil { // and what is finished stays
+				t.Fatal(err)
+			}
+			checkJob(t, &j, want, bad)
+		})
+	}
+	disk.AssertNoWrites(t)
+}
