@@ -57,7 +57,7 @@ func (c *checker) sentenceImage() string {
 	case Unknown:
 		return "Whether the bytes are those that were acquired is not known, because something needed to check it is missing."
 	}
-	return "No acquisition is here, so no image was checked."
+	return "No acquisition is here, so no image was checked." + c.keptElsewhere()
 }
 
 // keptElsewhere says how many images the other logs of the case name that are not here: the line is about those that are.
