@@ -12,6 +12,9 @@ import (
 // ErrNoSuchField says that a field to be withheld is none that the events have: a name that was misspelt would stay readable.
 var ErrNoSuchField = errors.New("no event has such a personal field")
 
+// ErrNoRedaction says that no event of the exhibit says what is to be left out, and on what ground.
+var ErrNoRedaction = errors.New("no disclosure says what of the exhibit is withheld")
+
 // RedactedFields finds the JSON pointers, sorted, of the personal fields that are meant by the names. A name is a whole pointer
 // ("/handling/witness"), or a part of one between slashes, in any event ("witness", "actor", "holder"). Each name must fit one
 // field at least that an event of the entries reveals.

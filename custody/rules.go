@@ -156,7 +156,7 @@ func (c *Case) events(exhibit string, indexes []int64) ([]Entry, error) {
 // Chain reads the events of one exhibit from all logs of the case, the oldest first; none is no error. Nothing is verified, as
 // of [Case.Entries]. In a home log alone it goes back from the newest event to the one whose leaf each names; where a leaf leads
 // nowhere the whole log is read, for what is there must be shown. Where others have joined the case every entry of every log is
-// read, and the envelopes are left out.
+// read.
 func (c *Case) Chain(exhibit string) ([]Entry, error) {
 	held, err := c.several()
 	if err != nil {

@@ -53,8 +53,9 @@ func (f *Foreign) Joining() *record.Joining {
 
 // Export hands the files of the home log, and the certificates of the keys that it admits, to write, by names that
 // OpenForeign and Import read. Of the personal fields only those of the genesis and of one exhibit's events are revealed,
-// or all, when exhibit is empty.
-func (c *Case) Export(exhibit string, write func(name string, data []byte) error) (*ledger.Log, error) {
+// or all, when exhibit is empty. With redact what the exhibit's newest redaction in the home log withholds is left out of the
+// events before it; ErrNoRedaction if there is none.
+func (c *Case) Export(exhibit string, redact bool, write func(name string, data []byte) error) (*ledger.Log, error) {
 	l, err := c.openLog()
 	if err != nil {
 		return nil, err
@@ -73,11 +74,40 @@ func (c *Case) Export(exhibit string, write func(name string, data []byte) error
 			return nil, err
 		}
 	}
-	reveal := func(i int64, p record.Predicate) bool {
-		ev, ok := p.(record.Event)
-		return exhibit == "" || i == 0 || ok && ev.Header().Exhibit == exhibit
+	var withheld Withheld
+	if redact {
+		if withheld, err = c.redaction(exhibit); err != nil {
+			return nil, err
+		}
 	}
-	return l, missing(l.Export(reveal, write))
+	return l, missing(l.Export(func(i int64, p record.Predicate, openings []byte) ([]byte, error) {
+		ev, ok := p.(record.Event)
+		of := ok && ev.Header().Exhibit == exhibit
+		if exhibit != "" && i > 0 && !of {
+			return nil, nil
+		}
+		if !redact || !of {
+			return openings, nil
+		}
+		o, err := record.DecodeOpenings(openings)
+		if err != nil {
+			return nil, err
+		}
+		return Redact(Entry{Index: i, Openings: o}, withheld)
+	}, write))
+}
+
+// redaction finds what the newest redaction of an exhibit withholds. A redaction is about the events of the log it stands in.
+func (c *Case) redaction(exhibit string) (Withheld, error) {
+	chain, err := c.scan(exhibit)
+	if err != nil {
+		return Withheld{}, err
+	}
+	w, found := LastWithheld(chain)
+	if !found {
+		return Withheld{}, fmt.Errorf("exhibit %q: %w", exhibit, ErrNoRedaction)
+	}
+	return w, nil
 }
 
 // Import takes a log that was handed over into the case: one that was opened beside a log of the case, or beside which one
@@ -272,7 +302,9 @@ func (c *Case) merged(held []Held, exhibit string) ([]Entry, error) {
 			if !e.of(exhibit) && exhibit != "" {
 				e = Entry{}
 			}
-			e.Envelope = nil
+			if exhibit == "" { // of all events in memory at once, the states need none
+				e.Envelope = nil
+			}
 			entries[i] = append(entries[i], e)
 		}
 	}

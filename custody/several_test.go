@@ -31,7 +31,7 @@ func handOver(t *testing.T, c *testCase, exhibit string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Export(exhibit, func(name string, data []byte) error {
+	_, err = c.Export(exhibit, false, func(name string, data []byte) error {
 		if err := root.MkdirAll(filepath.Dir(name)); err != nil {
 			return err
 		}

@@ -245,7 +245,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 		return ruleHints(err)
 	}
 	if out != "" {
-		if _, err := writeLog(c, number, out); err != nil {
+		if _, err := writeLog(c, number, false, out); err != nil {
 			return withHints(err, fmt.Sprintf("the event is logged; write the file with: exhibit log export FILE --exhibit %q", number))
 		}
 	}

@@ -43,8 +43,8 @@ func checkNewFile(name string) error {
 }
 
 // writeLog writes the home log as one file, to be carried to whoever else keeps a log in the case. It stands under its name
-// only when it is complete. Of names and free text it holds those of one exhibit, or all when exhibit is empty.
-func writeLog(c *custody.Case, exhibit, file string) (size int64, err error) {
+// only when it is complete. Of names and free text it holds those of one exhibit, or all when exhibit is empty; redact is as of custody.Case.Export.
+func writeLog(c *custody.Case, exhibit string, redact bool, file string) (size int64, err error) {
 	if err := checkNewFile(file); err != nil {
 		return 0, err
 	}
@@ -63,7 +63,7 @@ func writeLog(c *custody.Case, exhibit, file string) (size int64, err error) {
 		return 0, err
 	}
 	z := zip.NewWriter(f)
-	l, err := c.Export(exhibit, func(name string, data []byte) error {
+	l, err := c.Export(exhibit, redact, func(name string, data []byte) error {
 		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate})
 		if err == nil {
 			_, err = w.Write(data)

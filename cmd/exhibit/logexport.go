@@ -30,7 +30,10 @@ type exportDocument struct {
 	File      string `json:"file,omitzero"`
 }
 
-type exportOptions struct{ caseDir, exhibit, file, sigstore, tlogProof, tsa, chain, trust string }
+type exportOptions struct {
+	caseDir, exhibit, file, sigstore, tlogProof, tsa, chain, trust string
+	redact                                                         bool
+}
 
 func newLogExportCommand(u *ui) *cobra.Command {
 	var o exportOptions
@@ -51,6 +54,7 @@ func newLogExportCommand(u *ui) *cobra.Command {
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
 			f.StringVar(&o.exhibit, "exhibit", "", "into FILE: reveal names and free text of this exhibit's `NUMBER` only")
+			f.BoolVar(&o.redact, "redact", false, "with --exhibit: leave out what its newest disclosure withholds (exhibit custody disclose --withhold)")
 			f.StringVar(&o.tsa, "tsa", "", "with --sigstore: ask the time-stamp authority at `URL` to stamp each signature")
 			f.StringVar(&o.chain, "chain", "", "with --tsa: certificates in PEM between the authority's and its root, `FILE`")
 			f.StringVar(&o.trust, "trust", "", "with --tsa: use this trust `FILE` in place of the station's own")
@@ -70,6 +74,9 @@ func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 	}
 	if o.exhibit != "" && o.file == "" {
 		return withHints(errors.New("--exhibit belongs to FILE"), "see: exhibit log export -h")
+	}
+	if o.redact && o.exhibit == "" {
+		return withHints(errors.New("--redact belongs to --exhibit"), "name the exhibit: --exhibit NUMBER")
 	}
 	if o.sigstore == o.tlogProof && o.sigstore != "" {
 		return withHints(errors.New("--sigstore and --tlog-proof name the same folder"), "give each its own folder")
@@ -98,7 +105,11 @@ func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 		}
 	}
 	if o.file != "" {
-		if _, err := writeLog(c, o.exhibit, o.file); err != nil {
+		_, err := writeLog(c, o.exhibit, o.redact, o.file)
+		if errors.Is(err, custody.ErrNoRedaction) {
+			err = withHints(err, "say what, on what ground and by whose decision: exhibit custody disclose NUMBER --withhold FIELD --ground TEXT --authorised-by NAME --to NAME")
+		}
+		if err != nil {
 			return err
 		}
 	}

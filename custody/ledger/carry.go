@@ -57,8 +57,8 @@ func Compare(held, seen *Log) error {
 func (l *Log) checkpoint() Checkpoint { return Checkpoint{l.origin, l.tree.N, l.tree.Hash} }
 
 // Export hands every file of the log, as it is at l's checkpoint, to write; the caller bounds nothing, for each is one that
-// Import reads. The openings of a statement are left out unless reveal says otherwise; nil reveals all.
-func (l *Log) Export(reveal func(i int64, p record.Predicate) bool, write func(name string, data []byte) error) error {
+// Import reads. Of the openings of a statement reveal returns what is to be read, nil for none; a nil reveal reveals all.
+func (l *Log) Export(reveal Reveal, write func(name string, data []byte) error) error {
 	for i := range l.Size() {
 		if err := l.exportStatement(i, reveal, write); err != nil {
 			return fmt.Errorf("log entry %d: %w", i, err)
@@ -92,7 +92,10 @@ func (l *Log) Export(reveal func(i int64, p record.Predicate) bool, write func(n
 	return write(layout.Checkpoint, l.note)
 }
 
-func (l *Log) exportStatement(i int64, reveal func(int64, record.Predicate) bool, write func(string, []byte) error) error {
+// Reveal says what of the file of openings of statement i is handed on.
+type Reveal func(i int64, p record.Predicate, openings []byte) ([]byte, error)
+
+func (l *Log) exportStatement(i int64, reveal Reveal, write func(string, []byte) error) error {
 	envelope, err := l.Statement(i)
 	if err != nil {
 		return err
@@ -105,16 +108,18 @@ func (l *Log) exportStatement(i int64, reveal func(int64, record.Predicate) bool
 	if err != nil {
 		return err
 	}
-	if reveal == nil || reveal(i, p) {
-		openings, err := l.Openings(i)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err == nil {
-			if err := write(layout.PersonalFile(i), openings); err != nil {
-				return err
-			}
-		}
+	openings, err := l.Openings(i)
+	if errors.Is(err, fs.ErrNotExist) {
+		return write(layout.StatementFile(i), envelope)
+	}
+	if err == nil && reveal != nil {
+		openings, err = reveal(i, p, openings)
+	}
+	if err == nil && openings != nil {
+		err = write(layout.PersonalFile(i), openings)
+	}
+	if err != nil {
+		return err
 	}
 	return write(layout.StatementFile(i), envelope)
 }
