@@ -222,16 +222,23 @@ func sourceError(err error) error {
 	return fmt.Errorf("read the image to be copied: %w", err)
 }
 
+// readMap reads a list of the original in ddrescue's form, as its record names it.
+func (c *copying) readMap(f record.File) (text []byte, m *image.Map, err error) {
+	if text, err = readSmall(c.source.FS, f); err != nil {
+		return nil, nil, err
+	}
+	if m, err = image.ParseMap(bytes.NewReader(text), image.MapLimits{SizeBytes: layout.MaxMap}); err != nil {
+		return nil, nil, &SourceError{Err: fmt.Errorf("%q: %w", f.Name, err)}
+	}
+	return text, m, nil
+}
+
 // takeMap takes the original's map, which goes along with every copy.
 func (r *run) takeMap(f record.File) error {
 	c := r.copying
-	text, err := readSmall(c.source.FS, f)
+	text, m, err := c.readMap(f)
 	if err != nil {
 		return err
-	}
-	m, err := image.ParseMap(bytes.NewReader(text), image.MapLimits{SizeBytes: layout.MaxMap})
-	if err != nil {
-		return &SourceError{Err: fmt.Errorf("%q: %w", f.Name, err)}
 	}
 	u := c.source.Image.Unread
 	if bad := m.Total(image.Bad); m.Size() != r.size || bad.SizeBytes != u.Bytes || int64(bad.Ranges) != u.Ranges || m.Total(image.Finished).SizeBytes != r.size-u.Bytes {
@@ -252,13 +259,9 @@ func (r *run) takeMap(f record.File) error {
 // takeList takes the original's list of what was not read from the medium, which goes along as the map does.
 func (r *run) takeList(f record.File) error {
 	c := r.copying
-	text, err := readSmall(c.source.FS, f)
+	text, m, err := c.readMap(f)
 	if err != nil {
 		return err
-	}
-	m, err := image.ParseMap(bytes.NewReader(text), image.MapLimits{SizeBytes: layout.MaxMap})
-	if err != nil {
-		return &SourceError{Err: fmt.Errorf("%q: %w", f.Name, err)}
 	}
 	all, over := m.Total(image.Finished), c.source.Image.TakenOver
 	if len(over) != 1 || m.Size() != r.size || all.SizeBytes != over[0].Bytes || int64(all.Ranges) != over[0].Ranges {

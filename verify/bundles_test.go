@@ -176,7 +176,7 @@ func changedBundles(f, other *forge, sound []byte) map[string]changedBundle {
 		"a certificate":    {edit(sound, func(_, m, _ map[string]any) { m["certificate"] = map[string]any{"rawBytes": "AAAA"} }), ExitMismatch, "damaged or was changed"},
 		"another's hint":   {edit(sound, func(_, m, _ map[string]any) { m["publicKey"] = map[string]any{"hint": f.person.PublicKey().KeyID()} }), ExitMismatch, "signature"},
 		"another's leaf":   {eachEntry(sound, func(e, _ map[string]any) { e["canonicalizedBody"] = f.entries[4] }), ExitMismatch, "signature"},
-		"no leaf":          {eachEntry(sound, func(e, _ map[string]any) { e["canonicalizedBody"] = "" }), ExitMismatch, "log's entry"},
+		"no leaf":          {eachEntry(sound, func(e, _ map[string]any) { e["canonicalizedBody"] = "" }), ExitMismatch, "bundle: log entry: malformed"},
 		"index":            {eachEntry(sound, func(e, p map[string]any) { e["logIndex"], p["logIndex"] = "1", "1" }), ExitMismatch, "does not stand at index"},
 		"index outside":    {eachEntry(sound, func(e, _ map[string]any) { e["logIndex"] = "1" }), ExitMismatch, "is not what follows"},
 		"index below":      {eachEntry(sound, func(_, p map[string]any) { p["logIndex"] = "-1" }), ExitMismatch, "index"},

@@ -80,7 +80,7 @@ func (f bundleFile) read() (Bundle, error) {
 		return Bundle{}, malformed("%d time-stamps, at most %d are allowed", len(f.Material.Timestamps.Tokens), maxTokens)
 	}
 	first := f.Material.Entries[0]
-	key, err := keyOf(first.Body)
+	key, err := ledger.EntryKey(first.Body)
 	if err != nil {
 		return Bundle{}, err
 	}
@@ -105,30 +105,6 @@ func (f bundleFile) read() (Bundle, error) {
 		out.Tokens = append(out.Tokens, t.Token)
 	}
 	return out, nil
-}
-
-// keyOf returns the key that stands in a log's entry.
-func keyOf(entry []byte) (sign.PublicKey, error) {
-	if len(entry) > layout.MaxEntry {
-		return sign.PublicKey{}, malformed("a log entry of %d bytes", len(entry))
-	}
-	var f struct {
-		Spec struct {
-			HashedRekord struct {
-				Signature struct {
-					Verifier struct {
-						PublicKey struct {
-							RawBytes []byte `json:"rawBytes"`
-						} `json:"publicKey"`
-					} `json:"verifier"`
-				} `json:"signature"`
-			} `json:"hashedRekordV002"`
-		} `json:"spec"`
-	}
-	if err := json.Unmarshal(entry, &f); err != nil {
-		return sign.PublicKey{}, malformed("the log's entry: %v", err)
-	}
-	return sign.ParsePublicKey(f.Spec.HashedRekord.Signature.Verifier.PublicKey.RawBytes)
 }
 
 // read returns the proof that an entry holds, which leads to the root of its checkpoint. The checkpoint's lines are not

@@ -252,7 +252,7 @@ func belongs(envelope, entry []byte) error {
 	if err != nil {
 		return err
 	}
-	key, err := entryKey(entry)
+	key, err := EntryKey(entry)
 	if err != nil {
 		return err
 	}
@@ -263,8 +263,11 @@ func belongs(envelope, entry []byte) error {
 	return nil
 }
 
-// entryKey reads the public key out of a log entry. What else the entry says is compared by who rebuilds it.
-func entryKey(entry []byte) (sign.PublicKey, error) {
+// EntryKey reads the public key out of a log entry. What else the entry says is compared by who rebuilds it.
+func EntryKey(entry []byte) (sign.PublicKey, error) {
+	if len(entry) > layout.MaxEntry {
+		return sign.PublicKey{}, fmt.Errorf("log entry: %w: %d bytes", record.ErrMalformed, len(entry))
+	}
 	var e struct {
 		Spec struct {
 			HashedRekord struct {
