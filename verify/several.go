@@ -121,7 +121,9 @@ func (c *checker) sighting(m *logCheck, s sighting, l *logCheck, home string) {
 	case cp.Size > l.size:
 		c.lines[4].add(Finding{Severity: Missing, File: l.path(layout.Checkpoint), Text: fmt.Sprintf("entry %d of log %s saw %s of this log, and %d are here: this is an older copy of it", s.index, m.origin, entries(cp.Size), l.size),
 			Advice: "ask whoever keeps that log for a newer copy, and take it in with: exhibit log import"})
-	case l.several == nil || cp.Size > int64(len(l.several.roots)):
+	case l.several == nil: // no log has joined the case, so none was kept to be held against another
+		c.lines[4].add(Finding{Severity: Missing, File: name, Text: fmt.Sprintf("entry %d took in a log that was not opened beside this one; it was not compared", s.index), Advice: adviceMissing})
+	case cp.Size > int64(len(l.several.roots)):
 		// Why not every entry could be looked at is said.
 	case l.several.roots[cp.Size-1] != cp.Root:
 		f := mismatch(l.path(layout.CheckpointFile(cp.Size)), "root", cp.Root.String(), l.several.roots[cp.Size-1].String(),
