@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
@@ -17,6 +19,8 @@ type SealFiles struct {
 	Personal  []byte // nil: the openings were erased
 	Proof     []byte
 	Genesis   []byte
+	// Changes are the changes of keys that the record counts on, by their names: layout.ChangeFile and layout.ChangeProof.
+	Changes map[string][]byte
 	// Copy says that the log has the record of a finished copy: such a folder has no unsigned.json.
 	Copy bool
 }
@@ -83,28 +87,8 @@ func fill(root *durable.Root, files SealFiles) error {
 	if _, err := root.Sweep("."); err != nil {
 		return err
 	}
-	for _, f := range []struct {
-		name  string
-		data  []byte
-		stale bool // an earlier Seal may rightly have left another one
-	}{
-		{layout.Statement, files.Statement, false},
-		{layout.Personal, files.Personal, true}, // erased in the log since then
-		{layout.Proof, files.Proof, true},       // of a log that has grown since then
-		{layout.Genesis, files.Genesis, false},
-	} {
-		if len(f.data) == 0 {
-			continue
-		}
-		err := root.CreateIdempotent(f.name, f.data)
-		if f.stale && errors.Is(err, durable.ErrDiffers) {
-			if err = root.Remove(f.name); err == nil {
-				err = root.CreateEx(f.name, f.data)
-			}
-		}
-		if err != nil {
-			return err
-		}
+	if err := files.write(root); err != nil {
+		return err
 	}
 	if !unsigned {
 		return nil
@@ -121,6 +105,39 @@ func fill(root *durable.Root, files SealFiles) error {
 		}
 	}
 	return root.Remove(layout.Unsigned)
+}
+
+// write puts the files into the folder, or makes sure that they are there.
+func (files *SealFiles) write(root *durable.Root) error {
+	type file struct {
+		name  string
+		data  []byte
+		stale bool // an earlier Seal may rightly have left another one
+	}
+	all := []file{
+		{layout.Statement, files.Statement, false},
+		{layout.Personal, files.Personal, true}, // erased in the log since then
+		{layout.Proof, files.Proof, true},       // of a log that has grown since then
+		{layout.Genesis, files.Genesis, false},
+	}
+	for _, name := range slices.Sorted(maps.Keys(files.Changes)) {
+		all = append(all, file{name, files.Changes[name], true})
+	}
+	for _, f := range all {
+		if len(f.data) == 0 {
+			continue
+		}
+		err := root.CreateIdempotent(f.name, f.data)
+		if f.stale && errors.Is(err, durable.ErrDiffers) {
+			if err = root.Remove(f.name); err == nil {
+				err = root.CreateEx(f.name, f.data)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func exists(root *durable.Root, name string) (bool, error) {

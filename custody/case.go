@@ -130,16 +130,8 @@ func newGenesis(n NewCase, logKey sign.LogSigner) (*record.CaseOpened, record.Op
 	if g.OpenedBy, err = openings.CommitFact(n.Random, "/openedBy", n.OpenedBy, "not given"); err != nil {
 		return nil, nil, err
 	}
-	for i, a := range n.Admit {
-		events := slices.Clone(a.Events)
-		slices.Sort(events)
-		s := record.Signer{Events: events, Kind: a.Kind, PublicKey: a.Key.Base64()}
-		if s.Holder, err = openings.CommitFact(n.Random, fmt.Sprintf("/signers/%d/holder", i), a.Holder, "not given"); err != nil {
-			return nil, nil, err
-		}
-		g.Signers = append(g.Signers, s)
-	}
-	return g, openings, nil
+	g.Signers, err = signers(n.Admit, "/signers", n.Random, &openings)
+	return g, openings, err
 }
 
 // newFolder makes dir, or takes it when it is an empty folder.
@@ -283,17 +275,17 @@ func (c *Case) Append(ctx context.Context, e record.Event, openings record.Openi
 // AppendBatch logs events in order under one checkpoint: all of them, or none is reported as logged. An acquisition that
 // the log has already is ErrRecorded.
 func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) ([]ledger.Logged, error) {
-	for _, e := range events {
-		if !c.genesis.MaySign(signer.PublicKey().Base64(), e.Event.Type()) {
-			return nil, fmt.Errorf("%w: key %s, event %q", ErrNotAdmitted, signer.PublicKey().KeyID(), e.Event.Type())
+	logged, err := c.append(ctx, logKey, len(events), func(h ledger.Head) ([]ledger.Item, error) {
+		for _, e := range events {
+			if err := admitted(h, signer, e.Event.Type()); err != nil {
+				return nil, err
+			}
 		}
-	}
-	root, err := c.root.Sub(layout.LogDir(c.genesis.Origin))
-	if err != nil {
-		return nil, err
-	}
-	logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(h ledger.Head) ([]ledger.Item, error) {
 		b := builder{c: c, head: h, signer: signer, clock: clock, last: map[string]last{}, imaged: map[[2]string]bool{}}
+		var err error
+		if b.rules.book.Person, err = c.person(h.Keys); err != nil {
+			return nil, err
+		}
 		if err := b.unlikeOthers(events); err != nil {
 			return nil, err
 		}
@@ -307,10 +299,20 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 		}
 		return items, nil
 	})
-	if err := errors.Join(missing(err), root.Close()); err != nil {
+	return logged, err
+}
+
+// append logs what build returns, which are n statements or none, and tells Recovered what an interrupted append had left.
+func (c *Case) append(ctx context.Context, logKey sign.LogSigner, n int, build func(ledger.Head) ([]ledger.Item, error)) ([]ledger.Logged, error) {
+	var logged []ledger.Logged
+	err := c.inLog(func(root *durable.Root) (err error) {
+		logged, err = ledger.Append(ctx, root, logKey, c.Waiting, build)
+		return missing(err)
+	})
+	if err != nil {
 		return nil, err
 	}
-	for _, l := range logged[:len(logged)-len(events)] {
+	for _, l := range logged[:max(0, len(logged)-n)] {
 		if c.Recovered != nil {
 			c.Recovered(l)
 		}
@@ -318,26 +320,22 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	return logged, nil
 }
 
+// admitted requires that the log admits a key for the type as its next entry.
+func admitted(h ledger.Head, signer sign.Signer, t record.Type) error {
+	if id := signer.PublicKey().KeyID(); !h.Keys.MaySign(id, t, h.Size) {
+		return fmt.Errorf("%w: key %s, event %q", ErrNotAdmitted, id, t)
+	}
+	return nil
+}
+
 // Settle completes what an interrupted append has left, without appending anything, and requires what an append requires
 // of the log and its counter.
 func (c *Case) Settle(ctx context.Context, logKey sign.LogSigner) error {
-	root, err := c.root.Sub(layout.LogDir(c.genesis.Origin))
-	if err != nil {
-		return err
-	}
-	recovered, err := ledger.Append(ctx, root, logKey, c.Waiting, func(ledger.Head) ([]ledger.Item, error) { return nil, nil })
+	_, err := c.append(ctx, logKey, 0, func(ledger.Head) ([]ledger.Item, error) { return nil, nil })
 	if errors.Is(err, ledger.ErrNothing) {
-		err = nil
+		return nil
 	}
-	if err := errors.Join(missing(err), root.Close()); err != nil {
-		return err
-	}
-	for _, l := range recovered {
-		if c.Recovered != nil {
-			c.Recovered(l)
-		}
-	}
-	return nil
+	return err
 }
 
 // builder numbers and signs the events of one append, under the log's lock.

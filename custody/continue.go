@@ -30,10 +30,11 @@ type Continuation struct {
 // checkpoint, admits the same signers and those of n.Admit, and is signed by one of the old ones, a person. The old log stays
 // as it is. Each exhibit's chain begins anew in the new log. After an error before the last step the case goes on with the old log.
 func (c *Case) Continue(n Continuation, person sign.Signer, logKey sign.LogSigner) error {
-	mine := func(s record.Signer) bool {
-		return s.Kind == record.KindPerson && s.PublicKey == person.PublicKey().Base64()
+	keys, err := c.Keys()
+	if err != nil {
+		return err
 	}
-	if !slices.ContainsFunc(c.genesis.Signers, mine) {
+	if s, _, err := keys.Signer(person.PublicKey().KeyID(), ledger.Next); err != nil || s.Kind != record.KindPerson {
 		return fmt.Errorf("%w: key %s, and a person's key continues a log", ErrNotAdmitted, person.PublicKey().KeyID())
 	}
 	genesis, openings, err := c.continuation(n, logKey)
@@ -49,12 +50,12 @@ func (c *Case) Continue(n Continuation, person sign.Signer, logKey sign.LogSigne
 		return err
 	}
 	for _, a := range n.Admit {
-		if err := c.root.CreateEx(layout.KeyFile(a.Key.KeyID()), a.Certificate); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := c.keep(layout.KeyFile(a.Key.KeyID()), a.Certificate); err != nil {
 			return err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.Files)) {
-		if err := c.root.CreateEx(name, n.Files[name]); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := c.keep(name, n.Files[name]); err != nil {
 			return err
 		}
 	}
@@ -87,17 +88,8 @@ func (c *Case) continuation(n Continuation, logKey sign.LogSigner) (*record.Case
 		return nil, nil, fmt.Errorf("the last checkpoint of log %s: %w", old.Origin, missing(err))
 	}
 	nc := NewCase{Number: old.Case, Agency: old.Agency, OpenedBy: n.OpenedBy, Counter: n.Counter, Clock: n.Clock, Random: n.Random}
-	known, err := openingsOf(log)
-	if err != nil {
+	if nc.Admit, err = admissions(log); err != nil {
 		return nil, nil, err
-	}
-	for i, s := range old.Signers {
-		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
-		if err != nil {
-			return nil, nil, err
-		}
-		holder, _ := known.Value(fmt.Sprintf("/signers/%d/holder", i))
-		nc.Admit = append(nc.Admit, Admission{Key: key, Kind: s.Kind, Holder: holder, Events: s.Events})
 	}
 	nc.Admit = append(nc.Admit, n.Admit...)
 	g, openings, err := newGenesis(nc, logKey)
@@ -111,9 +103,9 @@ func (c *Case) continuation(n Continuation, logKey sign.LogSigner) (*record.Case
 	return g, openings, nil
 }
 
-// openingsOf are those of a log's genesis; none, when they were erased or are damaged.
-func openingsOf(log *ledger.Log) (record.Openings, error) {
-	b, err := log.Openings(0)
+// openingsOf are those of an entry; none, when they were erased or are damaged.
+func openingsOf(log *ledger.Log, i int64) (record.Openings, error) {
+	b, err := log.Openings(i)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -63,8 +64,10 @@ func TestContinue(t *testing.T) {
 	if err := c.Continue(again, c.person, newLogSigner(t)); err != nil || c.Genesis().Continues.Origin != g.Origin {
 		t.Errorf("continue once more: %v", err)
 	}
-	if now := c.Genesis(); len(now.Signers) != len(g.Signers)+1 || !now.MaySign(station.PublicKey().Base64(), record.TypeAcquired) || now.MaySign(station.PublicKey().Base64(), record.TypeSeized) {
-		t.Errorf("the new station is not admitted for what it should be: %+v", now.Signers)
+	keys, err := c.Keys()
+	if id := station.PublicKey().KeyID(); err != nil || len(c.Genesis().Signers) != len(g.Signers)+1 ||
+		!keys.MaySign(id, record.TypeAcquired, ledger.Next) || keys.MaySign(id, record.TypeSeized, ledger.Next) {
+		t.Errorf("the new station is not admitted for what it should be: %+v, %v", c.Genesis().Signers, err)
 	}
 	if b, err := os.ReadFile(filepath.Join(c.Dir(), layout.KeyFile(station.PublicKey().KeyID()))); err != nil || string(b) != "certificate" {
 		t.Errorf("its certificate: %q, %v", b, err)

@@ -211,8 +211,10 @@ type Logged struct {
 	Openings  record.Openings  // nil when erased
 	Statement []byte           // the envelope
 	Personal  []byte           // the file of openings
-	Proof     []byte           // inclusion under the newest checkpoint
+	Proof     []byte           // inclusion under the newest checkpoint that is signed by the same keys
 	Genesis   []byte           // the envelope of leaf 0
+
+	Changes map[string][]byte // by their names in the folder: the changes of keys that the record counts on, and their proofs
 }
 
 // Image is what the record says of its image.
@@ -304,8 +306,29 @@ func (c *Case) imageFiles(e Entry) (Logged, error) {
 	if err != nil {
 		return Logged{}, err
 	}
+	changes := l.Keys().Changes()
+	for _, change := range changes {
+		if change.Index > e.Index { // its own checkpoint, and what follows, needs keys that the folder does not know
+			if l, err = l.At(change.Index); err != nil {
+				return Logged{}, err
+			}
+			break
+		}
+	}
 	if out.Proof, err = l.EncodeProof(e.Index); err != nil {
 		return Logged{}, err
+	}
+	out.Changes = map[string][]byte{}
+	for _, change := range changes {
+		if change.Index > e.Index {
+			break
+		}
+		if out.Changes[layout.ChangeFile(change.Index)], err = l.Statement(change.Index); err != nil {
+			return Logged{}, err
+		}
+		if out.Changes[layout.ChangeProof(change.Index)], err = l.EncodeProof(change.Index); err != nil {
+			return Logged{}, err
+		}
 	}
 	out.Genesis, err = l.Statement(0)
 	return out, err
@@ -322,25 +345,23 @@ func (c *Case) CheckSignature(l *Logged) error {
 	if l.Copy != nil {
 		t = record.TypeCopied
 	}
-	for _, s := range c.genesis.Signers {
-		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
-		if err != nil {
-			return err
-		}
-		if key.KeyID() != e.KeyID || !c.genesis.MaySign(s.PublicKey, t) {
-			continue
-		}
-		if err := e.Verify(key); err != nil {
-			return err
-		}
-		entry, err := e.Entry(key)
-		if err != nil {
-			return err
-		}
-		if ledger.LeafHash(entry) != l.Leaf {
-			return fmt.Errorf("log entry %d: %w: the statement is not the one that was logged", l.Index, record.ErrMalformed)
-		}
-		return nil
+	log, err := c.openLog()
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("log entry %d: %w: signed by key %s, which the case does not admit for %q", l.Index, sign.ErrSignature, e.KeyID, t)
+	by, key, err := log.Keys().Signer(e.KeyID, l.Index)
+	if err != nil || !by.MaySign(t) {
+		return fmt.Errorf("log entry %d: %w: signed by key %s, which the case does not admit for %q", l.Index, sign.ErrSignature, e.KeyID, t)
+	}
+	if err := e.Verify(key); err != nil {
+		return err
+	}
+	entry, err := e.Entry(key)
+	if err != nil {
+		return err
+	}
+	if ledger.LeafHash(entry) != l.Leaf {
+		return fmt.Errorf("log entry %d: %w: the statement is not the one that was logged", l.Index, record.ErrMalformed)
+	}
+	return nil
 }

@@ -231,7 +231,10 @@ func (e Entry) of(exhibit string) bool {
 
 // States computes what the events of all logs of the case say of each exhibit, sorted by number. Nothing is verified.
 func (c *Case) States() ([]state.Report, error) {
-	var book state.Book
+	book, err := c.newBook()
+	if err != nil {
+		return nil, err
+	}
 	held, err := c.several()
 	if err != nil {
 		return nil, err
@@ -274,7 +277,10 @@ func (c *Case) History(exhibit string) ([]Moment, error) {
 	if err != nil {
 		return nil, err
 	}
-	var book state.Book
+	book, err := c.newBook()
+	if err != nil {
+		return nil, err
+	}
 	moments := make([]Moment, len(chain))
 	for i, e := range chain {
 		book.Add(e.logged())

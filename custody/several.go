@@ -16,7 +16,6 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/custody/state"
-	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -39,7 +38,7 @@ func OpenForeign(ctx context.Context, fsys fs.FS) (*Foreign, error) {
 		return nil, err
 	}
 	f := &Foreign{Log: l, Genesis: g, Leaf: leaf}
-	f.certificates, err = readCertificates(fsys, g)
+	f.certificates, err = readCertificates(fsys, l.Keys())
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +59,8 @@ func (c *Case) Export(exhibit string, redact bool, write func(name string, data 
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range c.genesis.Signers {
-		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
-		if err != nil {
-			return nil, err
-		}
-		name := layout.KeyFile(key.KeyID())
+	for _, id := range l.Keys().All() {
+		name := layout.KeyFile(id)
 		b, err := c.root.ReadFile(name, layout.MaxCertificate)
 		if err != nil {
 			return nil, missing(err)
@@ -201,15 +196,11 @@ func (c *Case) related(f *Foreign) error {
 	return fmt.Errorf("%w: neither was it opened beside a log that is here, nor one of those beside it", ErrStrange)
 }
 
-// readCertificates reads those of the keys that the log admits.
-func readCertificates(fsys fs.FS, g *record.CaseOpened) (map[string][]byte, error) {
+// readCertificates reads those of the keys that the log admits, or did.
+func readCertificates(fsys fs.FS, keys *ledger.Keys) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for _, s := range g.Signers {
-		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
-		if err != nil {
-			return nil, err
-		}
-		name := layout.KeyFile(key.KeyID())
+	for _, id := range keys.All() {
+		name := layout.KeyFile(id)
 		b, err := ledger.ReadForeign(fsys, name, layout.MaxCertificate)
 		if err != nil {
 			return nil, err
@@ -219,7 +210,7 @@ func readCertificates(fsys fs.FS, g *record.CaseOpened) (map[string][]byte, erro
 			return nil, fmt.Errorf("%q: %w: no certificate", name, record.ErrMalformed)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || !slices.Equal(cert.RawSubjectPublicKeyInfo, key.DER()) {
+		if err != nil || sign.KeyID(cert.RawSubjectPublicKeyInfo) != id {
 			return nil, fmt.Errorf("%q: %w: not the certificate of that key", name, record.ErrMalformed)
 		}
 		out[name] = b
@@ -360,28 +351,18 @@ func (c *Case) Anchor(ctx context.Context, origin string, signer sign.Signer, lo
 			break
 		}
 	}
-	return true, c.inLog(func(root *durable.Root) error {
-		logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(head ledger.Head) ([]ledger.Item, error) {
-			a := &record.Anchored{Checkpoint: string(l.Checkpoint()), Genesis: h.Leaf, Log: logState(head), Origin: origin, Size: l.Size(), Time: clock()}
-			payload, err := record.Encode(a)
-			if err != nil {
-				return nil, err
-			}
-			envelope, err := sign.Seal(signer, payload)
-			return []ledger.Item{{Envelope: envelope}}, err
-		})
+	_, err = c.append(ctx, logKey, 1, func(head ledger.Head) ([]ledger.Item, error) {
+		a := &record.Anchored{Checkpoint: string(l.Checkpoint()), Genesis: h.Leaf, Log: logState(head), Origin: origin, Size: l.Size(), Time: clock()}
+		payload, err := record.Encode(a)
 		if err != nil {
-			return missing(err)
+			return nil, err
 		}
-		for _, r := range logged[:len(logged)-1] {
-			if c.Recovered != nil {
-				c.Recovered(r)
-			}
-		}
-		return nil
+		envelope, err := sign.Seal(signer, payload)
+		return []ledger.Item{{Envelope: envelope}}, err
 	})
+	return err == nil, err
 }
 
 func logState(h ledger.Head) record.LogState {
-	return record.LogState{Anchors: h.Anchors, Attestations: h.Attestations, Checkpoint: h.Checkpoint, Origin: h.Origin, Size: h.Size}
+	return record.LogState{Anchors: h.Anchors, Attestations: h.Attestations, Checkpoint: h.Checkpoint, Keys: h.Keys.Before(h.Size), Origin: h.Origin, Size: h.Size}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path"
 
-	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -65,7 +64,7 @@ func (c *checker) checkFolder(ctx context.Context, l *logCheck, ref imageRef) (*
 		f.log.add(fromError(file, err))
 		return f, nil
 	}
-	s, err := l.gen.readStatement(f.envelope)
+	s, err := l.gen.readStatement(f.envelope, ref.index)
 	if err != nil {
 		f.signature.add(fromError(file, err))
 		return f, nil
@@ -82,6 +81,7 @@ func (c *checker) checkFolder(ctx context.Context, l *logCheck, ref imageRef) (*
 		f.openings = c.checkOpenings(l.path(layout.PersonalFile(ref.index)), s.payload, &line{})
 	}
 	f.sameGenesis()
+	f.sameChanges()
 	f.revoked()
 	return f, f.files(ctx)
 }
@@ -124,7 +124,7 @@ func (f *folder) proof(entry []byte) {
 		f.log.add(fromError(name, err))
 		return
 	}
-	index, size, checkpoint, err := ledger.CheckProof(b, entry, f.gen.opened.Origin, f.gen.opened.LogKeys)
+	index, size, checkpoint, err := f.gen.keys.CheckProof(b, entry)
 	if err != nil {
 		f.log.add(fromError(name, content(err)))
 		return
@@ -189,7 +189,11 @@ func (f *folder) statementAlone(name string) {
 		}
 		return
 	}
-	s, err := f.gen.readStatement(f.envelope)
+	i, err := f.changesAlone()
+	if err != nil {
+		return
+	}
+	s, err := f.gen.readStatement(f.envelope, i)
 	if err != nil {
 		f.signature.add(fromError(name, err))
 		if f.rec, err = readUnsignedBy(f.envelope); err != nil {
@@ -223,6 +227,13 @@ func (f *folder) files(ctx context.Context) error {
 	known := map[string]bool{layout.Statement: true, layout.Personal: true, layout.Proof: true, layout.Genesis: true}
 	for _, file := range f.rec.image.Files {
 		known[file.Name] = true
+	}
+	if f.gen != nil {
+		for _, c := range f.gen.keys.Changes() {
+			if c.Index < f.index {
+				known[layout.ChangeFile(c.Index)], known[layout.ChangeProof(c.Index)] = true, true
+			}
+		}
 	}
 	entries, err := f.c.fsys.readDir(f.dir, layout.MaxFolder)
 	if err != nil {

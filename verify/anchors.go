@@ -274,7 +274,7 @@ func (l *logCheck) judgeRevoked(quorum int64) {
 			l.signature.add(revokedFinding(l.path(layout.StatementFile(l.lastBy[id])), id, l.lastBy[id]))
 		}
 	}
-	for _, k := range l.gen.opened.LogKeys {
+	for _, k := range l.gen.keys.LogKeys(l.size) {
 		id := logKeyID(k)
 		if to, revoked := l.sound[id]; revoked && l.size > to {
 			l.log.add(revokedFinding(l.path(layout.Checkpoint), id, l.size-1))
@@ -316,7 +316,7 @@ func (f *folder) revoked() {
 			f.signature.add(revokedFinding(name, id, f.index))
 		}
 	}
-	for _, k := range f.gen.opened.LogKeys {
+	for _, k := range f.gen.keys.LogKeys(f.size) {
 		if _, ok := revoked[logKeyID(k)]; ok {
 			f.log.add(revokedFinding(within(f.dir, layout.Proof), logKeyID(k), f.index))
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/attest"
+	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -39,11 +40,14 @@ func (c *checker) attestations(logs []*logCheck) map[string]bool {
 			continue
 		}
 		kinds := map[string]string{}
-		for id, s := range l.gen.signers {
-			kinds[id] = s.Kind
+		for _, id := range l.gen.keys.All() {
+			kinds[id] = l.gen.keys.Kind(id)
 		}
-		logKey := logKeyID(l.gen.opened.LogKeys[0]) // the one that can be in a device
-		kinds[logKey], c.logKeys[logKey] = "log", true
+		for _, k := range l.gen.keys.AllLogKeys() {
+			if id := logKeyID(k); k.Line == record.LineECDSA { // the one that can be in a device
+				kinds[id], c.logKeys[id] = "log", true
+			}
+		}
 		for _, id := range slices.Sorted(maps.Keys(kinds)) {
 			kind := kinds[id]
 			name := layout.KeyAttestationFile(id)

@@ -32,6 +32,9 @@ type bundles struct {
 	stamped int64               // bundles with a time-stamp by a trusted authority
 	stamp   anchor.Stamp        // the latest of them
 	types   []record.Type       // of the statements that hold
+
+	publicKeys []string // names of files
+	exported   int64    // size of the checkpoint of the newest bundle
 }
 
 // checkBundles checks the bundle that was named; or all, when the trusted root or the folder was.
@@ -43,6 +46,13 @@ func (c *checker) checkBundles() error {
 	names := []string{c.file}
 	if !one {
 		names = s.folder()
+	}
+	s.takeChanges(names)
+	if !one {
+		s.trustedRoot()
+	}
+	for _, name := range s.publicKeys {
+		s.publicKey(name)
 	}
 	for _, name := range names {
 		if err := c.ctx.Err(); err != nil {
@@ -107,12 +117,11 @@ func (s *bundles) folder() []string {
 		case strings.HasSuffix(name, layout.BundleSuffix):
 			names = append(names, name)
 		case strings.HasSuffix(name, layout.PublicKeySuffix):
-			s.publicKey(name)
+			s.publicKeys = append(s.publicKeys, name)
 		case name != layout.TrustedRoot && name != layout.Genesis:
 			s.c.uncovered(name)
 		}
 	}
-	s.trustedRoot()
 	return names
 }
 
@@ -124,7 +133,7 @@ func (s *bundles) trustedRoot() {
 	}
 	var authorities []bundle.Authority
 	if err == nil {
-		authorities, err = bundle.CheckTrustedRoot(b, s.gen.opened)
+		authorities, err = bundle.CheckTrustedRoot(b, s.gen.opened, s.gen.keys.LogKeys(s.exported))
 		err = content(err)
 	}
 	if err != nil {
@@ -141,7 +150,7 @@ func (s *bundles) trustedRoot() {
 	}
 }
 
-// publicKey requires that a key which somebody will give to another tool is one that the genesis admits, called as it is.
+// publicKey requires that a key which somebody will give to another tool is one that the log admits or did, called as it is.
 func (s *bundles) publicKey(name string) {
 	b, err := s.c.fsys.readFile(name, layout.MaxEnrolment)
 	if err != nil {
@@ -151,9 +160,11 @@ func (s *bundles) publicKey(name string) {
 	if s.gen == nil {
 		return
 	}
-	admitted, ok := s.gen.signers[strings.TrimSuffix(name, layout.PublicKeySuffix)]
-	if !ok || !bytes.Equal(b, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: admitted.key.DER()})) {
-		s.c.lines[2].add(mismatch(name, "", "", "", "this is not a key that the genesis admits, or not the one that its name says"))
+	id := strings.TrimSuffix(name, layout.PublicKeySuffix)
+	block, _ := pem.Decode(b)
+	if s.gen.keys.Kind(id) == "" || block == nil || sign.KeyID(block.Bytes) != id ||
+		!bytes.Equal(b, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: block.Bytes})) {
+		s.c.lines[2].add(mismatch(name, "", "", "", "this is not a key that the log admits, or not the one that its name says"))
 	}
 }
 
@@ -174,7 +185,7 @@ func (s *bundles) check(name string) {
 		s.withoutGenesis(name, parsed.Key.KeyID())
 		return
 	}
-	at, err := parsed.Check(s.gen.opened.Origin, s.gen.opened.LogKeys)
+	at, err := parsed.Check(s.gen.opened.Origin, s.gen.keys.LogKeys(parsed.Size))
 	if err != nil {
 		s.c.lines[3].add(fromError(name, content(err)))
 	} else {
@@ -194,6 +205,61 @@ func (s *bundles) withoutGenesis(name, keyID string) {
 	s.c.lines[2].add(Finding{Severity: Missing, File: name, Field: "keyid", Found: keyID, Advice: advice,
 		Text: "the statement was signed by key " + keyID + ", as the bundle itself says; without the genesis nothing says whose that is"})
 	s.c.lines[3].add(Finding{Severity: Missing, File: name, Advice: advice, Text: "without the genesis nothing says which keys sign the checkpoints of the log"})
+}
+
+// takeChanges takes in the changes of keys that the newest of the bundles counts on; each lies in a bundle beside it.
+func (s *bundles) takeChanges(names []string) {
+	if s.gen == nil {
+		return
+	}
+	var newest bundle.Bundle
+	for _, name := range names {
+		if b, err := s.c.fsys.readFile(name, record.MaxJSON); err == nil {
+			if parsed, err := bundle.Parse(b); err == nil && (newest.Envelope == nil || parsed.Index > newest.Index) {
+				newest = parsed
+			}
+		}
+	}
+	s.exported = newest.Size
+	if newest.Envelope == nil || newest.Index == 0 {
+		return
+	}
+	var at string
+	read := func(i int64) ([]byte, error) {
+		at = strconv.FormatInt(i, 10) + layout.BundleSuffix
+		b, err := s.c.fsys.readFile(at, record.MaxJSON)
+		if err != nil {
+			return nil, err
+		}
+		parsed, err := bundle.Parse(b)
+		return parsed.Envelope, content(err)
+	}
+	ref, err := keysSeen(newest)
+	if err == nil {
+		err = s.gen.follow(ref, read)
+	}
+	if err != nil {
+		s.c.lines[2].add(fromError(at, err))
+	}
+}
+
+// keysSeen names the newest change of keys that counts for a statement, which may be it.
+func keysSeen(b bundle.Bundle) (*record.KeysRef, error) {
+	e, err := sign.ParseEnvelope(b.Envelope)
+	if err != nil {
+		return nil, content(err)
+	}
+	p, err := record.Decode(e.Payload)
+	if err != nil {
+		return nil, content(err)
+	}
+	if _, ok := p.(*record.KeysChanged); ok {
+		return &record.KeysRef{Index: b.Index, Leaf: b.Leaf}, nil
+	}
+	if seen := record.StateOf(p); seen != nil {
+		return seen.Keys, nil
+	}
+	return nil, nil
 }
 
 // named requires that a bundle which is called as a statement's is that statement's: another one may lie in its place.
@@ -222,24 +288,23 @@ func (s *bundles) place(name string, b bundle.Bundle, size int64, root tlog.Hash
 
 // event checks the statement as the log's own check does.
 func (s *bundles) event(name string, b bundle.Bundle) {
-	st, err := s.gen.readStatement(b.Envelope)
+	st, err := s.gen.readStatement(b.Envelope, b.Index)
 	if err != nil {
 		s.c.lines[2].add(fromError(name, err))
 		return
 	}
-	e, ok := st.predicate.(record.Event)
-	if !ok {
+	seen, at := record.StateOf(st.predicate), record.TimeOf(st.predicate)
+	if seen == nil {
 		s.c.lines[3].add(mismatch(name, "predicateType", "", string(st.predicate.Type()), "the statement is no event"))
 		return
 	}
-	h := e.Header()
-	if h.Log.Origin != s.gen.opened.Origin {
-		s.c.lines[3].add(mismatch(name, "event.log.origin", s.gen.opened.Origin, h.Log.Origin, "the event was signed for another log"))
+	if seen.Origin != s.gen.opened.Origin {
+		s.c.lines[3].add(mismatch(name, "event.log.origin", s.gen.opened.Origin, seen.Origin, "the event was signed for another log"))
 	}
-	if h.Log.Size > b.Index {
-		s.c.lines[3].add(mismatch(name, "event.log.size", fmt.Sprintf("at most %d", b.Index), fmt.Sprint(h.Log.Size), "the event names a checkpoint that comes after it"))
+	if seen.Size > b.Index {
+		s.c.lines[3].add(mismatch(name, "event.log.size", fmt.Sprintf("at most %d", b.Index), fmt.Sprint(seen.Size), "the event names a checkpoint that comes after it"))
 	}
-	s.holds(b.Key, e.Type(), h.Time)
+	s.holds(b.Key, st.predicate.Type(), at)
 }
 
 func (s *bundles) holds(key sign.PublicKey, t record.Type, at record.Time) {
@@ -308,7 +373,7 @@ func (s *bundles) revoked(name string, b bundle.Bundle, stamp *anchor.Stamp) {
 	if _, ok := revoked[s.gen.by]; ok && b.Index != 0 && id != s.gen.by {
 		s.c.lines[2].add(revokedFinding(name, s.gen.by, 0))
 	}
-	for _, k := range s.gen.opened.LogKeys {
+	for _, k := range s.gen.keys.LogKeys(b.Size) {
 		if _, ok := revoked[logKeyID(k)]; ok {
 			s.c.lines[3].add(revokedFinding(name, logKeyID(k), b.Index))
 		}
@@ -367,10 +432,10 @@ func (s *bundles) what() string {
 func (s *bundles) sentence() string {
 	if len(s.have) == 1 {
 		for i := range s.have {
-			return fmt.Sprintf("The statement stands in the log %s as entry %d, under a checkpoint of %s that carries both signatures the genesis requires.",
+			return fmt.Sprintf("The statement stands in the log %s as entry %d, under a checkpoint of %s that carries every signature that the log requires.",
 				s.gen.opened.Origin, i, entries(s.size()))
 		}
 	}
-	return fmt.Sprintf("Each of %s stands in the log %s, under a checkpoint of %s that carries both signatures the genesis requires.",
+	return fmt.Sprintf("Each of %s stands in the log %s, under a checkpoint of %s that carries every signature that the log requires.",
 		number(int64(len(s.have)), "statement"), s.gen.opened.Origin, entries(s.size()))
 }

@@ -33,7 +33,7 @@ func (f *forge) bundleOf(i int64, stamps ...[]byte) []byte {
 
 // export is what `exhibit log export --sigstore` writes.
 func (f *forge) export() fileSet {
-	out := fileSet{layout.TrustedRoot: must(bundle.TrustedRoot(f.genesis, nil))}
+	out := fileSet{layout.TrustedRoot: must(bundle.TrustedRoot(f.genesis, f.genesis.LogKeys, nil))}
 	for i := range f.entries {
 		out[fmt.Sprint(i)+layout.BundleSuffix] = f.bundleOf(int64(i))
 	}

@@ -201,7 +201,7 @@ func (c *checker) certificates(logs []*logCheck) {
 		if l.gen == nil {
 			continue
 		}
-		for id := range l.gen.signers {
+		for _, id := range l.gen.keys.All() {
 			wanted[id] = true
 		}
 	}

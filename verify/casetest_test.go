@@ -45,7 +45,9 @@ type forge struct {
 	stationKey *ecdsa.PrivateKey
 	logKey     *ecdsa.PrivateKey
 
-	quotes      []record.Digest // that the next event names
+	changes     []record.KeysRef // of the keys
+	oldLog      sign.LogSigner   // that signs the next checkpoint, before log; nil: none does
+	quotes      []record.Digest  // that the next event names
 	files       fileSet
 	envelopes   [][]byte
 	entries     [][]byte
@@ -183,7 +185,12 @@ func (f *forge) publish() {
 	size := int64(len(f.leaves))
 	root := mth(f.leaves)
 	text := fmt.Sprintf("%s\n%d\n%s\n", f.origin, size, base64.StdEncoding.EncodeToString(root[:]))
-	f.checkpoints[size] = []byte(must(f.log.Sign(f.origin, text)))
+	note := must(f.log.Sign(f.origin, text))
+	if f.oldLog != nil {
+		note = must(f.oldLog.Sign(f.origin, text)) + strings.TrimPrefix(note, text+"\n")
+		f.oldLog = nil
+	}
+	f.checkpoints[size] = []byte(note)
 	if f.tpm != nil {
 		f.put(layout.AttestFile(size), f.tpm.certify(text))
 	}
@@ -205,6 +212,10 @@ func (f *forge) header(exhibit string) record.Header {
 				h.Log.Attestations = []record.Digest{record.SHA256Digest(sha256.Sum256(f.files[logFile(f, layout.AttestFile(size))]))}
 			}
 		}
+	}
+	if n := len(f.changes); n > 0 {
+		ref := f.changes[n-1]
+		h.Log.Keys = &ref
 	}
 	h.Log.Attestations = append(h.Log.Attestations, f.quotes...)
 	slices.SortFunc(h.Log.Attestations, func(a, b record.Digest) int { return strings.Compare(a.Hex(), b.Hex()) })
@@ -341,6 +352,9 @@ func (f *forge) seal(exhibit, id string, index int64, o record.Openings) string 
 	f.files[dir+"/"+layout.Personal] = must(o.Encode())
 	f.files[dir+"/"+layout.Genesis] = f.envelopes[0]
 	f.files[dir+"/"+layout.Proof] = f.proof(index)
+	for _, c := range f.changes {
+		f.files[dir+"/"+layout.ChangeFile(c.Index)], f.files[dir+"/"+layout.ChangeProof(c.Index)] = f.envelopes[c.Index], f.proof(c.Index)
+	}
 	f.sealed = append(f.sealed, sealedFolder{dir, index})
 	return dir
 }

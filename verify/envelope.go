@@ -10,13 +10,6 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// signer is a key that a genesis admits.
-type signer struct {
-	record.Signer
-	key   sign.PublicKey
-	index int
-}
-
 // genesis is leaf 0 of a log: well-formed and signed by one of its own signers. Whether it is trusted is another matter,
 // and until it is, nothing that hangs on it is.
 type genesis struct {
@@ -25,9 +18,10 @@ type genesis struct {
 	opened   *record.CaseOpened
 	entry    []byte
 	leaf     record.LeafHash
-	by       string            // key id of who signed it
-	signers  map[string]signer // by key id
+	by       string // key id of who signed it
+	keys     *ledger.Keys
 	openings record.Openings
+	revealed map[int64]record.Openings // of the entries that change the keys
 	trust    TrustEntry
 	trusted  bool
 }
@@ -46,19 +40,20 @@ func readGenesis(envelope []byte, trust []TrustEntry) (*genesis, error) {
 	if !ok {
 		return nil, content(fmt.Errorf("leaf 0 is not %q but %q", record.TypeCaseOpened, p.Type()))
 	}
-	g := &genesis{envelope: envelope, payload: e.Payload, opened: opened, by: e.KeyID, signers: map[string]signer{}}
+	g := &genesis{envelope: envelope, payload: e.Payload, opened: opened, by: e.KeyID, revealed: map[int64]record.Openings{}}
 	for i, s := range opened.Signers {
-		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
-		if err != nil {
+		if _, err := sign.ParsePublicKeyBase64(s.PublicKey); err != nil {
 			return nil, content(fmt.Errorf("key of signer %d: %w", i, err))
 		}
-		g.signers[key.KeyID()] = signer{s, key, i}
+	}
+	if g.keys, err = ledger.GenesisKeys(opened); err != nil {
+		return nil, content(err)
 	}
 	if _, err := sign.LogVerifiers(opened.Origin, opened.LogKeys); err != nil {
 		return nil, content(err)
 	}
-	by, ok := g.signers[e.KeyID]
-	if !ok || by.Kind != record.KindPerson {
+	by, err := g.signerAt(e.KeyID, 0)
+	if err != nil || by.Kind != record.KindPerson {
 		return nil, content(fmt.Errorf("the genesis is signed by key %s, which is not that of a person it admits", e.KeyID))
 	}
 	if err := e.Verify(by.key); err != nil {
@@ -72,14 +67,6 @@ func readGenesis(envelope []byte, trust []TrustEntry) (*genesis, error) {
 	return g, nil
 }
 
-// holder is the name behind a key, as far as it is revealed.
-func (g *genesis) holder(s signer) string {
-	if v, ok := g.openings.Value(fmt.Sprintf("/signers/%d/holder", s.index)); ok {
-		return v
-	}
-	return "unknown"
-}
-
 // statement is a signed claim after every check that it can pass by itself.
 type statement struct {
 	predicate record.Predicate
@@ -89,16 +76,16 @@ type statement struct {
 	leaf      record.LeafHash
 }
 
-// readStatement checks an envelope's form, signature, and that the genesis admits the key for the type. When only what
-// it says is of a later version or may not be signed by this key, entry and leaf are set beside the error.
-func (g *genesis) readStatement(envelope []byte) (statement, error) {
+// readStatement checks the envelope of entry i: its form, its signature, and that the log admits the key for the type there. When only
+// what it says is of a later version or may not be signed by this key, entry and leaf are set beside the error.
+func (g *genesis) readStatement(envelope []byte, i int64) (statement, error) {
 	e, err := sign.ParseEnvelope(envelope)
 	if err != nil {
 		return statement{}, content(err)
 	}
-	by, ok := g.signers[e.KeyID]
-	if !ok {
-		return statement{}, content(fmt.Errorf("signed by key %s, which the genesis does not admit", e.KeyID))
+	by, err := g.signerAt(e.KeyID, i)
+	if err != nil {
+		return statement{}, err
 	}
 	if err := e.Verify(by.key); err != nil {
 		return statement{}, content(err)
@@ -115,8 +102,8 @@ func (g *genesis) readStatement(envelope []byte) (statement, error) {
 	if err != nil {
 		return s, content(err)
 	}
-	if !g.opened.MaySign(by.PublicKey, p.Type()) {
-		return s, content(fmt.Errorf("signed by key %s, which the genesis admits for %q and not for %q", e.KeyID, by.Events, p.Type()))
+	if !by.MaySign(p.Type()) {
+		return s, content(&admissionError{fmt.Sprintf("signed by key %s, which the log admits for %q and not for %q", e.KeyID, by.Events, p.Type())})
 	}
 	s.predicate = p
 	return s, nil

@@ -52,7 +52,7 @@ func TestErasedByOrder(t *testing.T) {
 		"in another chain":    {func(f *forge) { f.erase(f.person, "8", idA, f.leafOf(idA), "7%2Fa.raw", "7%2Fa.tree") }, []string{rawA, treeA}, nil, ExitUnknown, Unknown, "breaks the rule no-such-acquisition"},
 		"of another record":   {func(f *forge) { f.erase(f.person, "7/a", idA, f.leafOf(idB), "7%2Fa.raw", "7%2Fa.tree") }, []string{rawA, treeA}, nil, ExitUnknown, Unknown, "of which the record has leaf"},
 		"sums cannot be":      {func(f *forge) { f.erase(f.person, "7/a", idA, f.leafOf(idA), layout.SHA256Sums) }, []string{"exhibits/7%2Fa/" + idA + "/" + layout.SHA256Sums}, nil, ExitUnknown, Unknown, "no image or tree"},
-		"not admitted for it": {func(f *forge) { f.erase(f.station, "7/a", idA, f.leafOf(idA), "7%2Fa.raw", "7%2Fa.tree") }, []string{rawA, treeA}, nil, ExitMismatch, Unknown, "which the genesis admits for"},
+		"not admitted for it": {func(f *forge) { f.erase(f.station, "7/a", idA, f.leafOf(idA), "7%2Fa.raw", "7%2Fa.tree") }, []string{rawA, treeA}, nil, ExitMismatch, Unknown, "which the log admits for"},
 		"changed, not absent": {whole, []string{treeA}, func(m fileSet) { m[rawA] = append([]byte{^m[rawA][0]}, m[rawA][1:]...) }, ExitMismatch, Failed, "the digest is not the one in the record"},
 		"cut off, not absent": {whole, []string{treeA}, func(m fileSet) { m[rawA] = m[rawA][:5] }, ExitMismatch, Failed, "it was cut off"},
 	}

@@ -69,6 +69,7 @@ type logCheck struct {
 	cut         bool  // too many of them: not every entry was looked at
 	beyond      int64 // files of an append that did not come to its end
 	pending     bool
+	changed     bool         // the keys, by the entry that was looked at last
 	several     *severalLogs // nil: the case has no other log
 	foreign     bool         // another station or agency wrote it, and keeps the images and attachments it names
 	seen        []sighting   // of other logs
@@ -130,17 +131,22 @@ func (l *logCheck) readGenesis() bool {
 		l.signature.add(mismatch(name, "origin", l.origin, l.gen.opened.Origin, "the genesis is that of another log"))
 		return false
 	}
+	l.book.Person = l.gen.keys.Person
 	l.readCounter()
 	l.gen.openings = l.c.checkOpenings(l.path(layout.PersonalFile(0)), l.gen.payload, &l.signature)
 	return true
 }
 
-// openCheckpoint reads a checkpoint and verifies both its lines.
-func (l *logCheck) openCheckpoint(name string) (note []byte, cp ledger.Checkpoint, err error) {
+// openCheckpoint reads a checkpoint and verifies every line that is in force at its size, with keys; nil are those that the statements
+// under it lead to.
+func (l *logCheck) openCheckpoint(name string, keys *ledger.Keys) (note []byte, cp ledger.Checkpoint, err error) {
 	if note, err = l.c.fsys.readFile(name, layout.MaxCheckpoint); err != nil {
 		return nil, cp, err
 	}
-	cp, err = ledger.OpenCheckpoint(note, l.origin, l.gen.opened.LogKeys)
+	if keys == nil {
+		keys = l.newestKeys(note)
+	}
+	cp, err = keys.OpenCheckpoint(note)
 	return note, cp, content(err)
 }
 
@@ -153,7 +159,7 @@ func (l *logCheck) readNewest() error {
 	}
 	l.readPending()
 	name := l.path(layout.Checkpoint)
-	note, cp, err := l.openCheckpoint(name)
+	note, cp, err := l.openCheckpoint(name, nil)
 	if err != nil {
 		l.log.add(fromError(name, err))
 		l.size = largest
@@ -223,7 +229,7 @@ func (l *logCheck) readPending() {
 		note, _, err = ledger.ParsePending(b)
 	}
 	if err == nil {
-		_, err = ledger.OpenCheckpoint(note, l.origin, l.gen.opened.LogKeys)
+		_, err = l.newestKeys(note).OpenCheckpoint(note)
 		err = content(err)
 	}
 	if err != nil {
@@ -237,13 +243,17 @@ func (l *logCheck) readPending() {
 // entries goes through the log in portions: the costly work on several cores, the order-dependent work after it.
 func (l *logCheck) entries() error {
 	l.c.phase("log", -1)
-	for from := int64(0); from < l.size; from += portion {
-		loaded, err := l.load(from, min(from+portion, l.size))
+	for next := int64(0); next < l.size; {
+		loaded, err := l.load(next, min(next+portion, l.size))
 		if err != nil {
 			return err
 		}
-		for i, e := range loaded {
-			l.entry(from+int64(i), e)
+		l.changed = false
+		for _, e := range loaded {
+			l.entry(next, e)
+			if next++; l.changed {
+				break // the rest was read with the old keys
+			}
 		}
 		if l.unreadable > maxUnreadable {
 			l.log.add(Finding{Severity: Missing, File: l.path(layout.StatementDir), Text: fmt.Sprintf("%d statements are missing or cannot be read: entries from %d on were not checked", l.unreadable, l.tree.size),
@@ -276,7 +286,7 @@ func (l *logCheck) entry(i int64, e loadedEntry) {
 	if l.several != nil {
 		l.several.roots = append(l.several.roots, l.tree.root())
 	}
-	l.statement(i, leaf, e)
+	l.statement(i, leaf, &e)
 	l.checkpoint(i+1, e)
 }
 
@@ -317,14 +327,14 @@ func (l *logCheck) agree(i int64, e loadedEntry) (entry []byte, ok bool) {
 }
 
 // statement takes what the statement says, and where it stands.
-func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
+func (l *logCheck) statement(i int64, leaf record.LeafHash, e *loadedEntry) {
 	name := l.path(layout.StatementFile(i))
 	for _, f := range e.openings.findings {
 		l.signature.add(f)
 	}
 	if e.err != nil {
+		l.signature.add(l.unadmitted(name, e.err))
 		l.unreadable++
-		l.signature.add(fromError(name, e.err))
 		return
 	}
 	l.signature.checked++
@@ -335,23 +345,27 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 	}
 	event := state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed}
 	if l.several != nil && (e.event != nil || e.anchored != nil) {
-		l.several.keep(i, e, leaf, event)
+		l.several.keep(i, *e, leaf, event)
 	}
-	if e.anchored != nil {
+	if e.state != nil {
+		l.header(i, name, *e.state)
+	}
+	switch {
+	case e.anchored != nil:
 		l.seen = append(l.seen, sighting{i, e.anchored})
-		l.header(i, name, e.anchored.Log)
 		return
-	}
-	if e.event == nil {
+	case e.change != nil:
+		l.changeKeys(i, leaf, e)
+		return
+	case e.event == nil:
 		l.log.add(mismatch(name, "predicateType", "", "", fmt.Sprintf("entry %d opens a case a second time", i)))
 		return
 	}
-	l.header(i, name, e.event.Header().Log)
 	if l.several == nil {
 		l.book.Add(event)
 	}
 	l.attached(i, e.event)
-	l.disclosed(i, leaf, e)
+	l.disclosed(i, leaf, *e)
 	if r := recordOf(e.event); r != nil {
 		l.images = append(l.images, imageRef{r.event.Exhibit, r.image.ID, i, leaf, e.keyID, r.acquired != nil})
 		l.wait(i)
@@ -361,6 +375,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e loadedEntry) {
 // header requires that the signer saw the checkpoint that preceded the statement.
 func (l *logCheck) header(i int64, name string, s record.LogState) {
 	l.attested(i, name, s)
+	l.sameKeys(i, name, s)
 	for _, d := range s.Anchors {
 		if _, ok := l.anchors.named[d]; !ok {
 			l.anchors.named[d] = i

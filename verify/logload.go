@@ -19,6 +19,8 @@ type loadedEntry struct {
 	leaf     record.LeafHash
 	event    record.Event     // nil for a genesis, and for an anchor
 	anchored *record.Anchored // of an anchor
+	change   []byte           // of a change of keys the envelope
+	state    *record.LogState // what its signer saw of the log
 	openings line
 	revealed record.Openings
 	closed   []string // pointers of the personal fields that are not revealed
@@ -36,14 +38,19 @@ func (l *logCheck) load(from, to int64) ([]loadedEntry, error) {
 	return out, err
 }
 
-func (l *logCheck) loadOne(i int64) (e loadedEntry) {
-	note, cp, err := l.openCheckpoint(l.path(layout.CheckpointFile(i + 1)))
+// loadNote reads the checkpoint that follows entry i, if there is one.
+func (l *logCheck) loadNote(i int64, e *loadedEntry) {
+	note, cp, err := l.openCheckpoint(l.path(layout.CheckpointFile(i+1)), l.gen.keys)
 	if e.noteErr = err; err == nil {
 		e.note, e.noteDigest = cp, record.SHA256Of(note)
 		if l.counter != nil {
 			e.certificate = l.loadCertificate(cp)
 		}
 	}
+}
+
+func (l *logCheck) loadOne(i int64) (e loadedEntry) {
+	l.loadNote(i, &e)
 	if i == 0 {
 		e.entry, e.leaf, e.keyID = l.gen.entry, l.gen.leaf, l.gen.by
 		return e
@@ -53,7 +60,7 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 		e.err = err
 		return e
 	}
-	s, err := l.gen.readStatement(envelope)
+	s, err := l.gen.readStatement(envelope, i)
 	e.err, e.entry, e.leaf = err, s.entry, s.leaf
 	if err != nil {
 		return e
@@ -61,6 +68,7 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 	e.keyID = s.by.key.KeyID()
 	e.revealed = l.c.checkOpenings(l.path(layout.PersonalFile(i)), s.payload, &e.openings)
 	e.closed, e.err = e.revealed.Closed(s.payload)
+	e.state = record.StateOf(s.predicate)
 	switch p := s.predicate.(type) {
 	case *record.Acquired: // of a record only what the chain needs is kept
 		a := &p.Acquisition
@@ -72,6 +80,8 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 			SizeBytes: m.SizeBytes, Source: m.Source, TakenOver: m.TakenOver, Unread: m.Unread}}
 	case *record.Anchored:
 		e.anchored = p
+	case *record.KeysChanged:
+		e.change = envelope
 	case record.Event:
 		e.event = p
 	}

@@ -138,13 +138,13 @@ func (c *checker) sentenceLog() string {
 	switch c.lines[3].status() {
 	case Verified:
 		if c.alone != nil {
-			return fmt.Sprintf("The record stands in the log %s as entry %d, under a checkpoint of %s that carries both signatures the genesis requires.",
+			return fmt.Sprintf("The record stands in the log %s as entry %d, under a checkpoint of %s that carries every signature that the log requires.",
 				c.alone.gen.opened.Origin, c.alone.index, entries(c.alone.size))
 		}
 		if c.bundles != nil {
 			return c.bundles.sentence()
 		}
-		return fmt.Sprintf("Every statement stands in its log: %s and %s, each with both signatures that the genesis requires.", entries(c.entries), number(c.checkpoints, "checkpoint"))
+		return fmt.Sprintf("Every statement stands in its log: %s and %s, each with every signature that the log requires.", entries(c.entries), number(c.checkpoints, "checkpoint"))
 	case Failed:
 		return "The log, or a copy of what was logged, was changed or is damaged; what differs is listed."
 	case Unknown:

@@ -107,7 +107,7 @@ func (c *checker) sighting(m *logCheck, s sighting, l *logCheck, home string) {
 		c.lines[4].add(mismatch(name, "genesis", l.gen.leaf.String(), s.Genesis.String(), fmt.Sprintf("entry %d took in a log of this name with another genesis", s.index)))
 		return
 	}
-	cp, err := ledger.OpenCheckpoint([]byte(s.Checkpoint), s.Origin, l.gen.opened.LogKeys)
+	cp, err := l.gen.keys.OpenCheckpoint([]byte(s.Checkpoint))
 	if err != nil {
 		c.lines[4].add(fromError(name, content(err)))
 		return
@@ -211,6 +211,14 @@ func (c *checker) mergedBook(logs []*logCheck, home string) (book state.Book, un
 		if k := l.gen.opened.Continues; k != nil {
 			sequences[i].After, sequences[i].Size = k.Origin, k.Size
 		}
+	}
+	book.Person = func(keyID string) string {
+		for _, l := range logs {
+			if l.gen != nil {
+				keyID = l.gen.keys.Person(keyID)
+			}
+		}
+		return keyID
 	}
 	order, circular := state.Order(sequences)
 	if circular {

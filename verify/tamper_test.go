@@ -62,7 +62,7 @@ var signerTamperings = map[string]tampering{
 		f.files[layout.KeyFile(stranger.PublicKey().KeyID())] = certificateOf(key)
 		addAcquired(f, stranger, untouched)
 		return f, f.build()
-	}, ExitMismatch, 2, "which the genesis does not admit"},
+	}, ExitMismatch, 2, "which the log does not admit"},
 	"record signed by a key admitted for seizures only": {func(t *testing.T) (*forge, fileSet) {
 		f := seizedCase(t)
 		addAcquired(f, f.person, untouched)

@@ -18,7 +18,7 @@ var logTamperings = map[string]tampering{
 			files[logFile(f, name)] = b[:bytes.LastIndex(b[:len(b)-1], []byte("\n"))+1]
 		}
 		return f, files
-	}, ExitMismatch, 3, "exactly the two lines"},
+	}, ExitMismatch, 3, "exactly the lines"},
 	"a checkpoint by another log's key": {func(t *testing.T) (*forge, fileSet) {
 		f, other := soundCase(t), newForge(t)
 		f.log = other.log

@@ -131,7 +131,7 @@ func runAcquire(ctx context.Context, u *ui, path string, o *acquireOptions) erro
 		return err
 	}
 	defer c.Close() //nolint:errcheck // everything written is synced already
-	keys, err := unlock(c.Genesis(), o.key, record.TypeAcquired, &o.pass)
+	keys, err := unlock(c, o.key, record.TypeAcquired, &o.pass)
 	if err != nil {
 		return err
 	}

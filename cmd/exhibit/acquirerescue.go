@@ -9,6 +9,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire/image/ewf"
 	"github.com/exhibit-forensics/exhibit/acquire/medium"
 	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
@@ -28,7 +29,11 @@ func (o *acquireOptions) prepareRescueFirst(c *custody.Case, m *medium.Medium, k
 		return misused(fmt.Errorf("--also cannot be had together with --format e01 --on-error rescue"),
 			"acquire as raw into both places, and convert then: exhibit image convert FOLDER --format e01")
 	}
-	if !c.Genesis().MaySign(keys.signer.PublicKey().Base64(), record.TypeCopied) {
+	admitted, err := c.Keys()
+	if err != nil {
+		return err
+	}
+	if !admitted.MaySign(keys.info.KeyID, record.TypeCopied, ledger.Next) {
 		return withHints(fmt.Errorf("key %q may not sign a copy in this case, and the E01 would be one", keys.info.Name), "acquire as raw: --format raw")
 	}
 	size, known := m.Size()

@@ -54,7 +54,7 @@ func runResume(cmd *cobra.Command, u *ui, args []string, o *acquireOptions) erro
 	if state == nil && len(args) > 0 {
 		return misused(errors.New("the image is complete: only the record is missing, and MEDIUM is not needed"), "type only: exhibit acquire --resume FOLDER")
 	}
-	keys, err := unlock(c.Genesis(), o.key, record.TypeAcquired, &o.pass)
+	keys, err := unlock(c, o.key, record.TypeAcquired, &o.pass)
 	if err != nil {
 		return err
 	}

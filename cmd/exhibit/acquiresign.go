@@ -151,7 +151,7 @@ func logAndSeal(ctx context.Context, c *custody.Case, to *destinations, exhibit,
 	if err := ctx.Err(); err != nil {
 		return acquireDocument{}, err // what was interrupted is done when the acquisition is resumed
 	}
-	sealed := acquire.SealFiles{Statement: logged.Statement, Personal: logged.Personal, Proof: logged.Proof, Genesis: logged.Genesis}
+	sealed := acquire.SealFiles{Statement: logged.Statement, Personal: logged.Personal, Proof: logged.Proof, Genesis: logged.Genesis, Changes: logged.Changes}
 	for _, d := range to.all {
 		if err := holdsRecord(d.Root, exhibit, id, &logged.Record.Acquisition); err != nil {
 			return acquireDocument{}, err

@@ -36,11 +36,12 @@ type signerDocument struct {
 	KeyID  string        `json:"keyId"`
 	Kind   string        `json:"kind"`
 	Events []record.Type `json:"events"`
+	Holder string        `json:"holder,omitzero"` // as revealed
 }
 
 func newCaseCommand(u *ui) *cobra.Command {
-	return group("case", "Open a case folder, join a case that others have, show it, close it", newCaseCreateCommand(u), newCaseJoinCommand(u), newCaseShowCommand(u), newCaseStatusCommand(u), newCaseGapsCommand(u),
-		newCaseCloseCommand(u), newCaseLabelCommand(u))
+	return group("case", "Open a case folder, join a case that others have, show it, change its keys, close it", newCaseCreateCommand(u), newCaseJoinCommand(u), newCaseShowCommand(u), newCaseStatusCommand(u), newCaseGapsCommand(u),
+		newCaseAdmitCommand(u), newCaseWithdrawCommand(u), newCaseRekeyCommand(u), newCaseCloseCommand(u), newCaseLabelCommand(u))
 }
 
 type caseCreateOptions struct {
@@ -133,7 +134,7 @@ func createCase(dir string, o *caseCreateOptions) (*custody.Case, sign.Signer, s
 		Counter: identityOf(counter), Files: files, Joins: o.joins,
 		Number: o.number, Agency: o.agency, OpenedBy: o.openedBy, Clock: now, Random: rand.Reader,
 		Admit: append([]custody.Admission{
-			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: personEvents(), Certificate: person.Certificate},
+			{Key: person.PublicKey, Kind: record.KindPerson, Holder: o.openedBy, Events: append(personEvents(), record.TypeKeysChanged), Certificate: person.Certificate},
 			{Key: station.PublicKey, Kind: record.KindStation, Events: stationEvents(), Certificate: station.Certificate},
 		}, others...),
 	}, signer, logKey)
@@ -164,20 +165,32 @@ func admissions(store keyStore, admit []string, seen ...string) ([]custody.Admis
 			return nil, withHints(fmt.Errorf("key %q is a log key, which signs checkpoints only", name), "choose another with --admit NAME")
 		}
 		seen = append(seen, name)
-		a := custody.Admission{Key: info.PublicKey, Kind: record.KindPerson, Events: personEvents(), Certificate: info.Certificate}
-		if info.Kind == record.KindStation {
-			a.Kind, a.Events = record.KindStation, stationEvents()
+		if some && events == "" {
+			return nil, withHints(fmt.Errorf("--admit %q admits the key for nothing", admit), fmt.Sprintf("the events are: %v", record.SignedTypes))
 		}
-		if some {
-			a.Events = nil
-			for event := range strings.SplitSeq(events, ",") {
-				if !slices.Contains(record.EventTypes, record.Type(event)) || slices.Contains(a.Events, record.Type(event)) {
-					return nil, withHints(fmt.Errorf("--admit %q: %q is no event, or stands twice", admit, event), fmt.Sprintf("the events are: %v", record.EventTypes))
-				}
-				a.Events = append(a.Events, record.Type(event))
-			}
+		a := custody.Admission{Key: info.PublicKey, Kind: info.Kind, Certificate: info.Certificate}
+		if a.Events, err = eventsOf(info.Kind, events); err != nil {
+			return nil, fmt.Errorf("--admit %q: %w", admit, err)
 		}
 		out = append(out, a)
+	}
+	return out, nil
+}
+
+// eventsOf reads what a key of that kind may sign; an empty list is what its kind signs.
+func eventsOf(kind, list string) ([]record.Type, error) {
+	if list == "" && kind == record.KindStation {
+		return stationEvents(), nil
+	}
+	if list == "" {
+		return personEvents(), nil
+	}
+	var out []record.Type
+	for event := range strings.SplitSeq(list, ",") {
+		if !slices.Contains(record.SignedTypes, record.Type(event)) || slices.Contains(out, record.Type(event)) {
+			return nil, withHints(fmt.Errorf("%q is no event, or stands twice", event), fmt.Sprintf("the events are: %v", record.SignedTypes))
+		}
+		out = append(out, record.Type(event))
 	}
 	return out, nil
 }
@@ -222,7 +235,7 @@ func attestationFiles(store keyStore, names ...string) (map[string][]byte, error
 func stationEvents() []record.Type { return []record.Type{record.TypeAcquired, record.TypeCopied} }
 
 // personEvents are all the others.
-func personEvents() []record.Type {
+func personEvents() []record.Type { // but to change keys: that is for whoever opens the log, and whom the log admits for it by name
 	return slices.DeleteFunc(slices.Clone(record.EventTypes), func(t record.Type) bool { return slices.Contains(stationEvents(), t) })
 }
 
@@ -276,12 +289,16 @@ func showCase(u *ui, c *custody.Case, verb string) error {
 	g := c.Genesis()
 	doc := caseDocument{Schema: "exhibit-case/v1", Folder: c.Dir(), Case: g.Case, Agency: g.Agency, Origin: g.Origin,
 		Fingerprint: c.Fingerprint().String(), Opened: g.Time.UTC, Exhibits: []string{}, Signers: []signerDocument{}}
-	for _, s := range g.Signers {
-		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
+	keys, err := c.Keys()
+	if err != nil {
+		return err
+	}
+	for _, s := range keys.Signers(ledger.Next) {
+		name, err := c.Holder(s.KeyID)
 		if err != nil {
 			return err
 		}
-		doc.Signers = append(doc.Signers, signerDocument{key.KeyID(), s.Kind, s.Events})
+		doc.Signers = append(doc.Signers, signerDocument{s.KeyID, s.Kind, s.Events, name})
 	}
 	for e, err := range c.Entries() {
 		if err != nil {
@@ -307,7 +324,11 @@ func showCase(u *ui, c *custody.Case, verb string) error {
 		u.linef("Log:         %s, %s", doc.Origin, entriesText(doc.Entries))
 		u.linef("Fingerprint: %s", sign.Fingerprint(doc.Fingerprint))
 		for _, s := range doc.Signers {
-			u.linef("Signer:      %s key %s, for %v", s.Kind, s.KeyID[:16], s.Events)
+			holder := ""
+			if s.Holder != "" {
+				holder = " of " + clean(s.Holder)
+			}
+			u.linef("Signer:      %s key %s%s, for %v", s.Kind, s.KeyID[:16], holder, s.Events)
 		}
 		for _, e := range doc.Exhibits {
 			u.linef("Exhibit:     %s", clean(e))

@@ -47,7 +47,7 @@ func runCaseClose(cmd *cobra.Command, u *ui, dir string, pass *passphraseFlags) 
 	if err != nil {
 		return err
 	}
-	info, err := chooseLogKey(infos, g)
+	info, err := chooseLogKey(infos, c)
 	if err != nil {
 		return err
 	}

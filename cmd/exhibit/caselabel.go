@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/exhibit-forensics/exhibit/custody"
-	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/internal/label"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -95,7 +94,11 @@ func newLabel(c *custody.Case, exhibit string) (label.Label, error) {
 	if err != nil {
 		return label.Label{}, withCode(codeMissing, fmt.Errorf("the newest checkpoint: %w", err))
 	}
-	cp, err := ledger.OpenCheckpoint(note, c.Genesis().Origin, c.Genesis().LogKeys)
+	keys, err := c.Keys()
+	if err != nil {
+		return label.Label{}, err
+	}
+	cp, err := keys.OpenCheckpoint(note)
 	if err != nil {
 		return label.Label{}, err
 	}

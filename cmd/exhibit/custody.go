@@ -92,7 +92,7 @@ func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error 
 		return err
 	}
 	defer c.Close() //nolint:errcheck // everything written is synced already
-	keys, err := unlock(c.Genesis(), o.key, record.TypeSeized, &o.pass)
+	keys, err := unlock(c, o.key, record.TypeSeized, &o.pass)
 	if err != nil {
 		return err
 	}
@@ -264,6 +264,8 @@ func newEventDocument(e custody.Entry) eventDocument {
 	case *record.CaseOpened:
 		d.Time = p.Time.UTC
 	case *record.Anchored:
+		d.Time = p.Time.UTC
+	case *record.KeysChanged:
 		d.Time = p.Time.UTC
 	case record.Event:
 		d.Exhibit, d.Number, d.Time = p.Header().Exhibit, p.Header().Number, p.Header().Time.UTC

@@ -214,13 +214,18 @@ func timeOf(at string) (record.Time, error) {
 	if at == "" {
 		return now(), nil
 	}
+	return enteredTime("at", at)
+}
+
+// enteredTime reads a time that a person wrote into that flag.
+func enteredTime(flag, at string) (record.Time, error) {
 	t, err := time.Parse(time.RFC3339, at)
 	if err != nil {
-		return record.Time{}, withHints(fmt.Errorf("--at %.60q is no time", at), "write it as 2026-11-23T09:15:00+01:00")
+		return record.Time{}, withHints(fmt.Errorf("--%s %.60q is no time", flag, at), "write it as 2026-11-23T09:15:00+01:00")
 	}
 	entered := record.NewTime(t, record.ClockEntered, record.Unknown[bool]("entered by hand"))
 	if err := entered.Validate(); err != nil {
-		return record.Time{}, misused(fmt.Errorf("--at %.60q: %w", at, err), "write it as 2026-11-23T09:15:00+01:00")
+		return record.Time{}, misused(fmt.Errorf("--%s %.60q: %w", flag, at, err), "write it as 2026-11-23T09:15:00+01:00")
 	}
 	return entered, nil
 }
@@ -277,19 +282,13 @@ func (b *eventBuilder) parties(t record.Type, h *record.Handling) error {
 	return err
 }
 
-// holder is who holds the key that signs, as far as the genesis reveals it.
+// holder is who holds the key that signs, as far as the log reveals it.
 func (b *eventBuilder) holder() string {
-	genesis, err := b.c.Entry(0)
+	name, err := b.c.Holder(b.keyID)
 	if err != nil {
 		return ""
 	}
-	for i, s := range b.c.Genesis().Signers {
-		if id, err := keyIDOf(s.PublicKey); err == nil && id == b.keyID {
-			name, _ := genesis.Openings.Value(fmt.Sprintf("/signers/%d/holder", i))
-			return name
-		}
-	}
-	return ""
+	return name
 }
 
 func (b *eventBuilder) party(member, flag string) (*record.Party, error) {

@@ -225,7 +225,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err != nil {
 		return err
 	}
-	keys, err := unlock(c.Genesis(), o.key, v.typ, &o.pass)
+	keys, err := unlock(c, o.key, v.typ, &o.pass)
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func chosenKey(c *custody.Case, name string, t record.Type) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	info, err := chooseKey(infos, c.Genesis(), name, t)
+	info, err := chooseKey(infos, c, name, t)
 	if err != nil {
 		return "", err
 	}

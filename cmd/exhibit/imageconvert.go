@@ -100,7 +100,7 @@ func runConvert(ctx context.Context, u *ui, folder string, o *convertOptions) er
 	if err != nil {
 		return err
 	}
-	keys, err := unlock(c.Genesis(), o.key, record.TypeCopied, &o.pass)
+	keys, err := unlock(c, o.key, record.TypeCopied, &o.pass)
 	if err != nil {
 		return err
 	}

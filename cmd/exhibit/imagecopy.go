@@ -176,7 +176,7 @@ func sealCopy(u *ui, c *custody.Case, to *destinations, exhibit, id, key string)
 	if err != nil {
 		return err
 	}
-	err = acquire.Seal(to.all[0].Root, id, acquire.SealFiles{Statement: logged.Statement, Personal: logged.Personal, Proof: logged.Proof, Genesis: logged.Genesis, Copy: true})
+	err = acquire.Seal(to.all[0].Root, id, acquire.SealFiles{Statement: logged.Statement, Personal: logged.Personal, Proof: logged.Proof, Genesis: logged.Genesis, Changes: logged.Changes, Copy: true})
 	if err != nil {
 		return withCode(codeResumable, err)
 	}

@@ -164,7 +164,7 @@ func runLogImport(ctx context.Context, u *ui, name string, o *importOptions) err
 	if err != nil {
 		return err
 	}
-	keys, err := unlock(c.Genesis(), o.key, record.TypeAnchored, &o.pass)
+	keys, err := unlock(c, o.key, record.TypeAnchored, &o.pass)
 	if err != nil {
 		return withHints(err, "the log was taken in; repeat the command to log that")
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,7 +62,7 @@ func runLogContinue(ctx context.Context, u *ui, o *continueOptions) error {
 	if err != nil {
 		return err
 	}
-	person, err := continuingPerson(store, c.Genesis(), o.key)
+	person, err := continuingPerson(store, c, o.key)
 	if err != nil {
 		return err
 	}
@@ -72,7 +71,7 @@ func runLogContinue(ctx context.Context, u *ui, o *continueOptions) error {
 		if err != nil {
 			return err
 		}
-		info, err := chooseLogKey(infos, c.Genesis())
+		info, err := chooseLogKey(infos, c)
 		if err != nil {
 			return err
 		}
@@ -86,7 +85,7 @@ func runLogContinue(ctx context.Context, u *ui, o *continueOptions) error {
 	if err != nil {
 		return err
 	}
-	admit, names, err := o.admissions(store, c.Genesis())
+	admit, names, err := o.admissions(store, c)
 	if err != nil {
 		return err
 	}
@@ -111,27 +110,33 @@ func runLogContinue(ctx context.Context, u *ui, o *continueOptions) error {
 }
 
 // continuingPerson is the person's key that signs the new genesis.
-func continuingPerson(store keyStore, g *record.CaseOpened, name string) (sign.Info, error) {
+func continuingPerson(store keyStore, c *custody.Case, name string) (sign.Info, error) {
 	info, err := store.Info(name)
 	if err != nil {
 		return sign.Info{}, err
 	}
-	for _, s := range g.Signers {
-		if s.PublicKey == info.PublicKey.Base64() && s.Kind == record.KindPerson {
-			return info, nil
-		}
+	keys, err := c.Keys()
+	if err != nil {
+		return sign.Info{}, err
+	}
+	if s, _, err := keys.Signer(info.KeyID, ledger.Next); err == nil && s.Kind == record.KindPerson {
+		return info, nil
 	}
 	return sign.Info{}, fmt.Errorf("key %q: %w: a person's key that the case admits signs the new genesis", name, custody.ErrNotAdmitted)
 }
 
 // admissions are the keys that the new log admits beside those of the old one, and their names.
-func (o *continueOptions) admissions(store keyStore, g *record.CaseOpened) (admit []custody.Admission, names []string, err error) {
+func (o *continueOptions) admissions(store keyStore, c *custody.Case) (admit []custody.Admission, names []string, err error) {
 	if admit, err = admissions(store, o.admit); err != nil {
+		return nil, nil, err
+	}
+	keys, err := c.Keys()
+	if err != nil {
 		return nil, nil, err
 	}
 	for i, a := range admit {
 		name, _, _ := strings.Cut(o.admit[i], "=")
-		if slices.ContainsFunc(g.Signers, func(s record.Signer) bool { return s.PublicKey == a.Key.Base64() }) {
+		if _, _, err := keys.Signer(a.Key.KeyID(), ledger.Next); err == nil {
 			return nil, nil, withHints(fmt.Errorf("key %q is admitted already, and stays so", name), "leave out --admit "+name)
 		}
 		names = append(names, name)

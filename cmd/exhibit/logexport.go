@@ -160,7 +160,7 @@ func exportProofs(l *ledger.Log, to *durable.Root) error {
 }
 
 func exportBundles(g *record.CaseOpened, l *ledger.Log, to *durable.Root, stamper *stamper) error {
-	keys, err := exportKeys(g, to)
+	keys, err := exportKeys(l, to)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func exportBundles(g *record.CaseOpened, l *ledger.Log, to *durable.Root, stampe
 			return err
 		}
 	}
-	root, err := bundle.TrustedRoot(g, stamper.authorities())
+	root, err := bundle.TrustedRoot(g, l.Keys().LogKeys(l.Size()), stamper.authorities())
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func bundleOf(g *record.CaseOpened, l *ledger.Log, keys map[string]sign.PublicKe
 	if err != nil {
 		return nil, err
 	}
-	s := bundle.Statement{Envelope: envelope, Key: keys[e.KeyID], Origin: g.Origin, LogKeys: g.LogKeys, Proof: proof}
+	s := bundle.Statement{Envelope: envelope, Key: keys[e.KeyID], Origin: g.Origin, LogKeys: l.Keys().LogKeys(l.Size()), Proof: proof}
 	s.Tokens, err = stamper.stamp(i, e.Signature)
 	if err != nil {
 		return nil, err
@@ -201,15 +201,15 @@ func bundleOf(g *record.CaseOpened, l *ledger.Log, keys map[string]sign.PublicKe
 	return bundle.Encode(s)
 }
 
-// exportKeys writes the public keys of the admitted signers, and returns them by their identifier.
-func exportKeys(g *record.CaseOpened, to *durable.Root) (map[string]sign.PublicKey, error) {
+// exportKeys writes the public keys of the signers that are or were admitted, and returns them by their identifier.
+func exportKeys(l *ledger.Log, to *durable.Root) (map[string]sign.PublicKey, error) {
 	keys := map[string]sign.PublicKey{}
-	for _, s := range g.Signers {
-		key, err := sign.ParsePublicKeyBase64(s.PublicKey)
+	for _, id := range l.Keys().All() {
+		key, err := l.Keys().PublicKey(id)
 		if err != nil {
 			return nil, err
 		}
-		keys[key.KeyID()] = key
+		keys[id] = key
 		b := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key.DER()})
 		if err := to.CreateEx(key.KeyID()+layout.PublicKeySuffix, b); err != nil {
 			return nil, err

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/pem"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/custody/anchor"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
 	"github.com/exhibit-forensics/exhibit/verify"
 )
 
@@ -137,7 +137,7 @@ func fingerprintDigits(s string) (string, error) {
 
 // readCertificate reads a file that holds exactly one certificate.
 func readCertificate(name string) ([]byte, error) {
-	b, err := os.ReadFile(name)
+	b, err := readBounded(name, layout.MaxCertificate)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/exhibit-forensics/exhibit/custody"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 )
@@ -159,9 +160,9 @@ type unlocked struct {
 	machine *machine
 }
 
-// unlock opens the signing key and the log key that the genesis names. name may be empty: then the station's only
+// unlock opens the signing key and the log key that the case has now. name may be empty: then the station's only
 // key that the case admits for events of type t is taken.
-func unlock(g *record.CaseOpened, name string, t record.Type, p *passphraseFlags) (*unlocked, error) {
+func unlock(c *custody.Case, name string, t record.Type, p *passphraseFlags) (*unlocked, error) {
 	store, err := openStore(false)
 	if err != nil {
 		return nil, err
@@ -170,11 +171,11 @@ func unlock(g *record.CaseOpened, name string, t record.Type, p *passphraseFlags
 	if err != nil {
 		return nil, err
 	}
-	info, err := chooseKey(infos, g, name, t)
+	info, err := chooseKey(infos, c, name, t)
 	if err != nil {
 		return nil, err
 	}
-	logInfo, err := chooseLogKey(infos, g)
+	logInfo, err := chooseLogKey(infos, c)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +183,7 @@ func unlock(g *record.CaseOpened, name string, t record.Type, p *passphraseFlags
 	if err != nil {
 		return nil, err
 	}
-	if logSigner, err = store.withCounter(g, logInfo.Name, logPassphrase, logSigner); err != nil {
+	if logSigner, err = store.withCounter(c.Genesis(), logInfo.Name, logPassphrase, logSigner); err != nil {
 		return nil, err
 	}
 	return &unlocked{info, signer, logSigner, store.machine}, nil
@@ -255,10 +256,14 @@ func unlockLog(store keyStore, name string, passphrase []byte) (sign.LogSigner, 
 	return key, nil
 }
 
-func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Type) (sign.Info, error) {
+func chooseKey(infos []sign.Info, c *custody.Case, name string, t record.Type) (sign.Info, error) {
+	keys, err := c.Keys()
+	if err != nil {
+		return sign.Info{}, err
+	}
 	var admitted []sign.Info
 	for _, i := range infos {
-		if i.Name == name && !g.MaySign(i.PublicKey.Base64(), t) {
+		if i.Name == name && !keys.MaySign(i.KeyID, t, ledger.Next) {
 			// Before a passphrase is typed for nothing.
 			return sign.Info{}, fmt.Errorf("key %q: %w", name, custody.ErrNotAdmitted)
 		}
@@ -268,7 +273,7 @@ func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Ty
 		if t == record.TypeAnchored && i.Kind != record.KindPerson {
 			continue // by default a person takes a log in
 		}
-		if i.Kind != sign.KindLog && g.MaySign(i.PublicKey.Base64(), t) {
+		if i.Kind != sign.KindLog && keys.MaySign(i.KeyID, t, ledger.Next) {
 			admitted = append(admitted, i)
 		}
 	}
@@ -276,7 +281,7 @@ func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Ty
 	case name != "":
 		return sign.Info{}, withHints(fmt.Errorf("there is no key %q on this station", name), "see: exhibit key list")
 	case len(admitted) == 0:
-		return sign.Info{}, withHints(fmt.Errorf("none of this station's keys is admitted to sign %q in case %q", t, g.Case),
+		return sign.Info{}, withHints(fmt.Errorf("none of this station's keys is admitted to sign %q in case %q", t, c.Genesis().Case),
 			"see which keys the case admits with: exhibit case show")
 	case len(admitted) > 1:
 		return sign.Info{}, withHints(fmt.Errorf("%d keys of this station are admitted to sign %q", len(admitted), t), "choose one with --key NAME")
@@ -284,12 +289,16 @@ func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Ty
 	return admitted[0], nil
 }
 
-func chooseLogKey(infos []sign.Info, g *record.CaseOpened) (sign.Info, error) {
+func chooseLogKey(infos []sign.Info, c *custody.Case) (sign.Info, error) {
+	keys, err := c.Keys()
+	if err != nil {
+		return sign.Info{}, err
+	}
 	for _, i := range infos {
-		if i.Kind == sign.KindLog && slices.Equal(i.LogKeys[:], g.LogKeys) {
+		if i.Kind == sign.KindLog && slices.Equal(i.LogKeys[:], keys.LogKey()) {
 			return i, nil
 		}
 	}
-	return sign.Info{}, withHints(fmt.Errorf("the log key of case %q is not on this station: only the station that opened the log may append to it", g.Case),
+	return sign.Info{}, withHints(fmt.Errorf("the log key of case %q is not on this station: only the station that keeps the log may append to it", c.Genesis().Case),
 		"run the command on the station that opened the case, or set EXHIBIT_HOME to its folder")
 }

@@ -139,11 +139,11 @@ func TestEncodeRefuses(t *testing.T) {
 
 func TestTrustedRootRefuses(t *testing.T) {
 	_, g := newStatement(t)
-	if _, err := bundle.TrustedRoot(g, nil); err != nil {
+	if _, err := bundle.TrustedRoot(g, g.LogKeys, nil); err != nil {
 		t.Fatal(err)
 	}
 	g.LogKeys = g.LogKeys[:1]
-	if b, err := bundle.TrustedRoot(g, nil); !errors.Is(err, record.ErrMalformed) || b != nil {
+	if b, err := bundle.TrustedRoot(g, g.LogKeys, nil); !errors.Is(err, record.ErrMalformed) || b != nil {
 		t.Errorf("a genesis with one line: %d bytes, error %v, want %v", len(b), err, record.ErrMalformed)
 	}
 }

@@ -22,6 +22,7 @@ type Bundle struct {
 	Key      sign.PublicKey // as the log's entry has it
 	Index    int64          // in the log
 	Leaf     record.LeafHash
+	Size     int64    // of the checkpoint, whose lines nobody has verified yet
 	Tokens   [][]byte // RFC 3161 responses over the signature, not looked at
 
 	proof []byte // the tlog-proof that the log's entries make
@@ -74,8 +75,8 @@ func (f bundleFile) read() (Bundle, error) {
 		return Bundle{}, malformed("payload type %.80q", f.DSSEEnvelope.PayloadType)
 	case len(f.DSSEEnvelope.Signatures) != 1:
 		return Bundle{}, malformed("%d signatures, want 1", len(f.DSSEEnvelope.Signatures))
-	case len(f.Material.Entries) != lines:
-		return Bundle{}, malformed("%d log entries, want one for each of the %d lines of the checkpoint", len(f.Material.Entries), lines)
+	case len(f.Material.Entries) != lines && len(f.Material.Entries) != 2*lines:
+		return Bundle{}, malformed("%d log entries, want one for each of the %d lines of the checkpoint, or %d where the log key changes", len(f.Material.Entries), lines, 2*lines)
 	case len(f.Material.Timestamps.Tokens) > maxTokens:
 		return Bundle{}, malformed("%d time-stamps, at most %d are allowed", len(f.Material.Timestamps.Tokens), maxTokens)
 	}
@@ -98,7 +99,7 @@ func (f bundleFile) read() (Bundle, error) {
 	if body, err := e.Entry(key); err != nil || !bytes.Equal(body, first.Body) {
 		return Bundle{}, malformed("the log's entry is not that of the statement")
 	}
-	if out.Index, out.proof, err = first.read(); err != nil {
+	if out.Index, out.Size, out.proof, err = first.read(); err != nil {
 		return Bundle{}, err
 	}
 	for _, t := range f.Material.Timestamps.Tokens {
@@ -109,34 +110,35 @@ func (f bundleFile) read() (Bundle, error) {
 
 // read returns the proof that an entry holds, which leads to the root of its checkpoint. The checkpoint's lines are not
 // looked at.
-func (e logEntry) read() (index int64, proof []byte, err error) {
+func (e logEntry) read() (index, size int64, proof []byte, err error) {
+	fail := func(err error) (int64, int64, []byte, error) { return 0, 0, nil, err }
 	index, err = strconv.ParseInt(e.Proof.Index, 10, 64)
 	if err != nil || index < 0 || index >= layout.MaxLogSize || len(e.Proof.Hashes) > maxHashes {
-		return 0, nil, malformed("index %.40q, proof of %d hashes", e.Proof.Index, len(e.Proof.Hashes))
+		return fail(malformed("index %.40q, proof of %d hashes", e.Proof.Index, len(e.Proof.Hashes)))
 	}
 	note := []byte(e.Proof.Checkpoint.Envelope)
 	if len(note) > layout.MaxCheckpoint {
-		return 0, nil, malformed("a checkpoint of %d bytes", len(note))
+		return fail(malformed("a checkpoint of %d bytes", len(note)))
 	}
 	text, _, ok := bytes.Cut(note, []byte("\n\n"))
 	if !ok {
-		return 0, nil, malformed("the checkpoint has no signature")
+		return fail(malformed("the checkpoint has no signature"))
 	}
 	checkpoint, err := ledger.ParseCheckpoint(string(text) + "\n")
 	if err != nil {
-		return 0, nil, err
+		return fail(err)
 	}
 	p := ledger.Proof{Index: index, Checkpoint: note}
 	for _, h := range e.Proof.Hashes {
 		if len(h) != tlog.HashSize {
-			return 0, nil, malformed("a hash of %d bytes", len(h))
+			return fail(malformed("a hash of %d bytes", len(h)))
 		}
 		p.Hashes = append(p.Hashes, tlog.Hash(h))
 	}
 	if err := tlog.CheckRecord(p.Hashes, checkpoint.Size, checkpoint.Root, index, tlog.RecordHash(e.Body)); err != nil {
-		return 0, nil, malformed("the entry does not stand at index %d of the log of size %d", index, checkpoint.Size)
+		return fail(malformed("the entry does not stand at index %d of the log of size %d", index, checkpoint.Size))
 	}
-	return index, p.Encode(), nil
+	return index, checkpoint.Size, p.Encode(), nil
 }
 
 // Check requires that b is of the log with that origin and those keys, and is what Encode makes of its statement, down to

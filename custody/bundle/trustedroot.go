@@ -19,17 +19,17 @@ type Authority struct {
 	Start time.Time // from when on its certificate is valid
 }
 
-// TrustedRoot returns the trusted_root.json of the log that g begins: both its keys, and the time-stamp authorities whose
+// TrustedRoot returns the trusted_root.json of the log that g begins: the keys by which the checkpoint of the bundles is signed, and the time-stamp authorities whose
 // tokens its bundles carry. It is as trustworthy as the way it came by, and no more.
-func TrustedRoot(g *record.CaseOpened, authorities []Authority) ([]byte, error) {
+func TrustedRoot(g *record.CaseOpened, keys []record.LogKey, authorities []Authority) ([]byte, error) {
 	if err := g.Validate(); err != nil {
 		return nil, fmt.Errorf("trusted root: %w", err)
 	}
-	if _, err := sign.LogVerifiers(g.Origin, g.LogKeys); err != nil {
+	if _, err := sign.LogVerifiers(g.Origin, keys); err != nil {
 		return nil, fmt.Errorf("trusted root: %w", err)
 	}
 	f := rootFile{MediaType: trustedRootType}
-	for _, k := range g.LogKeys {
+	for _, k := range keys {
 		der, err := decodeKey(k)
 		if err != nil {
 			return nil, fmt.Errorf("trusted root: %w", err)
@@ -111,7 +111,7 @@ const maxAuthorities = 100
 // CheckTrustedRoot requires that b is the trusted root of the log that g begins, down to the last byte, whatever
 // time-stamp authorities it names, and returns those. Another version of Sigstore's file wraps record.ErrNewer, anything
 // else that differs record.ErrMalformed. That an authority stands here is no reason to trust it.
-func CheckTrustedRoot(b []byte, g *record.CaseOpened) ([]Authority, error) {
+func CheckTrustedRoot(b []byte, g *record.CaseOpened, keys []record.LogKey) ([]Authority, error) {
 	var f rootFile
 	if err := decode(b, trustedRootType, &f); err != nil {
 		return nil, fmt.Errorf("trusted root: %w", err)
@@ -131,12 +131,12 @@ func CheckTrustedRoot(b []byte, g *record.CaseOpened) ([]Authority, error) {
 		}
 		authorities = append(authorities, out)
 	}
-	again, err := TrustedRoot(g, authorities)
+	again, err := TrustedRoot(g, keys, authorities)
 	if err != nil {
 		return nil, err
 	}
 	if !bytes.Equal(again, b) {
-		return nil, fmt.Errorf("trusted root: %w: it names other keys, or another log, than the genesis", record.ErrMalformed)
+		return nil, fmt.Errorf("trusted root: %w: it names other keys, or another log, than the genesis and the changes after it", record.ErrMalformed)
 	}
 	return authorities, nil
 }

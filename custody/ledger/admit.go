@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
@@ -19,12 +20,14 @@ type entry struct {
 // opened is a statement that was read, and not yet judged.
 type opened struct {
 	envelope sign.Envelope
-	event    record.Event     // nil for an anchor
-	state    *record.LogState // what the signer saw of the log
-	key      sign.PublicKey   // one that the genesis names
+	event    record.Event        // nil for an anchor and a change of keys
+	change   *record.KeysChanged // nil for all else
+	state    *record.LogState    // what the signer saw of the log
+	key      sign.PublicKey      // one that the log admits
 }
 
-// admit requires that the statements fit the log, one after the other, and returns the chains with them.
+// admit requires that the statements fit the log, one after the other, and returns the chains with them. It leaves in w.after the
+// keys with them.
 func (w *writer) admit(items []Item) ([]entry, *chains, error) {
 	read, batch := make([]opened, len(items)), make([]entry, len(items))
 	which := func(i int, err error) error { return fmt.Errorf("statement %d of %d: %w", i+1, len(items), err) }
@@ -48,8 +51,9 @@ func (w *writer) admit(items []Item) ([]entry, *chains, error) {
 		return nil, nil, err
 	}
 	next := w.chains.clone()
+	w.after, w.next = w.keys, nil
 	for i, o := range read {
-		if err := w.place(next, o, batch[i].leaf); err != nil {
+		if err := w.place(next, o, items[i], batch[i].leaf); err != nil {
 			return nil, nil, which(i, err)
 		}
 	}
@@ -71,31 +75,62 @@ func (w *writer) open(item Item) (opened, error) {
 		return opened{}, fmt.Errorf("%w: a statement of type %q is no event", ErrStatement, p.Type())
 	}
 	ev, _ := p.(record.Event)
-	key, _, err := findSigner(w.genesis, e.KeyID)
+	change, _ := p.(*record.KeysChanged)
+	_, key, err := w.keys.Signer(e.KeyID, w.log.Size())
 	if err != nil {
 		return opened{}, err
 	}
-	return opened{e, ev, state, key}, nil
+	return opened{e, ev, change, state, key}, nil
 }
 
 // place requires that the signer is admitted for that event and that the statement names the newest checkpoint and the
 // exhibit's last event in c, and takes it into c.
-func (w *writer) place(c *chains, o opened, leaf record.LeafHash) error {
-	if o.event != nil && !w.genesis.MaySign(o.key.Base64(), o.event.Type()) {
-		return fmt.Errorf("%w: the genesis does not admit key %s for %q", ErrStatement, o.envelope.KeyID, o.event.Type())
+func (w *writer) place(c *chains, o opened, item Item, leaf record.LeafHash) error {
+	if o.event != nil && !w.keys.MaySign(o.envelope.KeyID, o.event.Type(), c.size) {
+		return fmt.Errorf("%w: the log does not admit key %s for %q", ErrStatement, o.envelope.KeyID, o.event.Type())
+	}
+	if w.after != w.keys {
+		return fmt.Errorf("%w: a change of keys is the only entry of its append", ErrStatement)
 	}
 	s := o.state
 	if s.Origin != w.genesis.Origin || s.Size != w.log.Size() || s.Checkpoint != w.digest() {
 		return fmt.Errorf("%w: it names the checkpoint of size %d of log %s, want the newest, of size %d", ErrStatement, s.Size, s.Origin, w.log.Size())
 	}
+	if !sameRef(s.Keys, w.keys.Before(c.size)) {
+		return fmt.Errorf("%w: it does not name the newest change of keys", ErrStatement)
+	}
 	if err := w.placeAttestations(s.Attestations); err != nil {
 		return err
+	}
+	if o.change != nil {
+		if err := w.placeChange(c.size, o.change, item); err != nil {
+			return err
+		}
 	}
 	if o.event == nil {
 		c.size++
 		return nil
 	}
 	return w.add(c, o.event.Header(), leaf)
+}
+
+// placeChange takes a change of keys in as entry i.
+func (w *writer) placeChange(i int64, c *record.KeysChanged, item Item) error {
+	after := w.keys.clone()
+	if _, _, err := after.Change(i, item.Envelope); err != nil {
+		return err
+	}
+	if c.LogKeys != nil {
+		if item.LogKey == nil {
+			return fmt.Errorf("%w: it brings a log key, which is not here to sign", ErrStatement)
+		}
+		if keys := item.LogKey.Keys(); !slices.Equal(keys[:], c.LogKeys) {
+			return fmt.Errorf("%w: it brings another log key than the one that is here to sign", ErrStatement)
+		}
+		w.next = item.LogKey
+	}
+	w.after = after
+	return nil
 }
 
 // sealEntry verifies the signature and the openings, and makes the log entry.
@@ -129,10 +164,13 @@ func (w *writer) admitGenesis(item Item) (entry, error) {
 	if keys[0] != g.LogKeys[0] || keys[1] != g.LogKeys[1] {
 		return entry{}, fmt.Errorf("%w: the genesis does not name this log key", ErrStatement)
 	}
-	key, _, err := findSigner(g, e.KeyID)
+	if w.keys, err = GenesisKeys(g); err != nil {
+		return entry{}, err
+	}
+	_, key, err := w.keys.Signer(e.KeyID, 0)
 	if err != nil {
 		return entry{}, err
 	}
-	w.genesis = g
+	w.genesis, w.after = g, w.keys
 	return sealEntry(e, key, item)
 }

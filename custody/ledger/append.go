@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -17,6 +18,7 @@ import (
 type Item struct {
 	Envelope []byte
 	Openings record.Openings
+	LogKey   sign.LogSigner // of a change of keys that brings a log key: that one, which signs the checkpoint beside the old one
 }
 
 // Head is what the next statements need to know of the log.
@@ -24,7 +26,7 @@ type Head struct {
 	Origin     string
 	Size       int64
 	Checkpoint record.Digest // SHA-256 of the newest checkpoint's bytes
-	Genesis    *record.CaseOpened
+	Keys       *Keys         // in force; the next statement is entry Size
 	// Events returns the indexes of an exhibit's events, in their order, and the leaf hash of the last; none and nil if it
 	// has none. The number of the next event is one more than there are.
 	Events func(exhibit string) (indexes []int64, last *record.LeafHash, err error)
@@ -144,9 +146,12 @@ type writer struct {
 	dir     *folder
 	key     sign.LogSigner
 	genesis *record.CaseOpened
-	counter Counter // nil: the log has none
-	log     *Log    // as published; nil while it is created
-	chains  *chains // of the published log
+	counter Counter        // nil: the log has none
+	log     *Log           // as published; nil while it is created
+	keys    *Keys          // of the published log
+	after   *Keys          // with the statements that are being appended
+	next    sign.LogSigner // the log key that they bring; nil: the same stays
+	chains  *chains        // of the published log
 
 	value     int64  // of the counter at the newest checkpoint
 	certified []byte // the file that says so
@@ -199,10 +204,6 @@ func (w *writer) prepare() error {
 	if err != nil {
 		return err
 	}
-	keys := w.key.Keys()
-	if keys[0] != g.LogKeys[0] || keys[1] != g.LogKeys[1] {
-		return fmt.Errorf("the log key is not that of the log %s", g.Origin)
-	}
 	w.genesis = g
 	if err := w.takeCounter(); err != nil {
 		return err
@@ -212,6 +213,10 @@ func (w *writer) prepare() error {
 	}
 	if err := w.openPublished(leaf); err != nil {
 		return err
+	}
+	keys := w.key.Keys()
+	if !slices.Equal(keys[:], w.keys.LogKey()) {
+		return fmt.Errorf("the log key is not that of the log %s", g.Origin)
 	}
 	if err := w.checkLive(); err != nil {
 		return err
@@ -226,7 +231,7 @@ func (w *writer) prepare() error {
 
 func (w *writer) head() Head {
 	return Head{
-		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Genesis: w.genesis,
+		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Keys: w.keys,
 		Events: w.events, Alike: w.alike, Attestations: w.attestations(), Anchors: w.uncommitted.Anchors, Recovered: w.recovered,
 	}
 }

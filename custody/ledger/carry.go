@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -279,7 +280,7 @@ func openHeld(dir *folder, leaf record.LeafHash, src *Log) (*Log, error) {
 	if own != leaf {
 		return nil, fmt.Errorf("%w: it begins with another genesis, of fingerprint %s, than the log of this name that is held, of fingerprint %s", record.ErrMalformed, leaf, own)
 	}
-	return openAt(dir, layout.Checkpoint, src.origin, g.LogKeys)
+	return openNewest(dir, src.origin, g.LogKeys)
 }
 
 // takeStatements writes the statements from start on, and the openings of all.
@@ -331,7 +332,7 @@ func (w *writer) readForeign(src *Log, i int64) (e entry, openings []byte, err e
 	if err != nil {
 		return entry{}, nil, err
 	}
-	key, _, err := findSigner(w.genesis, envelope.KeyID)
+	_, key, err := src.keys.Signer(envelope.KeyID, i)
 	if err != nil {
 		return entry{}, nil, fmt.Errorf("%w: %w", record.ErrMalformed, err)
 	}
@@ -345,8 +346,14 @@ func (w *writer) readForeign(src *Log, i int64) (e entry, openings []byte, err e
 	if s := record.StateOf(p); (s == nil) != (i == 0) || s != nil && s.Origin != src.origin {
 		return entry{}, nil, fmt.Errorf("%w: a statement of type %q that was not made for this place", record.ErrMalformed, p.Type())
 	}
-	if ev, ok := p.(record.Event); ok && !w.genesis.MaySign(key.Base64(), ev.Type()) {
-		return entry{}, nil, fmt.Errorf("%w: the genesis does not admit key %s for %q", record.ErrMalformed, envelope.KeyID, ev.Type())
+	if i > 0 && !src.keys.MaySign(envelope.KeyID, p.Type(), i) {
+		return entry{}, nil, fmt.Errorf("%w: the log does not admit key %s for %q", record.ErrMalformed, envelope.KeyID, p.Type())
+	}
+	if _, ok := p.(*record.KeysChanged); ok && !slices.ContainsFunc(src.keys.changes, func(c record.KeysRef) bool { return c.Index == i }) {
+		return entry{}, nil, fmt.Errorf("%w: it changes keys, and no later entry says so", record.ErrMalformed)
+	}
+	if s := record.StateOf(p); s != nil && !sameRef(s.Keys, src.keys.Before(i)) {
+		return entry{}, nil, fmt.Errorf("%w: it does not name the newest change of keys before it", record.ErrMalformed)
 	}
 	openings, err = src.Openings(i)
 	if errors.Is(err, fs.ErrNotExist) {

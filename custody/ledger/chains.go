@@ -272,7 +272,7 @@ func (w *writer) loggedEvent(i int64) (*record.Header, record.LeafHash, error) {
 	if record.StateOf(p) == nil {
 		return fail(fmt.Errorf("%w: a statement of type %q", record.ErrMalformed, p.Type()))
 	}
-	key, _, err := findSigner(w.genesis, e.KeyID)
+	_, key, err := w.keys.Signer(e.KeyID, i)
 	if err != nil {
 		return fail(fmt.Errorf("%w: %w", record.ErrMalformed, err))
 	}

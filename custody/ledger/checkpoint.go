@@ -51,7 +51,7 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 	return c, nil
 }
 
-// OpenCheckpoint verifies both lines of a signed checkpoint with keys and reads its text, which must be one of the log
+// OpenCheckpoint verifies the lines of keys of a signed checkpoint with keys and reads its text, which must be one of the log
 // origin. Errors are those of sign.OpenNote and ParseCheckpoint.
 func OpenCheckpoint(note []byte, origin string, keys []record.LogKey) (Checkpoint, error) {
 	text, err := sign.OpenNote(note, origin, keys)

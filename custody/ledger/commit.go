@@ -8,11 +8,13 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -243,10 +245,13 @@ func (w *writer) alone() error {
 func (w *writer) sign(tree tlog.Tree) ([]byte, error) {
 	want := Checkpoint{Origin: w.genesis.Origin, Size: tree.N, Root: tree.Hash}
 	note, err := w.key.Sign(want.Origin, want.Text())
+	if err == nil && w.next != nil {
+		note, err = addLines(note, w.next, want)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sign the checkpoint: %w", err)
 	}
-	got, err := OpenCheckpoint([]byte(note), w.genesis.Origin, w.genesis.LogKeys)
+	got, err := w.after.OpenCheckpoint([]byte(note))
 	if err != nil {
 		return nil, fmt.Errorf("sign the checkpoint: %w", err)
 	}
@@ -254,6 +259,15 @@ func (w *writer) sign(tree tlog.Tree) ([]byte, error) {
 		return nil, errors.New("sign the checkpoint: the key signed another text")
 	}
 	return []byte(note), nil
+}
+
+// addLines adds the lines of the key that the last entry brings.
+func addLines(note string, key sign.LogSigner, c Checkpoint) (string, error) {
+	other, err := key.Sign(c.Origin, c.Text())
+	if err != nil {
+		return "", err
+	}
+	return note + strings.TrimPrefix(other, c.Text()+"\n"), nil
 }
 
 // publish makes a checkpoint that stands in pending the newest one; old is the size of the one before. Every step can be
@@ -271,7 +285,10 @@ func (w *writer) publish(note []byte, old int64, tree tlog.Tree) error {
 	if err := w.root.Remove(layout.Pending); err != nil {
 		return err
 	}
-	w.log = makeLog(w.dir, note, w.genesis.Origin, w.genesis.LogKeys, tree)
+	w.log, w.keys = makeLog(w.dir, note, w.after, tree), w.after
+	if w.next != nil {
+		w.key, w.next = w.next, nil
+	}
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io/fs"
 
@@ -52,12 +51,16 @@ func openGenesis(envelope []byte) (*record.CaseOpened, []byte, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: a statement of type %q where the genesis should be", record.ErrMalformed, p.Type())
 	}
-	key, kind, err := findSigner(g, e.KeyID)
+	keys, err := GenesisKeys(g)
+	if err != nil {
+		return nil, nil, err
+	}
+	by, key, err := keys.Signer(e.KeyID, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", record.ErrMalformed, err)
 	}
-	if kind != record.KindPerson {
-		return nil, nil, fmt.Errorf("%w: the genesis is signed by a %s", record.ErrMalformed, kind)
+	if by.Kind != record.KindPerson {
+		return nil, nil, fmt.Errorf("%w: the genesis is signed by a %s", record.ErrMalformed, by.Kind)
 	}
 	if err := e.Verify(key); err != nil {
 		return nil, nil, err
@@ -67,19 +70,4 @@ func openGenesis(envelope []byte) (*record.CaseOpened, []byte, error) {
 		return nil, nil, err
 	}
 	return g, entry, nil
-}
-
-// findSigner returns the admitted key of that id. Only that key is parsed, for a genesis may admit a thousand.
-func findSigner(g *record.CaseOpened, keyID string) (sign.PublicKey, string, error) {
-	for _, s := range g.Signers {
-		der, err := base64.StdEncoding.DecodeString(s.PublicKey)
-		if err != nil {
-			return sign.PublicKey{}, "", fmt.Errorf("%w: signers: %w", record.ErrMalformed, err)
-		}
-		if sign.KeyID(der) == keyID {
-			key, err := sign.ParsePublicKey(der)
-			return key, s.Kind, err
-		}
-	}
-	return sign.PublicKey{}, "", fmt.Errorf("%w: the genesis admits no key %.64q", ErrStatement, keyID)
 }

@@ -21,7 +21,7 @@ import (
 type Log struct {
 	dir    *folder
 	origin string
-	keys   []record.LogKey
+	keys   *Keys // as far as tree
 	note   []byte
 	tree   tlog.Tree
 
@@ -39,17 +39,53 @@ type page struct {
 
 // Open reads the newest checkpoint of the log folder fsys and verifies both its lines with keys, those of a genesis that
 // the caller trusts or, to see what a log says of itself, of ReadGenesis. Tiles are read, and proven, when they are needed.
+// The changes of keys that the log itself has are taken in, and are proven to stand in it.
 func Open(fsys fs.FS, origin string, keys []record.LogKey) (*Log, error) {
-	return openAt(newFolder(fsys), layout.Checkpoint, origin, keys)
+	return openNewest(newFolder(fsys), origin, keys)
+}
+
+func openNewest(dir *folder, origin string, keys []record.LogKey) (*Log, error) {
+	note, err := dir.readFile(layout.Checkpoint, layout.MaxCheckpoint)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*Log, error) { return nil, fmt.Errorf("%q: %w", layout.Checkpoint, err) }
+	size, err := peekSize(note)
+	if err != nil {
+		return fail(err)
+	}
+	_, g, _, err := readGenesis(dir)
+	if err != nil {
+		return nil, err
+	}
+	if g.Origin != origin || !slices.Equal(g.LogKeys, keys) {
+		return nil, fmt.Errorf("%q: %w: it does not name the log keys by which log %s is to be read", layout.StatementFile(0), record.ErrMalformed, origin)
+	}
+	k, err := loadKeys(dir, g, size)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLog(dir, note, k)
+	if err != nil {
+		return fail(err)
+	}
+	if err := l.proveKeys(); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // At returns the log as it was at an earlier size, which must be that of a checkpoint: checkpoints/<size> is verified, and
 // is proven to be a prefix of l.
 func (l *Log) At(size int64) (*Log, error) {
 	name := layout.CheckpointFile(size)
-	old, err := openAt(l.dir, name, l.origin, l.keys)
+	note, err := l.dir.readFile(name, layout.MaxCheckpoint)
 	if err != nil {
 		return nil, err
+	}
+	old, err := newLog(l.dir, note, l.keys)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", name, err)
 	}
 	if old.tree.N != size {
 		return nil, fmt.Errorf("%q: %w: it is of size %d", name, record.ErrMalformed, old.tree.N)
@@ -64,37 +100,28 @@ func (l *Log) At(size int64) (*Log, error) {
 	return old, nil
 }
 
-func openAt(dir *folder, name, origin string, keys []record.LogKey) (*Log, error) {
-	note, err := dir.readFile(name, layout.MaxCheckpoint)
+func newLog(dir *folder, note []byte, keys *Keys) (*Log, error) {
+	c, err := keys.OpenCheckpoint(note)
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLog(dir, note, origin, keys)
-	if err != nil {
-		return nil, fmt.Errorf("%q: %w", name, err)
-	}
-	return l, nil
-}
-
-func newLog(dir *folder, note []byte, origin string, keys []record.LogKey) (*Log, error) {
-	c, err := OpenCheckpoint(note, origin, keys)
-	if err != nil {
-		return nil, err
-	}
-	return makeLog(dir, note, origin, keys, tlog.Tree{N: c.Size, Hash: c.Root}), nil
+	return makeLog(dir, note, keys, tlog.Tree{N: c.Size, Hash: c.Root}), nil
 }
 
 // makeLog makes the Log of a checkpoint that was verified.
-func makeLog(dir *folder, note []byte, origin string, keys []record.LogKey, tree tlog.Tree) *Log {
+func makeLog(dir *folder, note []byte, keys *Keys, tree tlog.Tree) *Log {
 	tiles := &tileReader{dir: dir, proven: map[tlog.Tile][]byte{}}
 	return &Log{
-		dir: dir, origin: origin, keys: slices.Clone(keys), note: note, tree: tree,
+		dir: dir, origin: keys.genesis.Origin, keys: keys, note: note, tree: tree,
 		hashes: tlog.TileHashReader(tree, tiles),
 	}
 }
 
 // Origin is the log's name.
 func (l *Log) Origin() string { return l.origin }
+
+// Keys are those of the log's genesis, with the changes as far as the log was opened. The caller does not change them.
+func (l *Log) Keys() *Keys { return l.keys }
 
 // Size is the number of entries.
 func (l *Log) Size() int64 { return l.tree.N }

@@ -41,7 +41,7 @@ func (w *writer) finishPending(leaf0 record.LeafHash) error {
 	if (value > 0) != (w.counter != nil) {
 		return refuse("%q names the value %d of a counter, and the log has one: %t", layout.Pending, value, w.counter != nil)
 	}
-	log, err := newLog(w.dir, note, w.genesis.Origin, w.genesis.LogKeys)
+	log, err := w.openPending(note)
 	if err != nil {
 		return refuse("%q: %w", layout.Pending, err)
 	}
@@ -61,6 +61,18 @@ func (w *writer) finishPending(leaf0 record.LeafHash) error {
 	}
 	w.recovered = append(w.recovered, logged...)
 	return nil
+}
+
+// openPending opens the log that a pending checkpoint describes.
+func (w *writer) openPending(note []byte) (*Log, error) {
+	size, err := peekSize(note)
+	if err != nil {
+		return nil, err
+	}
+	if w.after, err = loadKeys(w.dir, w.genesis, size); err != nil {
+		return nil, err
+	}
+	return newLog(w.dir, note, w.after)
 }
 
 // beforePending returns the size of the checkpoint that was the newest when the pending one was signed, 0 if there was
@@ -160,7 +172,7 @@ func (w *writer) writeCheckpoint(name string, note []byte) error {
 // openPublished opens the log at its newest checkpoint, and requires that checkpoints/ has the same, and that the tiles
 // give its root over this genesis.
 func (w *writer) openPublished(leaf0 record.LeafHash) error {
-	log, err := openAt(w.dir, layout.Checkpoint, w.genesis.Origin, w.genesis.LogKeys)
+	log, err := openNewest(w.dir, w.genesis.Origin, w.genesis.LogKeys)
 	if errors.Is(err, fs.ErrNotExist) {
 		return refuse("%q is missing; the newest of %q may be what it should be: %w", layout.Checkpoint, layout.CheckpointsDir, err)
 	}
@@ -182,7 +194,7 @@ func (w *writer) openPublished(leaf0 record.LeafHash) error {
 	if leaf != leaf0 {
 		return refuse("%q is not leaf 0 of the log", layout.StatementFile(0))
 	}
-	w.log = log
+	w.log, w.keys = log, log.keys
 	return nil
 }
 
@@ -286,6 +298,7 @@ func (w *writer) leftStatements() (adopted []Item, rest []string, err error) {
 		return nil, nil, err
 	}
 	c := w.chains.clone()
+	w.after = w.keys
 	i := w.log.Size()
 	for ; len(left[i]) > 0; i++ {
 		item, err := w.readLeft(i)
@@ -321,7 +334,7 @@ func (w *writer) admitLeft(c *chains, item Item) error {
 	if err != nil {
 		return err
 	}
-	return w.place(c, o, e.leaf)
+	return w.place(c, o, item, e.leaf)
 }
 
 // readLeft reads the statement i that an append left; without an Envelope it is not complete.

@@ -199,7 +199,7 @@ func TestAppendRefusesStatements(t *testing.T) {
 	leaf := w.append(t, root, "1")[0].Leaf
 	resign := func(s sign.Signer, item Item) Item {
 		e := must(sign.ParseEnvelope(item.Envelope))
-		return Item{must(sign.Seal(s, e.Payload)), item.Openings}
+		return Item{Envelope: must(sign.Seal(s, e.Payload)), Openings: item.Openings}
 	}
 	for name, c := range map[string]struct {
 		want  error
@@ -215,12 +215,14 @@ func TestAppendRefusesStatements(t *testing.T) {
 		"another log":            {ErrStatement, func(h Head) Item { h.Origin = newWorld().opened.Origin; return w.seized(h, "1", 3, &leaf) }},
 		"a signer not admitted":  {ErrStatement, func(h Head) Item { return resign(w.stranger, w.seized(h, "1", 3, &leaf)) }},
 		"a signer of other ones": {ErrStatement, func(h Head) Item { return resign(w.station, w.seized(h, "1", 3, &leaf)) }},
-		"another's openings":     {ErrStatement, func(h Head) Item { return Item{w.seized(h, "1", 3, &leaf).Envelope, w.genesis.Openings} }},
-		"a second genesis":       {ErrStatement, func(Head) Item { return w.genesis }},
+		"another's openings": {ErrStatement, func(h Head) Item {
+			return Item{Envelope: w.seized(h, "1", 3, &leaf).Envelope, Openings: w.genesis.Openings}
+		}},
+		"a second genesis": {ErrStatement, func(Head) Item { return w.genesis }},
 		"a broken signature": {sign.ErrSignature, func(h Head) Item {
 			a, b := w.seized(h, "1", 3, &leaf), must(sign.ParseEnvelope(w.seized(h, "2", 1, nil).Envelope))
 			e := must(sign.ParseEnvelope(a.Envelope))
-			return Item{bytes.Replace(a.Envelope, base64Of(e.Signature), base64Of(b.Signature), 1), a.Openings}
+			return Item{Envelope: bytes.Replace(a.Envelope, base64Of(e.Signature), base64Of(b.Signature), 1), Openings: a.Openings}
 		}},
 		"no envelope": {record.ErrMalformed, func(Head) Item { return Item{} }},
 	} {

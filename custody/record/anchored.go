@@ -50,8 +50,25 @@ func StateOf(p Predicate) *LogState {
 		return &p.Header().Log
 	case *Anchored:
 		return &p.Log
+	case *KeysChanged:
+		return &p.Log
 	}
 	return nil
+}
+
+// TimeOf returns when a statement was signed, as its signer said.
+func TimeOf(p Predicate) Time {
+	switch p := p.(type) {
+	case Event:
+		return p.Header().Time
+	case *Anchored:
+		return p.Time
+	case *KeysChanged:
+		return p.Time
+	case *CaseOpened:
+		return p.Time
+	}
+	return Time{}
 }
 
 // Joining says which log of the same case a log was opened beside, for another station or agency.

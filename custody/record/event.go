@@ -19,9 +19,10 @@ type Header struct {
 
 // LogState is what the signer of an event saw of the log: the previous checkpoint, and what came since then.
 type LogState struct {
-	Anchors      []Digest `json:"anchors"`      // of the files in anchors/ that came since; sorted
-	Attestations []Digest `json:"attestations"` // of the files in attest/ that came since; sorted
-	Checkpoint   Digest   `json:"checkpoint"`   // SHA-256 of the previous checkpoint's bytes
+	Anchors      []Digest `json:"anchors"`       // of the files in anchors/ that came since; sorted
+	Attestations []Digest `json:"attestations"`  // of the files in attest/ that came since; sorted
+	Checkpoint   Digest   `json:"checkpoint"`    // SHA-256 of the previous checkpoint's bytes
+	Keys         *KeysRef `json:"keys,omitzero"` // the newest change of keys under that checkpoint; absent: those of the genesis
 	Origin       string   `json:"origin"`
 	Size         int64    `json:"size"` // entries under the previous checkpoint, at least 1 (the genesis)
 }
@@ -49,6 +50,11 @@ func (s *LogState) validate() error {
 	}
 	if err := checkCount("size", s.Size); err != nil {
 		return err
+	}
+	if s.Keys != nil {
+		if err := s.Keys.validate(s.Size); err != nil {
+			return err
+		}
 	}
 	if err := checkSorted("anchors", s.Anchors, layout.MaxAnchors); err != nil {
 		return err

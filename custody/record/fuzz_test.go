@@ -8,7 +8,7 @@ import (
 
 func FuzzDecode(f *testing.F) {
 	var o Openings
-	seeds := []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken(), exampleCopied(), exampleTakenCopied()}
+	seeds := []Predicate{exampleOpened(), exampleSeized(&o), exampleAcquired(), exampleRescued(), exampleInPlace(), exampleTaken(), exampleCopied(), exampleTakenCopied(), exampleKeysChanged()}
 	for typ := range shapes {
 		seeds = append(seeds, exampleHandled(typ))
 	}

@@ -76,8 +76,8 @@ func (c *CaseOpened) Validate() error {
 	if !ValidOrigin(c.Origin) {
 		return fmt.Errorf("%w: origin %.80q", ErrMalformed, c.Origin)
 	}
-	if len(c.LogKeys) != 2 || c.LogKeys[0].Line != LineECDSA || c.LogKeys[1].Line != LineEd25519 {
-		return fmt.Errorf("%w: logKeys are not one %s and one %s, in this order", ErrMalformed, LineECDSA, LineEd25519)
+	if err := checkLogKeys(c.LogKeys); err != nil {
+		return err
 	}
 	if len(c.Signers) == 0 || len(c.Signers) > MaxSigners {
 		return fmt.Errorf("%w: %d signers", ErrMalformed, len(c.Signers))
@@ -107,23 +107,36 @@ func (c *CaseOpened) Validate() error {
 }
 
 // checkKeys requires that no public key stands twice, in whatever role: the three kinds are never the same key.
-func (c *CaseOpened) checkKeys() error {
-	seen := map[string]bool{}
-	one := func(field, key string) error {
-		der, err := base64.StdEncoding.Strict().DecodeString(key)
-		if err != nil || len(der) == 0 || len(der) > 512 || base64.StdEncoding.EncodeToString(der) != key || seen[key] {
-			return fmt.Errorf("%w: %s is no public key, or stands twice", ErrMalformed, field)
-		}
-		seen[key] = true
-		return nil
+func (c *CaseOpened) checkKeys() error { return seenKeys{}.addAll(c.LogKeys, c.Signers) }
+
+func checkLogKeys(keys []LogKey) error {
+	if len(keys) != 2 || keys[0].Line != LineECDSA || keys[1].Line != LineEd25519 {
+		return fmt.Errorf("%w: logKeys are not one %s and one %s, in this order", ErrMalformed, LineECDSA, LineEd25519)
 	}
-	for i, k := range c.LogKeys {
-		if err := one(fmt.Sprintf("logKeys[%d]", i), k.PublicKey); err != nil {
+	return nil
+}
+
+// seenKeys are the public keys of one statement.
+type seenKeys map[string]bool
+
+// add requires the base64 of something that may be a key and was not there before.
+func (k seenKeys) add(field, key string) error {
+	der, err := base64.StdEncoding.Strict().DecodeString(key)
+	if err != nil || len(der) == 0 || len(der) > 512 || base64.StdEncoding.EncodeToString(der) != key || k[key] {
+		return fmt.Errorf("%w: %s is no public key, or stands twice", ErrMalformed, field)
+	}
+	k[key] = true
+	return nil
+}
+
+func (k seenKeys) addAll(logKeys []LogKey, signers []Signer) error {
+	for i, l := range logKeys {
+		if err := k.add(fmt.Sprintf("logKeys[%d]", i), l.PublicKey); err != nil {
 			return err
 		}
 	}
-	for i, s := range c.Signers {
-		if err := one(fmt.Sprintf("signers[%d]", i), s.PublicKey); err != nil {
+	for i, s := range signers {
+		if err := k.add(fmt.Sprintf("signers[%d]", i), s.PublicKey); err != nil {
 			return err
 		}
 		if err := s.validate(); err != nil {
@@ -141,20 +154,16 @@ func (s *Signer) validate() error {
 		return fmt.Errorf("%w: no events", ErrMalformed)
 	}
 	for i, e := range s.Events {
-		if !slices.Contains(EventTypes, e) || i > 0 && s.Events[i-1] >= e {
+		if !slices.Contains(SignedTypes, e) || i > 0 && s.Events[i-1] >= e {
 			return fmt.Errorf("%w: events[%d] %.40q is unknown, doubled or out of order", ErrMalformed, i, e)
 		}
+	}
+	if s.Kind != KindPerson && slices.Contains(s.Events, TypeKeysChanged) {
+		return fmt.Errorf("%w: a %s is admitted for %q, which is a person's to decide", ErrMalformed, s.Kind, TypeKeysChanged)
 	}
 	return nil
 }
 
-// MaySign reports whether the genesis admits the key (its base64 text) for statements of type t. Each key that it admits for
-// any event may take another log's checkpoint in.
-func (c *CaseOpened) MaySign(publicKey string, t Type) bool {
-	for _, s := range c.Signers {
-		if s.PublicKey == publicKey {
-			return t == TypeAnchored || slices.Contains(s.Events, t)
-		}
-	}
-	return false
-}
+// MaySign reports whether s is admitted for statements of type t. Each key that is admitted for any may take another log's
+// checkpoint in.
+func (s *Signer) MaySign(t Type) bool { return t == TypeAnchored || slices.Contains(s.Events, t) }

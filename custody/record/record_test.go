@@ -385,8 +385,8 @@ func TestValidateOpened(t *testing.T) {
 			t.Errorf("%s: Encode gave %s, want an error", name, b)
 		}
 	}
-	if c := exampleOpened(); !c.MaySign(c.Signers[0].PublicKey, TypeSeized) || c.MaySign(c.LogKeys[0].PublicKey, TypeSeized) {
-		t.Error("MaySign does not follow the signers")
+	if s := exampleOpened().Signers[0]; !s.MaySign(TypeSeized) || !s.MaySign(TypeAnchored) || s.MaySign(TypeKeysChanged) {
+		t.Error("MaySign does not follow the events")
 	}
 }
 

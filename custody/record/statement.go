@@ -46,11 +46,14 @@ const (
 	TypeDisclosed  Type = "disclosed"
 )
 
-// EventTypes lists the custody events a signer can be admitted for.
+// EventTypes lists the custody events.
 var EventTypes = []Type{TypeSeized, TypeAcquired, TypeCopied, TypeReceived, TypeSealed, TypeUnsealed, TypeReleased, TypeAccepted, TypeRefused,
 	TypeExamined, TypeInspected, TypeReturned, TypeDestroyed, TypeRestricted, TypeNoted, TypeCorrected, TypeDisclosed}
 
-// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled, *Anchored.
+// SignedTypes lists the types that a signer is admitted for one by one: the events, and the change of keys.
+var SignedTypes = append(slices.Clone(EventTypes), TypeKeysChanged)
+
+// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled, *Anchored, *KeysChanged.
 type Predicate interface {
 	// Type names the predicate.
 	Type() Type
@@ -143,6 +146,8 @@ func newPredicate(uri string) (Predicate, error) {
 			return new(Copied), nil
 		case TypeAnchored:
 			return new(Anchored), nil
+		case TypeKeysChanged:
+			return new(KeysChanged), nil
 		}
 		if h, err := NewHandled(Type(name)); err == nil {
 			return h, nil

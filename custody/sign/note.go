@@ -140,12 +140,28 @@ func (v ecdsaVerifier) KeyHash() uint32 {
 
 func (v ecdsaVerifier) Verify(text, sig []byte) bool { return v.key.Verify(text, sig) == nil }
 
-// LogVerifiers returns the verifiers of the two lines of a log's checkpoints, in their order. Keys that are not one
-// record.LineECDSA and one record.LineEd25519, in this order, wrap record.ErrMalformed.
+// LogVerifiers returns the verifiers of the lines of a log's checkpoints, in their order: two for a log key, or four for a
+// checkpoint that two of them sign, because one takes the other's place. Keys that are not each one record.LineECDSA and
+// one record.LineEd25519, in this order, wrap record.ErrMalformed.
 func LogVerifiers(origin string, keys []record.LogKey) ([]note.Verifier, error) {
 	if !record.ValidOrigin(origin) {
 		return nil, fmt.Errorf("%w: origin %.80q", record.ErrMalformed, origin)
 	}
+	if len(keys) == 4 {
+		before, err := pairVerifiers(origin, keys[:2])
+		if err != nil {
+			return nil, err
+		}
+		after, err := pairVerifiers(origin, keys[2:])
+		if err != nil {
+			return nil, err
+		}
+		return append(before, after...), nil
+	}
+	return pairVerifiers(origin, keys)
+}
+
+func pairVerifiers(origin string, keys []record.LogKey) ([]note.Verifier, error) {
 	if len(keys) != 2 || keys[0].Line != record.LineECDSA || keys[1].Line != record.LineEd25519 {
 		return nil, fmt.Errorf("%w: log keys are not one %s and one %s, in this order", record.ErrMalformed, record.LineECDSA, record.LineEd25519)
 	}
@@ -189,7 +205,7 @@ func parseEd25519(der []byte) (ed25519.PublicKey, error) {
 }
 
 // OpenNote returns the text of a signed checkpoint, which ends in a newline and begins with the line origin. It
-// requires exactly the two lines of keys, in their order, both verified. A line that does not verify is ErrSignature;
+// requires exactly the lines of keys, see LogVerifiers, in their order, each verified. A line that does not verify is ErrSignature;
 // a missing, further, misplaced or differently written one, and a text of another origin, wrap record.ErrMalformed.
 func OpenNote(noteBytes []byte, origin string, keys []record.LogKey) (text string, err error) {
 	verifiers, err := LogVerifiers(origin, keys)
@@ -208,7 +224,7 @@ func OpenNote(noteBytes []byte, origin string, keys []record.LogKey) (text strin
 	}
 	// note.Open passes over unknown and repeated lines, any order, and base64 with stray bits: compare what it should be.
 	if again, ok := formatNote(n, verifiers); !ok || again != string(noteBytes) {
-		return "", fmt.Errorf("%w: the checkpoint has not exactly the two lines of its log, in order", record.ErrMalformed)
+		return "", fmt.Errorf("%w: the checkpoint has not exactly the lines of its log, in order", record.ErrMalformed)
 	}
 	return n.Text, nil
 }

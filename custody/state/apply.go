@@ -195,14 +195,14 @@ func (c *chain) accepted(e LoggedEvent, h *record.Handled) {
 	if open != nil && open.Leaf == *h.Handling.Release {
 		c.report.Handovers++
 		switch {
-		case open.From == e.KeyID && h.Handling.Paper != nil:
+		case c.same(open.From, e.KeyID) && h.Handling.Paper != nil:
 			note(&c.report.Gaps, "the handover of events %d and %d is one-sided: key %s signed both sides, and the receiver on paper", open.Number, h.Event.Number, short(e.KeyID))
-		case open.From == e.KeyID:
+		case c.same(open.From, e.KeyID):
 			note(&c.report.Gaps, "the handover of events %d and %d is one-sided: key %s signed both", open.Number, h.Event.Number, short(e.KeyID))
 		}
 	}
 	c.hold(e, "/handling/actor/name")
-	if open != nil && open.From == e.KeyID && h.Handling.Paper != nil {
+	if open != nil && c.same(open.From, e.KeyID) && h.Handling.Paper != nil {
 		c.report.Holder.KeyID, c.report.Holder.Name = "", open.ToName // has no key here
 	}
 	c.answer(*h.Handling.Release)

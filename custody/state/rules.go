@@ -82,12 +82,17 @@ func (c *chain) checkHolder(b *breaches, keyID string, h *record.Handled) {
 	switch {
 	case h.Type() == record.TypeReceived && holder.KeyID != "":
 		b.add(record.RuleAlreadyHeld, "the exhibit is held by key %s since event %d, and can be had from there only by a release", short(holder.KeyID), holder.Since)
-	case !ofExhibit(h), c.report.Destroyed > 0, holder.KeyID == keyID:
+	case !ofExhibit(h), c.report.Destroyed > 0, c.same(holder.KeyID, keyID):
 	case holder.KeyID == "":
 		b.add(record.RuleNotHolder, "nobody who signs here holds the exhibit: log first that it was received")
 	default:
 		b.add(record.RuleNotHolder, "the exhibit is held by key %s since event %d, and key %s signs", short(holder.KeyID), holder.Since, short(keyID))
 	}
+}
+
+// same reports whether two keys are, or were after one another, those of one holder.
+func (c *chain) same(a, b string) bool {
+	return a == b || c.person != nil && a != "" && b != "" && c.person(a) == c.person(b)
 }
 
 func (c *chain) checkHandover(b *breaches, keyID string, h *record.Handled) {
@@ -103,8 +108,8 @@ func (c *chain) checkHandover(b *breaches, keyID string, h *record.Handled) {
 		b.add(record.RuleAcceptedTwice, "the release with leaf %s was answered already", short(leaf.String()))
 	case open == nil || open.Leaf != leaf:
 		b.add(record.RuleNoSuchRelease, "no open release of the exhibit has leaf %s", short(leaf.String()))
-	case open.To == "" || open.To == keyID:
-	case keyID != open.From, h.Type() == record.TypeAccepted && h.Handling.Paper == nil:
+	case open.To == "" || c.same(open.To, keyID):
+	case !c.same(keyID, open.From), h.Type() == record.TypeAccepted && h.Handling.Paper == nil:
 		// The giver may take a release back, and log what the receiver signed on paper.
 		b.add(record.RuleNotReceiver, "event %d releases the exhibit to key %s, and key %s signs", open.Number, short(open.To), short(keyID))
 	}

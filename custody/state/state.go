@@ -91,6 +91,10 @@ const maxSentences = 100
 // Book follows the chains of all exhibits of one log, or of several in one order. The zero Book is empty and ready. Of an event it keeps the leaf hash
 // and what it changed, no more.
 type Book struct {
+	// Person, if not nil, returns for a key identifier that of the first key of the same holder: whoever signs with the key that
+	// succeeded another still holds what came to him under the old one.
+	Person func(keyID string) string
+
 	chains map[string]*chain
 }
 
@@ -102,7 +106,7 @@ func (b *Book) Add(e LoggedEvent) {
 	exhibit := e.Event.Header().Exhibit
 	c := b.chains[exhibit]
 	if c == nil {
-		c = newChain(exhibit)
+		c = newChain(exhibit, b.Person)
 		b.chains[exhibit] = c
 	}
 	c.add(e)
@@ -117,7 +121,7 @@ func (b *Book) Check(e LoggedEvent) []Breach {
 	}
 	c := b.chains[h.Event.Exhibit]
 	if c == nil {
-		c = newChain(h.Event.Exhibit)
+		c = newChain(h.Event.Exhibit, b.Person)
 	}
 	return c.check(e.KeyID, h)
 }
@@ -141,6 +145,7 @@ func (b *Book) Report(exhibit string) Report {
 
 // chain is one exhibit's events so far.
 type chain struct {
+	person   func(string) string // see Book
 	report   Report
 	last     map[string]place   // the exhibit's last event in each log
 	images   map[string]*imaged // by the ids of acquisitions and copies
@@ -183,8 +188,8 @@ func (i *imaged) sameGaps(o *imaged) bool {
 	return i.unread == o.unread && slices.Equal(i.taken, o.taken) && slices.Equal(i.lists, o.lists)
 }
 
-func newChain(exhibit string) *chain {
-	return &chain{report: Report{Exhibit: exhibit}, last: map[string]place{}, images: map[string]*imaged{}, leaves: map[record.LeafHash]bool{},
+func newChain(exhibit string, person func(string) string) *chain {
+	return &chain{person: person, report: Report{Exhibit: exhibit}, last: map[string]place{}, images: map[string]*imaged{}, leaves: map[record.LeafHash]bool{},
 		answered: map[record.LeafHash]bool{}, seals: map[string]bool{}}
 }
 

@@ -54,6 +54,15 @@ const AttachmentsDir = "attachments"
 // AttachmentFile is the attachment with that SHA-256, below the exhibit's folder.
 func AttachmentFile(sum []byte) string { return AttachmentsDir + "/" + hex.EncodeToString(sum) }
 
+// changePrefix begins the names of what an acquisition folder has of the changes of keys that its record counts on.
+const changePrefix = "keys-changed-"
+
+// ChangeFile is the envelope of log entry i, which changes the keys of the log, below an acquisition folder.
+func ChangeFile(i int64) string { return changePrefix + strconv.FormatInt(i, 10) + ".dsse.json" }
+
+// ChangeProof is the proof that the log has that entry, below the same folder.
+func ChangeProof(i int64) string { return changePrefix + strconv.FormatInt(i, 10) + TlogProofSuffix }
+
 // Files and folders of a log folder.
 const (
 	Checkpoint     = "checkpoint"
