@@ -235,13 +235,14 @@ func openKeyFile[T any](root *durable.Root, name string, passphrase []byte) (non
 	return key, nil
 }
 
-// admitLogs tells the witness of logs, by files of their genesis. Each must be trusted by this station.
-func admitLogs(ctx context.Context, w *anchor.Witness, files []string) error {
+// admitLogs tells the witness of logs, by files of their genesis, which must be trusted by this station, and of changes of their
+// keys.
+func admitLogs(ctx context.Context, w *anchor.Witness, o *witnessOptions) error {
 	trust, err := readTrust("")
 	if err != nil {
 		return err
 	}
-	for _, name := range files {
+	for _, name := range o.genesis {
 		b, err := readSmall(name, layout.MaxEnvelope)
 		if err != nil {
 			return err
@@ -258,18 +259,29 @@ func admitLogs(ctx context.Context, w *anchor.Witness, files []string) error {
 			return err
 		}
 	}
+	for _, name := range o.changes {
+		b, err := readSmall(name, layout.MaxEnvelope)
+		if err == nil {
+			err = w.AdmitChange(ctx, b)
+		}
+		if err != nil {
+			return withHints(fmt.Errorf("%q: %w", name, err), "name every change in its order; they are the entries called keys-changed in: exhibit log show")
+		}
+	}
 	return nil
 }
 
 type witnessOptions struct {
 	dir, listen string
 	genesis     []string
+	changes     []string
 	pass        passphraseFlags
 }
 
 func (o *witnessOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.dir, "dir", "", "the witness's `FOLDER` (default: witness in the folder of this station)")
 	f.StringArrayVar(&o.genesis, "genesis", nil, "follow the log of this genesis, a genesis.dsse.json `FILE` of a case that this station trusts; may be\nrepeated, and is remembered")
+	f.StringArrayVar(&o.changes, "keys-changed", nil, "take a change of that log's keys in, the `FILE` of the entry; may be repeated, in their order, and is remembered")
 	o.pass.register(f, false)
 }
 
@@ -297,7 +309,7 @@ func runWitnessCosign(ctx context.Context, u *ui, name string, o *witnessOptions
 		return err
 	}
 	defer root.Close() //nolint:errcheck // everything written is synced already
-	if err := admitLogs(ctx, w, o.genesis); err != nil {
+	if err := admitLogs(ctx, w, o); err != nil {
 		return err
 	}
 	c, err := w.Add(ctx, request)
@@ -342,7 +354,7 @@ func runWitnessServe(ctx context.Context, u *ui, o *witnessOptions) error {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // everything written is synced already
-	if err := admitLogs(ctx, w, o.genesis); err != nil {
+	if err := admitLogs(ctx, w, o); err != nil {
 		return err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)

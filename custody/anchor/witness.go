@@ -15,6 +15,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -72,6 +73,42 @@ func (w *Witness) Admit(ctx context.Context, genesis []byte) (origin string, err
 	return g.Origin, nil
 }
 
+// AdmitChange tells the witness of a change of keys, by the envelope of that entry of a log which it follows: from there on
+// it takes the log's checkpoints by the keys that follow. Changes are told in their order. One that does not fit wraps
+// record.ErrMalformed or what ledger.Keys.Change says.
+func (w *Witness) AdmitChange(ctx context.Context, envelope []byte) error {
+	e, err := sign.ParseEnvelope(envelope)
+	if err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	p, err := record.Decode(e.Payload)
+	if err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	c, ok := p.(*record.KeysChanged)
+	if !ok {
+		return fmt.Errorf("witness: %w: a statement of type %q changes no keys", record.ErrMalformed, p.Type())
+	}
+	err = w.locked(ctx, func() error {
+		keys, err := w.logKeys(c.Log.Origin)
+		if err != nil {
+			return err
+		}
+		name := c.Log.Origin + "/" + layout.ChangeFile(c.Log.Size)
+		known := slices.ContainsFunc(keys.Changes(), func(r record.KeysRef) bool { return r.Index == c.Log.Size })
+		if !known {
+			if _, _, err := keys.Change(c.Log.Size, envelope); err != nil {
+				return err
+			}
+		}
+		return w.root.CreateIdempotent(name, envelope)
+	})
+	if err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	return nil
+}
+
 // Add answers an add-checkpoint request. The error is ErrUnknownLog; sign.ErrSignature, where a line of the log's does not
 // hold; *SizeError, where the request is about another size than the witness knows; ErrFork, and then what contradicts is
 // kept; or wraps record.ErrMalformed.
@@ -105,7 +142,7 @@ func (w *Witness) accept(origin string, r AddCheckpoint) (ledger.Checkpoint, err
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	next, err := ledger.OpenCheckpoint(r.Checkpoint, origin, keys)
+	next, err := keys.OpenCheckpoint(r.Checkpoint)
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
@@ -130,7 +167,8 @@ func (w *Witness) accept(origin string, r AddCheckpoint) (ledger.Checkpoint, err
 	return next, w.root.Replace(origin+"/"+witnessCheckpoint, r.Checkpoint)
 }
 
-func (w *Witness) logKeys(origin string) ([]record.LogKey, error) {
+// logKeys are the keys of a log, as far as the witness was told.
+func (w *Witness) logKeys(origin string) (*ledger.Keys, error) {
 	b, err := w.root.ReadFile(origin+"/"+witnessGenesis, layout.MaxEnvelope)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrUnknownLog
@@ -145,11 +183,44 @@ func (w *Witness) logKeys(origin string) ([]record.LogKey, error) {
 	if g.Origin != origin {
 		return nil, fmt.Errorf("%w: the genesis kept for %s is of %s", record.ErrMalformed, origin, g.Origin)
 	}
-	return g.LogKeys, nil
+	keys, err := ledger.GenesisKeys(g)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := w.changes(origin)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range changes {
+		b, err := w.root.ReadFile(origin+"/"+layout.ChangeFile(i), layout.MaxEnvelope)
+		if err != nil {
+			return nil, err
+		}
+		if _, _, err := keys.Change(i, b); err != nil {
+			return nil, fmt.Errorf("what the witness keeps of %s: %w", origin, err)
+		}
+	}
+	return keys, nil
+}
+
+// changes are the entries of a log of which the witness was told that they change its keys, in their order.
+func (w *Witness) changes(origin string) ([]int64, error) {
+	names, err := fs.ReadDir(w.root.FS(), origin)
+	if err != nil {
+		return nil, err
+	}
+	var changes []int64
+	for _, e := range names {
+		if i, ok := layout.ParseChange(e.Name()); ok {
+			changes = append(changes, i)
+		}
+	}
+	slices.Sort(changes)
+	return changes, nil
 }
 
 // seen returns the newest checkpoint that was cosigned; of size 0 when none was.
-func (w *Witness) seen(origin string, keys []record.LogKey) (ledger.Checkpoint, error) {
+func (w *Witness) seen(origin string, keys *ledger.Keys) (ledger.Checkpoint, error) {
 	b, err := w.root.ReadFile(origin+"/"+witnessCheckpoint, layout.MaxCheckpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ledger.Checkpoint{}, nil
@@ -157,7 +228,7 @@ func (w *Witness) seen(origin string, keys []record.LogKey) (ledger.Checkpoint, 
 	if err != nil {
 		return ledger.Checkpoint{}, err
 	}
-	c, err := ledger.OpenCheckpoint(b, origin, keys)
+	c, err := keys.OpenCheckpoint(b)
 	if err != nil {
 		return ledger.Checkpoint{}, fmt.Errorf("what the witness remembers of %s: %w", origin, err)
 	}

@@ -27,6 +27,8 @@ import (
 type liar struct {
 	t       *testing.T
 	key     sign.LogSigner
+	next    sign.LogSigner // that signs beside key; nil: none does
+	person  sign.Signer
 	origin  string
 	genesis []byte
 	hashes  []tlog.Hash // as tlog stores them
@@ -56,6 +58,7 @@ func newLiar(t *testing.T) *liar {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.person = person
 	if l.origin, err = layout.NewOrigin(rand.Reader); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +66,7 @@ func newLiar(t *testing.T) *liar {
 	payload, err := record.Encode(&record.CaseOpened{
 		Agency: "Example Police", Case: "2026-001", LogKeys: keys[:], Nonce: hex.EncodeToString(nonce[:]), Origin: l.origin,
 		OpenedBy: record.Unknown[record.Personal]("a test"), Time: record.NewTime(sawIt, record.ClockSystem, record.Known(true)),
-		Signers: []record.Signer{{Events: []record.Type{record.TypeSeized}, Holder: record.Unknown[record.Personal]("a test"), Kind: record.KindPerson,
+		Signers: []record.Signer{{Events: []record.Type{record.TypeKeysChanged, record.TypeSeized}, Holder: record.Unknown[record.Personal]("a test"), Kind: record.KindPerson,
 			PublicKey: person.PublicKey().Base64()}},
 	})
 	if err != nil {
@@ -100,9 +103,17 @@ func (l *liar) request(old int64) []byte {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	note, err := l.key.Sign(l.origin, ledger.Checkpoint{Origin: l.origin, Size: l.size, Root: root}.Text())
+	text := ledger.Checkpoint{Origin: l.origin, Size: l.size, Root: root}.Text()
+	note, err := l.key.Sign(l.origin, text)
 	if err != nil {
 		l.t.Fatal(err)
+	}
+	if l.next != nil {
+		other, err := l.next.Sign(l.origin, text)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		note += strings.TrimPrefix(other, text+"\n")
 	}
 	r := AddCheckpoint{Old: old, Checkpoint: []byte(note)}
 	if old > 0 && old <= l.size {
@@ -144,6 +155,78 @@ func forks(t *testing.T, w *Witness, origin string) (texts []string) {
 		texts = append(texts, string(b))
 	}
 	return texts
+}
+
+// rekey is the envelope of the log's next entry, which brings next as the log key.
+func (l *liar) rekey(next sign.LogSigner) []byte {
+	l.t.Helper()
+	keys := next.Keys()
+	payload, err := record.Encode(&record.KeysChanged{Admits: []record.Signer{}, Because: record.Unknown[record.Personal]("a test"), LogKeys: keys[:],
+		Log:  record.LogState{Anchors: []record.Digest{}, Attestations: []record.Digest{}, Checkpoint: record.SHA256Of(nil), Origin: l.origin, Size: l.size},
+		Time: record.NewTime(sawIt, record.ClockSystem, record.Known(true)), Withdraws: []record.Withdrawal{}})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	envelope, err := sign.Seal(l.person, payload)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return envelope
+}
+
+// A witness follows a log whose key changes, once it was told of the change, and remembers it.
+func TestWitnessFollowsALogKey(t *testing.T) {
+	l := newLiar(t)
+	w, dir := newWitness(t)
+	if _, err := w.Admit(t.Context(), l.genesis); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Add(t.Context(), l.request(0)); err != nil {
+		t.Fatal(err)
+	}
+	stranger := newLiar(t)
+	change := l.rekey(stranger.key)
+	if err := w.AdmitChange(t.Context(), stranger.rekey(l.key)); !errors.Is(err, ErrUnknownLog) {
+		t.Errorf("a change of another log: %v, want %v", err, ErrUnknownLog)
+	}
+	if err := w.AdmitChange(t.Context(), l.genesis); !errors.Is(err, record.ErrMalformed) {
+		t.Errorf("a genesis as a change: %v, want %v", err, record.ErrMalformed)
+	}
+	forged := *l
+	forged.person = stranger.person
+	if err := w.AdmitChange(t.Context(), forged.rekey(stranger.key)); !errors.Is(err, ledger.ErrStatement) {
+		t.Errorf("a change by a stranger: %v, want %v", err, ledger.ErrStatement)
+	}
+	l.append(string(change))
+	l.next = stranger.key
+	if _, err := w.Add(t.Context(), l.request(1)); !errors.Is(err, record.ErrMalformed) {
+		t.Errorf("before it was told: %v, want %v", err, record.ErrMalformed)
+	}
+	for range 2 { // to be told again is nothing new
+		if err := w.AdmitChange(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Add(t.Context(), l.request(1)); err != nil {
+		t.Fatal(err)
+	}
+	old := l.key
+	l.key, l.next = l.next, nil
+	l.append("more")
+	root, err := durable.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	again := NewWitness(root, w.key, w.now)
+	if _, err := again.Add(t.Context(), l.request(2)); err != nil {
+		t.Errorf("after a start: %v", err)
+	}
+	l.key = old
+	l.append("still more")
+	if _, err := again.Add(t.Context(), l.request(3)); !errors.Is(err, sign.ErrSignature) {
+		t.Errorf("by the old log key: %v, want %v", err, sign.ErrSignature)
+	}
 }
 
 // A log that grows is cosigned at each size; the witness remembers across its starts, and refuses what goes back.

@@ -60,6 +60,13 @@ const changePrefix = "keys-changed-"
 // ChangeFile is the envelope of log entry i, which changes the keys of the log, below an acquisition folder.
 func ChangeFile(i int64) string { return changePrefix + strconv.FormatInt(i, 10) + ".dsse.json" }
 
+// ParseChange is the reverse of ChangeFile; ok is false for any other name.
+func ParseChange(name string) (i int64, ok bool) {
+	digits, _ := strings.CutSuffix(strings.TrimPrefix(name, changePrefix), ".dsse.json")
+	i, err := strconv.ParseInt(digits, 10, 64)
+	return i, err == nil && i > 0 && i < MaxLogSize && ChangeFile(i) == name
+}
+
 // ChangeProof is the proof that the log has that entry, below the same folder.
 func ChangeProof(i int64) string { return changePrefix + strconv.FormatInt(i, 10) + TlogProofSuffix }
 
