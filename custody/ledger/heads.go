@@ -22,7 +22,7 @@ const (
 
 const (
 	// headParts is the number of files that the exhibits are spread over, so that an append reads and writes one of them.
-	headParts = 256
+	headParts = 1024
 	// headsBytes is the size of the file of parts: its first line, the log's size, the checkpoint, the parts, the HMAC.
 	headsBytes = len(headsType) + 1 + 8 + sha256.Size + headParts*sha256.Size + sha256.Size
 	// maxPart bounds a part's file, in bytes.
@@ -50,7 +50,8 @@ type headsFile struct {
 
 // partOf is the part that an exhibit belongs to. Numbers that people take for one another are in the same.
 func partOf(exhibit string) int {
-	return int(sha256.Sum256([]byte(record.FoldExhibit(exhibit)))[0])
+	h := sha256.Sum256([]byte(record.FoldExhibit(exhibit)))
+	return int(binary.BigEndian.Uint16(h[:]) >> 6) // of 16 bits the first 10
 }
 
 // body cuts the first line off. That of a later version is record.ErrNewer.
@@ -69,7 +70,7 @@ func body(b []byte, want string) ([]byte, error) {
 // parseHeads reads the file of parts and requires that the holder of the log key wrote it: whoever else can write into the
 // folder could otherwise lead the next event to a number that is wrong for good.
 //
-//	heads = "exhibit-heads/v1" LF size checkpoint 256part mac
+//	heads = "exhibit-heads/v1" LF size checkpoint 1024part mac
 //	size  = 8 bytes, the most significant first; checkpoint, part: SHA-256, or zeros for a part without exhibits
 //	mac   = HMAC-SHA256 of all before it
 func parseHeads(b []byte, key []byte) (headsFile, error) {
@@ -123,7 +124,7 @@ func authenticate(b, key []byte) []byte {
 //	head    = number exhibit leaf number 1*number  ; bytes of exhibit, SHA-256, events, how far each is after the one before
 //	number  = unsigned LEB128, in as few bytes as it needs; at least 1
 func parsePart(b []byte, i int, size int64) (map[string]head, error) {
-	fail := func(err error) (map[string]head, error) { return nil, fmt.Errorf("part %02x of heads: %w", i, err) }
+	fail := func(err error) (map[string]head, error) { return nil, fmt.Errorf("part %03x of heads: %w", i, err) }
 	rest, err := body(b, partType)
 	if err != nil {
 		return fail(err)

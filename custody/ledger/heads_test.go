@@ -28,6 +28,16 @@ func poison(now []byte, f headsFile, key []byte, change func(*headsFile)) []byte
 	return b
 }
 
+// harmHeads makes another file of heads of the one that is there, given what both it and an older one say.
+type harmHeads func(b []byte, now, old headsFile) []byte
+
+// change makes another file of now, with the HMAC of key or, without one, that of before.
+func change(key []byte, do func(f *headsFile, old headsFile)) harmHeads {
+	return func(b []byte, now, old headsFile) []byte {
+		return poison(b, now, key, func(f *headsFile) { do(f, old) })
+	}
+}
+
 // The heads are made again whenever they do not fit or the log key did not write them, and a lie in them is not signed.
 func TestHeadsAreACache(t *testing.T) {
 	w := sharedWorld()
@@ -38,15 +48,15 @@ func TestHeadsAreACache(t *testing.T) {
 	nothing := func(*headsFile) {}
 	type harm func(b []byte, now, old headsFile) []byte
 	// change makes another file of now, with the HMAC of key or, without one, that of before.
-	change := func(key []byte, do func(f *headsFile, old headsFile)) harm {
+	change := func(key []byte, do func(f *headsFile, old headsFile)) harmHeads {
 		return func(b []byte, now, old headsFile) []byte {
 			return poison(b, now, key, func(f *headsFile) { do(f, old) })
 		}
 	}
-	ofLog := func(key []byte, do func(*headsFile)) harm {
+	ofLog := func(key []byte, do func(*headsFile)) harmHeads {
 		return change(key, func(f *headsFile, _ headsFile) { do(f) })
 	}
-	for name, harm := range map[string]harm{
+	for name, harm := range map[string]harmHeads{
 		"missing":    func([]byte, headsFile, headsFile) []byte { return nil },
 		"empty":      func([]byte, headsFile, headsFile) []byte { return []byte{} },
 		"cut":        func(b []byte, _, _ headsFile) []byte { return b[:len(b)-1] },
