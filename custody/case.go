@@ -293,7 +293,7 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 		return nil, err
 	}
 	logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(h ledger.Head) ([]ledger.Item, error) {
-		b := builder{c: c, head: h, signer: signer, clock: clock, last: map[string]last{}, imaged: map[[2]string]bool{}}
+		b := builder{c: c, head: h, signer: signer, clock: clock, last: map[string]last{}, imaged: map[[2]string]bool{}, rules: rules{key: logKey}}
 		if err := b.unlikeOthers(events); err != nil {
 			return nil, err
 		}

@@ -305,3 +305,6 @@ func NewOrigin(random io.Reader) (string, error) {
 
 // HeadsPart is the file of part i of the heads, 0 to 1023, in a log folder.
 func HeadsPart(i int) string { return fmt.Sprintf("%s/%03x", HeadsDir, i) }
+
+// HeadsSteps is the file of the steps of the log of that name, in the folder of the home log.
+func HeadsSteps(origin string) string { return HeadsDir + "/" + origin }
