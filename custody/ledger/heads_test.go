@@ -46,13 +46,6 @@ func TestHeadsAreACache(t *testing.T) {
 	first := partOf("1")
 	leaveOut := func(f *headsFile) { f.parts[first] = sum{} }
 	nothing := func(*headsFile) {}
-	type harm func(b []byte, now, old headsFile) []byte
-	// change makes another file of now, with the HMAC of key or, without one, that of before.
-	change := func(key []byte, do func(f *headsFile, old headsFile)) harmHeads {
-		return func(b []byte, now, old headsFile) []byte {
-			return poison(b, now, key, func(f *headsFile) { do(f, old) })
-		}
-	}
 	ofLog := func(key []byte, do func(*headsFile)) harmHeads {
 		return change(key, func(f *headsFile, _ headsFile) { do(f) })
 	}
