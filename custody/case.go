@@ -281,7 +281,7 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 				return nil, err
 			}
 		}
-		b := builder{c: c, head: h, signer: signer, clock: clock, last: map[string]last{}, imaged: map[[2]string]bool{}}
+		b := builder{c: c, head: h, signer: signer, clock: clock, last: map[string]last{}, imaged: map[[2]string]bool{}, rules: rules{key: logKey}}
 		var err error
 		if b.rules.book.Person, err = c.person(h.Keys); err != nil {
 			return nil, err

@@ -96,7 +96,7 @@ func headsAgain(t *testing.T, c *testCase, exhibit string) {
 	dir := filepath.Join(c.Dir(), layout.LogDir(c.genesis.Origin))
 	parts := func() map[string][]byte {
 		found := map[string][]byte{}
-		for i := range 256 {
+		for i := range 1024 {
 			if b, err := os.ReadFile(filepath.Join(dir, layout.HeadsPart(i))); err == nil {
 				found[layout.HeadsPart(i)] = b
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/custody/state"
 	"github.com/exhibit-forensics/exhibit/internal/mnemonic"
 )
@@ -32,6 +33,7 @@ func (e *RuleError) Error() string {
 
 // rules follow the exhibits of one append, under the log's lock.
 type rules struct {
+	key    sign.LogSigner // of the home log
 	book   state.Book
 	loaded map[string]bool
 	built  []state.LoggedEvent // of this append, of exhibits that are not loaded
@@ -77,7 +79,7 @@ func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 	if r.loaded[exhibit] {
 		return nil
 	}
-	entries, err := c.known(exhibit, logged)
+	entries, err := c.known(exhibit, logged, r.key)
 	if err != nil {
 		return err
 	}
@@ -96,14 +98,14 @@ func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 	return nil
 }
 
-// known returns the exhibit's events before this append. logged is as of hold.
-func (c *Case) known(exhibit string, logged []int64) ([]Entry, error) {
+// known returns the exhibit's events before this append. logged is as of hold; key is that of the home log.
+func (c *Case) known(exhibit string, logged []int64, key sign.LogSigner) ([]Entry, error) {
 	held, err := c.several()
 	if err != nil {
 		return nil, err
 	}
 	if held != nil {
-		return c.merged(held, exhibit)
+		return c.mergedByCache(held, exhibit, key)
 	}
 	return c.events(exhibit, logged)
 }

@@ -274,13 +274,7 @@ func (c *Case) merged(held []Held, exhibit string) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		logs[i] = state.Sequence{Origin: h.Origin}
-		if j := h.Genesis.Joins; j != nil {
-			logs[i].After, logs[i].Size = j.Origin, j.Size
-		}
-		if k := h.Genesis.Continues; k != nil {
-			logs[i].After, logs[i].Size = k.Origin, k.Size
-		}
+		logs[i] = h.sequence()
 		for n := int64(1); n < l.Size(); n++ {
 			e, err := readEntry(l, n)
 			if err != nil {
@@ -299,9 +293,9 @@ func (c *Case) merged(held []Held, exhibit string) ([]Entry, error) {
 			entries[i] = append(entries[i], e)
 		}
 	}
-	order, circular := state.Order(logs)
-	if circular {
-		return nil, fmt.Errorf("%w: what the logs of the case say of each other's order cannot be true", record.ErrMalformed)
+	order, err := orderOf(logs)
+	if err != nil {
+		return nil, err
 	}
 	var out []Entry
 	for _, p := range order {
@@ -310,6 +304,26 @@ func (c *Case) merged(held []Held, exhibit string) ([]Entry, error) {
 		}
 	}
 	return out, nil
+}
+
+// sequence is the log without its steps.
+func (h Held) sequence() state.Sequence {
+	s := state.Sequence{Origin: h.Origin}
+	if j := h.Genesis.Joins; j != nil {
+		s.After, s.Size = j.Origin, j.Size
+	}
+	if k := h.Genesis.Continues; k != nil {
+		s.After, s.Size = k.Origin, k.Size
+	}
+	return s
+}
+
+func orderOf(logs []state.Sequence) ([]state.Place, error) {
+	order, circular := state.Order(logs)
+	if circular {
+		return nil, fmt.Errorf("%w: what the logs of the case say of each other's order cannot be true", record.ErrMalformed)
+	}
+	return order, nil
 }
 
 func (c *Case) openHeld(h Held) (*ledger.Log, error) {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,7 +17,7 @@ import (
 type chains struct {
 	size    int64
 	parts   [headParts]map[string]head // nil: as in the file
-	files   [headParts]record.Digest   // of the parts' files; the zero Digest: none
+	files   [headParts]sum             // of the parts' files
 	of      int64                      // the size of the log that the files belong to
 	changed [headParts]bool            // what the file does not say
 }
@@ -48,15 +49,15 @@ func (w *writer) part(c *chains, i int) (map[string]head, error) {
 	if c.parts[i] != nil {
 		return c.parts[i], nil
 	}
-	if c.files[i] == (record.Digest{}) {
+	if c.files[i] == (sum{}) {
 		c.parts[i] = map[string]head{}
 		return c.parts[i], nil
 	}
-	b, err := w.dir.readFile(layout.HeadsPart(i), record.MaxJSON)
+	b, err := w.dir.readFile(layout.HeadsPart(i), maxPart)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, record.ErrMalformed) {
 		return nil, err
 	}
-	if err == nil && record.SHA256Of(b) == c.files[i] {
+	if err == nil && sha256.Sum256(b) == c.files[i] {
 		if c.parts[i], err = parsePart(b, i, c.of); err == nil {
 			return c.parts[i], nil
 		}
@@ -94,11 +95,11 @@ func (w *writer) add(c *chains, h *record.Header, leaf record.LeafHash) error {
 		return err
 	case h.Number != last.number()+1:
 		return fmt.Errorf("%w: event %d of exhibit %q, want number %d", ErrStatement, h.Number, h.Exhibit, last.number()+1)
-	case known && *h.Previous != last.Leaf: // not nil: the number is not 1
-		return fmt.Errorf("%w: event %d of exhibit %q names the previous event %s, want %s", ErrStatement, h.Number, h.Exhibit, h.Previous, last.Leaf)
+	case known && *h.Previous != last.leaf: // not nil: the number is not 1
+		return fmt.Errorf("%w: event %d of exhibit %q names the previous event %s, want %s", ErrStatement, h.Number, h.Exhibit, h.Previous, last.leaf)
 	}
 	i := partOf(h.Exhibit)
-	c.parts[i][h.Exhibit] = head{Exhibit: h.Exhibit, Events: append(last.Events[:len(last.Events):len(last.Events)], c.size), Leaf: leaf}
+	c.parts[i][h.Exhibit] = head{exhibit: h.Exhibit, events: append(last.events[:len(last.events):len(last.events)], c.size), leaf: leaf}
 	c.changed[i] = true
 	c.size++
 	return nil
@@ -137,7 +138,7 @@ func (w *writer) headsKey() ([]byte, error) { return w.key.Secret(w.genesis.Orig
 // loadChains reads the heads. complete says that they are those of the published checkpoint; otherwise c holds what can be
 // used of them, perhaps nothing. Heads that are damaged or somebody else's are no error: they are made again.
 func (w *writer) loadChains() (c *chains, complete bool, err error) {
-	b, err := w.dir.readFile(layout.Heads, record.MaxJSON)
+	b, err := w.dir.readFile(layout.Heads, int64(headsBytes))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, record.ErrMalformed) {
 		return newChains(), false, nil
 	}
@@ -149,24 +150,21 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 		return nil, false, err
 	}
 	f, err := parseHeads(b, key)
-	if err != nil || f.Size > w.log.Size() {
+	if err != nil || f.size > w.log.Size() {
 		return newChains(), false, nil
 	}
-	c = &chains{size: f.Size, of: f.Size}
-	for i := range c.files {
-		c.files[i] = f.Parts[layout.HeadsPartName(i)]
-	}
-	if f.Size == w.log.Size() {
-		if f.Checkpoint != w.digest() {
+	c = &chains{size: f.size, of: f.size, files: f.parts}
+	if f.size == w.log.Size() {
+		if f.checkpoint != sha256.Sum256(w.log.note) {
 			return newChains(), false, nil
 		}
 		return c, true, nil
 	}
-	note, err := w.dir.readFile(layout.CheckpointFile(f.Size), layout.MaxCheckpoint)
+	note, err := w.dir.readFile(layout.CheckpointFile(f.size), layout.MaxCheckpoint)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, record.ErrMalformed) {
 		return nil, false, err
 	}
-	if err != nil || record.SHA256Of(note) != f.Checkpoint {
+	if err != nil || sha256.Sum256(note) != f.checkpoint {
 		return newChains(), false, nil
 	}
 	return c, false, nil
@@ -192,39 +190,18 @@ func (w *writer) saveChains() error {
 		if !c.changed[i] || len(c.parts[i]) == 0 {
 			continue
 		}
-		b, err := encodePart(c.parts[i])
-		if err != nil {
-			return err
-		}
-		if len(b) > record.MaxJSON {
+		b := encodePart(c.parts[i])
+		if len(b) > maxPart {
 			return removeIfThere(w.root, layout.Heads)
 		}
 		if err := w.root.Replace(layout.HeadsPart(i), b); err != nil {
 			return err
 		}
-		c.files[i] = record.SHA256Of(b)
+		c.files[i] = sha256.Sum256(b)
 	}
-	b, err := c.encode(w.digest(), key)
-	if err != nil {
-		return err
-	}
+	f := headsFile{checkpoint: sha256.Sum256(w.log.note), size: c.size, parts: c.files}
 	c.of, c.changed = c.size, [headParts]bool{}
-	return w.root.Replace(layout.Heads, b)
-}
-
-// encode makes the file that names the parts.
-func (c *chains) encode(checkpoint record.Digest, key []byte) ([]byte, error) {
-	f := headsFile{Checkpoint: checkpoint, Parts: map[string]record.Digest{}, Size: c.size, Type: headsType}
-	for i, d := range c.files {
-		if d != (record.Digest{}) {
-			f.Parts[layout.HeadsPartName(i)] = d
-		}
-	}
-	var err error
-	if f.MAC, err = f.authenticate(key); err != nil {
-		return nil, err
-	}
-	return record.EncodeJSON(f)
+	return w.root.Replace(layout.Heads, f.encode(key))
 }
 
 // events returns the indexes of an exhibit's events, and the leaf of the last; none and nil if it has none.
@@ -233,7 +210,7 @@ func (w *writer) events(exhibit string) ([]int64, *record.LeafHash, error) {
 	if err != nil || !ok {
 		return nil, nil, err
 	}
-	return slices.Clone(h.Events), &h.Leaf, nil
+	return slices.Clone(h.events), &h.leaf, nil
 }
 
 // alike returns an exhibit with events that people take for the one given, and is another; "" if there is none.

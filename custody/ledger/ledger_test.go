@@ -140,17 +140,17 @@ func (w *world) next(exhibits ...string) func(Head) ([]Item, error) {
 				if err != nil {
 					return nil, err
 				}
-				if before.Events = events; leaf != nil {
-					before.Leaf = *leaf
+				if before.events = events; leaf != nil {
+					before.leaf = *leaf
 				}
 			}
 			var previous *record.LeafHash
 			if before.number() > 0 {
-				previous = &before.Leaf
+				previous = &before.leaf
 			}
 			item := w.seized(h, x, before.number()+1, previous)
 			e := must(sign.ParseEnvelope(item.Envelope))
-			last[x] = head{Events: append(before.Events, 0), Leaf: LeafHash(must(e.Entry(w.person.PublicKey())))}
+			last[x] = head{events: append(before.events, 0), leaf: LeafHash(must(e.Entry(w.person.PublicKey())))}
 			items = append(items, item)
 		}
 		return items, nil

@@ -2,7 +2,9 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -18,15 +20,14 @@ var sharedSample = sync.OnceValue(func() *sample {
 	w := sharedWorld()
 	keyed := Checkpoint{Origin: w.opened.Origin, Size: 300, Root: tlog.Hash{1, 2, 3}}
 	note := must(w.log.Sign(keyed.Origin, keyed.Text()))
-	c := newChains()
-	c.files[7] = record.SHA256Digest([32]byte{7})
-	c.size = 5
+	heads := headsFile{checkpoint: sha256.Sum256([]byte(note)), size: 5}
+	heads.parts[7] = sum{7}
 	return &sample{
 		text:    keyed.Text(),
 		proof:   Proof{Index: 255, Hashes: []tlog.Hash{{1}, {2}}, Checkpoint: []byte(note)}.Encode(),
 		pending: must(encodePending([]byte(note), 0)),
-		heads:   must(c.encode(record.SHA256Of([]byte(note)), sampleKey)),
-		part:    must(encodePart(map[string]head{samplePart: {[]int64{1, 4}, samplePart, record.LeafHash{1}}})),
+		heads:   heads.encode(sampleKey),
+		part:    encodePart(map[string]head{samplePart: {[]int64{1, 4}, samplePart, record.LeafHash{1}}}),
 	}
 })
 
@@ -103,8 +104,12 @@ func TestNewerFilesAreCalledNewer(t *testing.T) {
 	if _, _, err := ParsePending(newer(s.pending)); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("pending: %v, want %v", err, record.ErrNewer)
 	}
-	if _, err := parseHeads(newer(s.heads), sampleKey); !errors.Is(err, record.ErrNewer) {
+	next := func(b []byte) []byte { return bytes.Replace(b, []byte("/v1\n"), []byte("/v2\n"), 1) }
+	if _, err := parseHeads(next(s.heads), sampleKey); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("heads: %v, want %v", err, record.ErrNewer)
+	}
+	if _, err := parsePart(next(s.part), partOf(samplePart), 5); !errors.Is(err, record.ErrNewer) {
+		t.Errorf("part of heads: %v, want %v", err, record.ErrNewer)
 	}
 	if _, _, err := ParsePending(s.heads); !errors.Is(err, record.ErrMalformed) {
 		t.Errorf("heads read as pending: %v, want %v", err, record.ErrMalformed)
@@ -156,18 +161,13 @@ func FuzzParseHeads(f *testing.F) {
 	f.Add(sharedSample().heads)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := parseHeads(b, sampleKey)
-		if err != nil && (h.Size != 0 || h.Parts != nil) {
+		if err != nil && h != (headsFile{}) {
 			t.Errorf("an error and a value: %v, %v", h, err)
 		}
 		if err != nil {
 			return
 		}
-		c := newChains()
-		c.size = h.Size
-		for i := range c.files {
-			c.files[i] = h.Parts[layout.HeadsPartName(i)]
-		}
-		if !bytes.Equal(must(c.encode(h.Checkpoint, sampleKey)), b) {
+		if !bytes.Equal(h.encode(sampleKey), b) {
 			t.Errorf("%q was read and is written otherwise", b)
 		}
 		if _, err := parseHeads(b, []byte("another key")); !errors.Is(err, record.ErrMalformed) {
@@ -189,7 +189,7 @@ func FuzzParsePart(f *testing.F) {
 			}
 			return
 		}
-		if !bytes.Equal(must(encodePart(part)), b) {
+		if !bytes.Equal(encodePart(part), b) {
 			t.Errorf("%q was read and is written otherwise", b)
 		}
 	})
@@ -201,18 +201,39 @@ func TestParsePartRefuses(t *testing.T) {
 	if part, err := parsePart([]byte(good), i, 5); err != nil || part[samplePart].number() != 2 {
 		t.Fatalf("parsePart = %v, %v", part, err)
 	}
-	one := good[strings.Index(good, "[{")+1 : strings.Index(good, "}]")+1]
+	one := strings.TrimPrefix(good, partType+"\n")
+	other := "x0" // of the same part, and of a later place in it
+	for n := 1; partOf(other) != i; n++ {
+		other = fmt.Sprintf("x%d", n)
+	}
+	two := strings.TrimPrefix(string(encodePart(map[string]head{other: {[]int64{2}, other, record.LeafHash{2}}})), partType+"\n")
+	if part, err := parsePart([]byte(good+two), i, 5); err != nil || len(part) != 2 {
+		t.Fatalf("parsePart of two = %v, %v", part, err)
+	}
+	events := "\x02\x01\x03" // two of them: 1, and 3 after it
+	if !strings.HasSuffix(good, events) {
+		t.Fatalf("the sample %q does not end with its events", good)
+	}
+	with := func(events string) string { return good[:len(good)-3] + events }
 	for name, text := range map[string]string{
-		"empty":                 "",
-		"no exhibit":            strings.Replace(good, one, "", 1),
-		"an exhibit twice":      strings.Replace(good, one, one+","+one, 1),
-		"an exhibit elsewhere":  strings.Replace(good, samplePart, "9", 1),
-		"no events":             strings.Replace(good, "[1,4]", "[]", 1),
-		"the genesis":           strings.Replace(good, "[1,4]", "[0,4]", 1),
-		"beyond the log":        strings.Replace(good, "[1,4]", "[1,5]", 1),
-		"events out of order":   strings.Replace(good, "[1,4]", "[4,1]", 1),
-		"an event twice":        strings.Replace(good, "[1,4]", "[4,4]", 1),
-		"no number of exhibits": strings.Replace(good, samplePart, "7\\n", 1),
+		"empty":                    "",
+		"no exhibit":               partType + "\n",
+		"an exhibit twice":         good + one,
+		"exhibits out of order":    partType + "\n" + two + one,
+		"an exhibit elsewhere":     strings.Replace(good, samplePart, "7/b", 1),
+		"no number of exhibits":    strings.Replace(good, samplePart, "7\n/", 1),
+		"a number beyond the file": strings.Replace(good, "\x03"+samplePart, "\x7f"+samplePart, 1),
+		"no events":                with("\x00"),
+		"more events than bytes":   with("\x03\x01\x03"),
+		"a count beyond the file":  with("\xff\xff\xff\xff\x7f\x01\x03"),
+		"the genesis":              with("\x02\x00\x03"),
+		"beyond the log":           with("\x02\x01\x04"),
+		"an event twice":           with("\x02\x04\x00"),
+		"a number written long":    with("\x02\x81\x00\x03"),
+		"a number without end":     with("\x02\x01\x83"),
+		"a number of 70 bits":      with("\x02\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+		"bytes after the last":     good + "\x00",
+		"too large":                good + strings.Repeat(two, maxPart/len(two)),
 	} {
 		if part, err := parsePart([]byte(text), i, 5); !errors.Is(err, record.ErrMalformed) || part != nil {
 			t.Errorf("%s: parsePart = %v, %v; want nothing and %v", name, part, err, record.ErrMalformed)

@@ -319,8 +319,8 @@ func NewOrigin(random io.Reader) (string, error) {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:])[:26]) + ".exhibit.invalid", nil
 }
 
-// HeadsPartName is the name of part i of the heads, 0 to 255, in HeadsDir and in Heads.
-func HeadsPartName(i int) string { return fmt.Sprintf("%02x", i) }
+// HeadsPart is the file of part i of the heads, 0 to 1023, in a log folder.
+func HeadsPart(i int) string { return fmt.Sprintf("%s/%03x", HeadsDir, i) }
 
-// HeadsPart is the file of part i of the heads in a log folder.
-func HeadsPart(i int) string { return HeadsDir + "/" + HeadsPartName(i) }
+// HeadsSteps is the file of the steps of the log of that name, in the folder of the home log.
+func HeadsSteps(origin string) string { return HeadsDir + "/" + origin }
