@@ -293,6 +293,9 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 		return nil, err
 	}
 	logged, err := ledger.Append(ctx, root, logKey, c.Waiting, func(h ledger.Head) ([]ledger.Item, error) {
+		if h.Closed {
+			return nil, ledger.ErrClosed
+		}
 		b := builder{c: c, head: h, signer: signer, clock: clock, last: map[string]last{}, imaged: map[[2]string]bool{}}
 		if err := b.unlikeOthers(events); err != nil {
 			return nil, err

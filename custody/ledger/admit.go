@@ -19,7 +19,8 @@ type entry struct {
 // opened is a statement that was read, and not yet judged.
 type opened struct {
 	envelope sign.Envelope
-	event    record.Event     // nil for an anchor
+	event    record.Event // nil for an anchor, and for what closes the log
+	closes   *record.CaseClosed
 	state    *record.LogState // what the signer saw of the log
 	key      sign.PublicKey   // one that the genesis names
 }
@@ -75,12 +76,16 @@ func (w *writer) open(item Item) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	return opened{e, ev, state, key}, nil
+	closes, _ := p.(*record.CaseClosed)
+	return opened{e, ev, closes, state, key}, nil
 }
 
 // place requires that the signer is admitted for that event and that the statement names the newest checkpoint and the
 // exhibit's last event in c, and takes it into c.
 func (w *writer) place(c *chains, o opened, leaf record.LeafHash) error {
+	if c.closed {
+		return ErrClosed
+	}
 	if o.event != nil && !w.genesis.MaySign(o.key.Base64(), o.event.Type()) {
 		return fmt.Errorf("%w: the genesis does not admit key %s for %q", ErrStatement, o.envelope.KeyID, o.event.Type())
 	}
@@ -91,11 +96,27 @@ func (w *writer) place(c *chains, o opened, leaf record.LeafHash) error {
 	if err := w.placeAttestations(s.Attestations); err != nil {
 		return err
 	}
+	if o.closes != nil {
+		return w.placeClosing(c, o)
+	}
 	if o.event == nil {
 		c.size++
 		return nil
 	}
 	return w.add(c, o.event.Header(), leaf)
+}
+
+// placeClosing takes the last statement of the log into c: signed by a person, with the counter's value at the checkpoint over it.
+func (w *writer) placeClosing(c *chains, o opened) error {
+	if !w.genesis.MaySign(o.key.Base64(), record.TypeCaseClosed) {
+		return fmt.Errorf("%w: key %s is not that of a person, and cannot close the log", ErrStatement, o.envelope.KeyID)
+	}
+	if want := w.nextCounter(); o.closes.Counter != want {
+		return fmt.Errorf("%w: it closes the log at the counter's value %d, want %d", ErrStatement, o.closes.Counter, want)
+	}
+	c.size++
+	c.closed = true
+	return nil
 }
 
 // sealEntry verifies the signature and the openings, and makes the log entry.

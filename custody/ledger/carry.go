@@ -348,6 +348,9 @@ func (w *writer) readForeign(src *Log, i int64) (e entry, openings []byte, err e
 	if ev, ok := p.(record.Event); ok && !w.genesis.MaySign(key.Base64(), ev.Type()) {
 		return entry{}, nil, fmt.Errorf("%w: the genesis does not admit key %s for %q", record.ErrMalformed, envelope.KeyID, ev.Type())
 	}
+	if _, ok := p.(*record.CaseClosed); ok && !w.genesis.MaySign(key.Base64(), record.TypeCaseClosed) {
+		return entry{}, nil, fmt.Errorf("%w: key %s is not that of a person, and cannot close the log", record.ErrMalformed, envelope.KeyID)
+	}
 	openings, err = src.Openings(i)
 	if errors.Is(err, fs.ErrNotExist) {
 		return e, nil, nil

@@ -15,6 +15,7 @@ import (
 // chains are the events of all exhibits in the first size entries. A part that nobody has asked for stays in its file.
 type chains struct {
 	size    int64
+	closed  bool                       // the last of them closed the log
 	parts   [headParts]map[string]head // nil: as in the file
 	files   [headParts]record.Digest   // of the parts' files; the zero Digest: none
 	of      int64                      // the size of the log that the files belong to
@@ -106,16 +107,21 @@ func (w *writer) add(c *chains, h *record.Header, leaf record.LeafHash) error {
 
 // takeIn adds the next statement of the log to c.
 func (w *writer) takeIn(c *chains) error {
-	header, leaf, err := w.loggedEvent(c.size)
+	p, leaf, err := w.logged(c.size)
 	if err != nil {
 		return err
 	}
-	if header == nil {
+	name := layout.StatementFile(c.size)
+	if c.closed {
+		return refuse("%q stands after the statement that closed the log", name)
+	}
+	event, ok := p.(record.Event)
+	if !ok {
+		_, c.closed = p.(*record.CaseClosed)
 		c.size++
 		return nil
 	}
-	name := layout.StatementFile(c.size)
-	if err := w.add(c, header, leaf); err != nil {
+	if err := w.add(c, event.Header(), leaf); err != nil {
 		return refuse("%q: %w", name, err)
 	}
 	return nil
@@ -152,7 +158,7 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 	if err != nil || f.Size > w.log.Size() {
 		return newChains(), false, nil
 	}
-	c = &chains{size: f.Size, of: f.Size}
+	c = &chains{size: f.Size, of: f.Size, closed: f.Closed}
 	for i := range c.files {
 		c.files[i] = f.Parts[layout.HeadsPartName(i)]
 	}
@@ -214,7 +220,7 @@ func (w *writer) saveChains() error {
 
 // encode makes the file that names the parts.
 func (c *chains) encode(checkpoint record.Digest, key []byte) ([]byte, error) {
-	f := headsFile{Checkpoint: checkpoint, Parts: map[string]record.Digest{}, Size: c.size, Type: headsType}
+	f := headsFile{Checkpoint: checkpoint, Closed: c.closed, Parts: map[string]record.Digest{}, Size: c.size, Type: headsType}
 	for i, d := range c.files {
 		if d != (record.Digest{}) {
 			f.Parts[layout.HeadsPartName(i)] = d
@@ -251,10 +257,10 @@ func (w *writer) alike(exhibit string) (string, error) {
 	return "", nil
 }
 
-// loggedEvent reads the statement of leaf i, which is not the genesis, and requires that it has the leaf hash that the
-// tiles prove; the header of an anchor is nil. Its signature was verified before it was logged.
-func (w *writer) loggedEvent(i int64) (*record.Header, record.LeafHash, error) {
-	fail := func(err error) (*record.Header, record.LeafHash, error) {
+// logged reads the statement of leaf i, which is not the genesis, and requires that it has the leaf hash that the
+// tiles prove. Its signature was verified before it was logged.
+func (w *writer) logged(i int64) (record.Predicate, record.LeafHash, error) {
+	fail := func(err error) (record.Predicate, record.LeafHash, error) {
 		return nil, record.LeafHash{}, fmt.Errorf("%q: %w", layout.StatementFile(i), err)
 	}
 	b, err := w.dir.readFile(layout.StatementFile(i), layout.MaxEnvelope)
@@ -287,8 +293,5 @@ func (w *writer) loggedEvent(i int64) (*record.Header, record.LeafHash, error) {
 	if LeafHash(entry) != leaf {
 		return fail(fmt.Errorf("%w: it is not the statement that was logged", record.ErrMalformed))
 	}
-	if ev, ok := p.(record.Event); ok {
-		return ev.Header(), leaf, nil
-	}
-	return nil, leaf, nil
+	return p, leaf, nil
 }

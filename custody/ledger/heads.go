@@ -32,6 +32,7 @@ func (h head) number() int64 { return int64(len(h.Events)) }
 // headsFile says which parts belong to the log under that checkpoint.
 type headsFile struct {
 	Checkpoint record.Digest            `json:"checkpoint"`
+	Closed     bool                     `json:"closed,omitzero"` // by the log's last statement
 	MAC        string                   `json:"mac,omitzero"`
 	Parts      map[string]record.Digest `json:"parts"` // by their names; a part without exhibits has no file
 	Size       int64                    `json:"size"`

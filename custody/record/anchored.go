@@ -50,6 +50,8 @@ func StateOf(p Predicate) *LogState {
 		return &p.Header().Log
 	case *Anchored:
 		return &p.Log
+	case *CaseClosed:
+		return &p.Log
 	}
 	return nil
 }

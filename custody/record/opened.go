@@ -149,11 +149,11 @@ func (s *Signer) validate() error {
 }
 
 // MaySign reports whether the genesis admits the key (its base64 text) for statements of type t. Each key that it admits for
-// any event may take another log's checkpoint in.
+// any event may take another log's checkpoint in, and each person's key may close the log.
 func (c *CaseOpened) MaySign(publicKey string, t Type) bool {
 	for _, s := range c.Signers {
 		if s.PublicKey == publicKey {
-			return t == TypeAnchored || slices.Contains(s.Events, t)
+			return t == TypeAnchored || t == TypeCaseClosed && s.Kind == KindPerson || slices.Contains(s.Events, t)
 		}
 	}
 	return false

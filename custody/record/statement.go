@@ -44,13 +44,18 @@ const (
 	TypeNoted      Type = "noted"
 	TypeCorrected  Type = "corrected"
 	TypeDisclosed  Type = "disclosed"
+
+	TypeVerified    Type = "verified"
+	TypeTransmitted Type = "transmitted"
+	TypeEndorsed    Type = "endorsed"
 )
 
 // EventTypes lists the custody events a signer can be admitted for.
 var EventTypes = []Type{TypeSeized, TypeAcquired, TypeCopied, TypeReceived, TypeSealed, TypeUnsealed, TypeReleased, TypeAccepted, TypeRefused,
-	TypeExamined, TypeInspected, TypeReturned, TypeDestroyed, TypeRestricted, TypeNoted, TypeCorrected, TypeDisclosed}
+	TypeExamined, TypeInspected, TypeReturned, TypeDestroyed, TypeRestricted, TypeNoted, TypeCorrected, TypeDisclosed,
+	TypeVerified, TypeTransmitted, TypeEndorsed}
 
-// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled, *Anchored.
+// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled, *Anchored, *CaseClosed.
 type Predicate interface {
 	// Type names the predicate.
 	Type() Type
@@ -143,6 +148,8 @@ func newPredicate(uri string) (Predicate, error) {
 			return new(Copied), nil
 		case TypeAnchored:
 			return new(Anchored), nil
+		case TypeCaseClosed:
+			return new(CaseClosed), nil
 		}
 		if h, err := NewHandled(Type(name)); err == nil {
 			return h, nil
