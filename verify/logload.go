@@ -17,8 +17,9 @@ type loadedEntry struct {
 	keyID    string
 	entry    []byte // nil when there is no valid signature
 	leaf     record.LeafHash
-	event    record.Event     // nil for a genesis, and for an anchor
+	event    record.Event     // nil for a genesis, an anchor, and what closes the log
 	anchored *record.Anchored // of an anchor
+	ending   *record.CaseClosed
 	openings line
 	revealed record.Openings
 	closed   []string // pointers of the personal fields that are not revealed
@@ -72,6 +73,8 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 			SizeBytes: m.SizeBytes, Source: m.Source, TakenOver: m.TakenOver, Unread: m.Unread}}
 	case *record.Anchored:
 		e.anchored = p
+	case *record.CaseClosed:
+		e.ending = p
 	case record.Event:
 		e.event = p
 	}

@@ -265,8 +265,8 @@ func chooseKey(infos []sign.Info, g *record.CaseOpened, name string, t record.Ty
 		if i.Name == name {
 			return i, nil
 		}
-		if t == record.TypeAnchored && i.Kind != record.KindPerson {
-			continue // by default a person takes a log in
+		if (t == record.TypeAnchored || t == record.TypeCaseClosed) && i.Kind != record.KindPerson {
+			continue // by default a person takes a log in, and no other key closes one
 		}
 		if i.Kind != sign.KindLog && g.MaySign(i.PublicKey.Base64(), t) {
 			admitted = append(admitted, i)
