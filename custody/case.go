@@ -276,6 +276,9 @@ func (c *Case) Append(ctx context.Context, e record.Event, openings record.Openi
 // the log has already is ErrRecorded.
 func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) ([]ledger.Logged, error) {
 	logged, err := c.append(ctx, logKey, len(events), func(h ledger.Head) ([]ledger.Item, error) {
+		if h.Closed {
+			return nil, ledger.ErrClosed
+		}
 		for _, e := range events {
 			if err := admitted(h, signer, e.Event.Type()); err != nil {
 				return nil, err

@@ -233,6 +233,15 @@ func (e Entry) of(exhibit string) bool {
 
 // States computes what the events of all logs of the case say of each exhibit, sorted by number. Nothing is verified.
 func (c *Case) States() ([]state.Report, error) {
+	book, err := c.book()
+	if err != nil {
+		return nil, err
+	}
+	return book.Reports(), nil
+}
+
+// book follows every event of all logs of the case.
+func (c *Case) book() (*state.Book, error) {
 	book, err := c.newBook()
 	if err != nil {
 		return nil, err
@@ -249,7 +258,7 @@ func (c *Case) States() ([]state.Report, error) {
 		for _, e := range all {
 			book.Add(e.logged())
 		}
-		return book.Reports(), nil
+		return book, c.closeLogs(held, book)
 	}
 	l, err := c.openLog()
 	if err != nil {
@@ -260,11 +269,34 @@ func (c *Case) States() ([]state.Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := e.Predicate.(record.Event); ok {
+		switch e.Predicate.(type) {
+		case record.Event:
 			book.Add(e.logged())
+		case *record.CaseClosed:
+			book.Close("")
 		}
 	}
-	return book.Reports(), nil
+	return book, nil
+}
+
+// closeLogs tells the book which of the logs were closed.
+func (c *Case) closeLogs(held []Held, book *state.Book) error {
+	for i, h := range held {
+		l, err := c.openHeld(h)
+		if err != nil {
+			return err
+		}
+		_, closed, err := closing(l)
+		if err != nil {
+			return fmt.Errorf("log %s: %w", h.Origin, err)
+		}
+		if closed && i == 0 {
+			book.Close("")
+		} else if closed {
+			book.Close(h.Origin)
+		}
+	}
+	return nil
 }
 
 // Moment is an event of an exhibit, and what the log said once it was there.
@@ -288,5 +320,19 @@ func (c *Case) History(exhibit string) ([]Moment, error) {
 		book.Add(e.logged())
 		moments[i] = Moment{e, book.Report(exhibit)}
 	}
+	if len(moments) == 0 {
+		return nil, nil
+	}
+	held, err := c.Logs()
+	if err == nil && !slices.ContainsFunc(held, func(h Held) bool { return h.Genesis.Joins != nil }) {
+		held = held[:1]
+	}
+	if err == nil {
+		err = c.closeLogs(held, book)
+	}
+	if err != nil {
+		return nil, err
+	}
+	moments[len(moments)-1].After = book.Report(exhibit)
 	return moments, nil
 }

@@ -366,6 +366,9 @@ func (c *Case) Anchor(ctx context.Context, origin string, signer sign.Signer, lo
 		}
 	}
 	_, err = c.append(ctx, logKey, 1, func(head ledger.Head) ([]ledger.Item, error) {
+		if head.Closed {
+			return nil, ledger.ErrClosed
+		}
 		a := &record.Anchored{Checkpoint: string(l.Checkpoint()), Genesis: h.Leaf, Log: logState(head), Origin: origin, Size: l.Size(), Time: clock()}
 		payload, err := record.Encode(a)
 		if err != nil {

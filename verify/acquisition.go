@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -27,6 +29,7 @@ type folder struct {
 	rec        *imageRecord // nil: there is none that can be read
 	openings   record.Openings
 	erased     []ErasedFacts // by order, and not here
+	found      []record.Digest
 
 	image, signature, log line // the report's lines 1, 2 and 3
 }
@@ -254,6 +257,8 @@ func (f *folder) files(ctx context.Context) error {
 	err = c.check(ctx)
 	f.image.merge(&c.line)
 	f.erased = c.gone
+	slices.SortFunc(c.found, func(a, b record.Digest) int { return strings.Compare(string(a.Algorithm()), string(b.Algorithm())) })
+	f.found = c.found
 	return err
 }
 
@@ -279,7 +284,7 @@ func (f *folder) facts() AcquisitionFacts {
 		return out
 	}
 	i := &f.rec.image
-	out.Erased = f.erased
+	out.Erased, out.Found = f.erased, f.found
 	out.Exhibit, out.ID, out.SizeBytes, out.Digests, out.SignedAt = f.rec.event.Exhibit, i.ID, i.SizeBytes, i.Digests, f.rec.event.Time
 	if f.rec.copied != nil {
 		out.CopyOf = f.rec.copied.Original.ID

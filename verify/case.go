@@ -255,6 +255,7 @@ func (c *checker) takeLog(l *logCheck) {
 			l.signature.add(untrusted(l.path(layout.StatementFile(0)), l.gen.leaf.String()))
 		}
 		facts := l.gen.facts(l.size, l.checkpoints)
+		facts.Closed = l.closed.facts()
 		facts.Witnessed, facts.Stamped, facts.Anchored = l.witnessedTo, l.stampedTo, l.seenTo
 		if l.stampedTo > 0 {
 			facts.StampedAt, facts.StampedBy = l.stampedBy.stamp.Time.Format(trustTime), l.stampedBy.stamp.Authority
@@ -327,6 +328,9 @@ func exhibitFacts(r state.Report, custody Status) ExhibitFacts {
 		f.Ended = record.TypeDestroyed
 	case r.Returned > 0:
 		f.Ended = record.TypeReturned
+	}
+	for _, e := range r.Endorsements {
+		f.Endorsements = append(f.Endorsements, EndorsementFacts{e.Number, e.Log, e.KeyID, e.Name, e.Leaf.String(), e.Of, e.OfLog})
 	}
 	return f
 }

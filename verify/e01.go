@@ -207,7 +207,7 @@ func (c *files) compareDecoded(cmp *comparator, own *hashtree.Hasher, linear []r
 	if root := c.root(cmp, own); root.IsZero() {
 		c.compared++ // reportDamage has said more than one digest against another
 	} else {
-		c.compare(c.dir, "acquisition.digests", c.media(record.BLAKE3), root)
+		c.compare(c.dir, fieldMedia, c.media(record.BLAKE3), root)
 	}
 	for i, want := range linear {
 		got, err := record.NewDigest(want.Algorithm(), hashes[i].Sum(nil))
@@ -215,7 +215,7 @@ func (c *files) compareDecoded(cmp *comparator, own *hashtree.Hasher, linear []r
 			c.line.add(fromError(c.dir, content(err)))
 			continue
 		}
-		c.compare(c.dir, "acquisition.digests", want, got)
+		c.compare(c.dir, fieldMedia, want, got)
 	}
 	if c.tree == nil && c.line.worst == Mismatch {
 		c.line.add(Finding{Severity: Note, File: c.dir, Text: "if the image is damaged, where cannot be told but by its own checksums: " + c.treeBad})

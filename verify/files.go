@@ -27,8 +27,9 @@ type files struct {
 	progress func(bytes int64)
 
 	line     line
-	compared int64      // digests of the record that were compared, whatever came out
-	given    *image.Map // what the medium gave, by a map that holds; nil: none
+	found    []record.Digest // of the media stream
+	compared int64           // digests of the record that were compared, whatever came out
+	given    *image.Map      // what the medium gave, by a map that holds; nil: none
 	tree     *hashtree.File
 	treeBad  string                  // why the tree cannot locate damage; empty when it can
 	erased   map[string]state.Erased // by file name: what an order had erased, by the log
@@ -69,9 +70,15 @@ func (c *files) check(ctx context.Context) error {
 
 func (c *files) role(role string) []record.File { return c.a.Role(role) }
 
+// fieldMedia names the digests of the media stream in a record.
+const fieldMedia = "acquisition.digests"
+
 // compare is the only place where a recorded digest is held against a computed one.
 func (c *files) compare(file, field string, want, got record.Digest) bool {
 	c.compared++
+	if field == fieldMedia && !got.IsZero() {
+		c.found = append(c.found, got)
+	}
 	if want.IsZero() || want != got {
 		c.line.add(mismatch(file, field, want.String(), got.String(), "the digest is not the one in the record"))
 		return false

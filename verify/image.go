@@ -169,7 +169,7 @@ func (c *files) compareMedia(parts []part, want, got record.Digest) {
 	if len(parts) == 1 {
 		name = within(c.dir, parts[0].Name)
 	}
-	c.compare(name, "acquisition.digests", want, got)
+	c.compare(name, fieldMedia, want, got)
 }
 
 // compareSingle compares the digests of an image's only file, whose bytes are the media stream. They are computed once;

@@ -70,6 +70,7 @@ type logCheck struct {
 	beyond      int64 // files of an append that did not come to its end
 	pending     bool
 	changed     bool         // the keys, by the entry that was looked at last
+	closed      *closing     // nil: no entry closed it
 	several     *severalLogs // nil: the case has no other log
 	foreign     bool         // another station or agency wrote it, and keeps the images and attachments it names
 	seen        []sighting   // of other logs
@@ -341,6 +342,9 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e *loadedEntry) {
 	l.log.checked++
 	l.keys[e.keyID], l.lastBy[e.keyID] = true, i
 	if i == 0 {
+		return
+	}
+	if l.afterClosing(i, name, e) {
 		return
 	}
 	event := state.LoggedEvent{Index: i, Leaf: leaf, KeyID: e.keyID, Event: e.event, Openings: e.revealed}

@@ -17,10 +17,11 @@ type loadedEntry struct {
 	keyID    string
 	entry    []byte // nil when there is no valid signature
 	leaf     record.LeafHash
-	event    record.Event     // nil for a genesis, and for an anchor
+	event    record.Event     // nil for a genesis, an anchor, and what closes the log
 	anchored *record.Anchored // of an anchor
 	change   []byte           // of a change of keys the envelope
 	state    *record.LogState // what its signer saw of the log
+	ending   *record.CaseClosed
 	openings line
 	revealed record.Openings
 	closed   []string // pointers of the personal fields that are not revealed
@@ -82,6 +83,8 @@ func (l *logCheck) loadOne(i int64) (e loadedEntry) {
 		e.anchored = p
 	case *record.KeysChanged:
 		e.change = envelope
+	case *record.CaseClosed:
+		e.ending = p
 	case record.Event:
 		e.event = p
 	}

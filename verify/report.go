@@ -174,11 +174,13 @@ type CaseFacts struct {
 	TrustName   string `json:"trustName,omitzero"` // of the trust entry
 	Entries     int64  `json:"entries"`            // of the log; of a folder alone, under the proof's checkpoint
 	Checkpoints int64  `json:"checkpoints"`
-	Witnessed   int64  `json:"witnessed"` // so many entries a quorum of trusted witnesses saw
-	Stamped     int64  `json:"stamped"`   // so many a trusted time-stamp authority
-	Anchored    int64  `json:"anchored"`  // so many another log of the case took in
-	StampedAt   string `json:"stampedAt,omitzero"`
-	StampedBy   string `json:"stampedBy,omitzero"` // the subject of its certificate
+	// Closed says how the log ended; nil: it is not closed.
+	Closed    *ClosedFacts `json:"closed,omitzero"`
+	Witnessed int64        `json:"witnessed"` // so many entries a quorum of trusted witnesses saw
+	Stamped   int64        `json:"stamped"`   // so many a trusted time-stamp authority
+	Anchored  int64        `json:"anchored"`  // so many another log of the case took in
+	StampedAt string       `json:"stampedAt,omitzero"`
+	StampedBy string       `json:"stampedBy,omitzero"` // the subject of its certificate
 }
 
 // AcquisitionFacts are what one record says, and how its lines came out.
@@ -189,6 +191,7 @@ type AcquisitionFacts struct {
 	Folder    string               `json:"folder"`          // relative to what was verified
 	SizeBytes int64                `json:"sizeBytes"`
 	Digests   []record.MediaDigest `json:"digests"`
+	Found     []record.Digest      `json:"found,omitzero"` // of the media stream as it was read now, by algorithm; absent: it was not
 	KeyID     string               `json:"keyId"`
 	KeyKind   string               `json:"keyKind"`
 	Holder    string               `json:"holder"` // or "unknown"
@@ -221,11 +224,24 @@ type ExhibitFacts struct {
 	// Holder is the identifier of the key whose holder has the exhibit; empty: nobody who signs here.
 	Holder    string `json:"holder,omitzero"`
 	Handovers int64  `json:"handovers"` // that were accepted
+	// Endorsements say which events a second key vouches for.
+	Endorsements []EndorsementFacts `json:"endorsements,omitzero"`
 	// Undisclosed are the personal fields that stand here only as commitments; of Unexplained no event says why.
 	Undisclosed int64 `json:"undisclosed,omitzero"`
 	Unexplained int64 `json:"unexplained,omitzero"`
 	// Ended is "returned" or "destroyed"; empty: it is neither.
 	Ended record.Type `json:"ended,omitzero"`
+}
+
+// EndorsementFacts are who vouched for an event with another key than the one that signed it.
+type EndorsementFacts struct {
+	Number int64  `json:"number"`         // of the event that endorses
+	Log    string `json:"log,omitzero"`   // origin of its log, where that is not the folder's own
+	KeyID  string `json:"keyId"`          // that signed it
+	Name   string `json:"name,omitzero"`  // as revealed
+	Leaf   string `json:"leaf"`           // of the event that is endorsed
+	Of     int64  `json:"of"`             // its number
+	OfLog  string `json:"ofLog,omitzero"` // origin of its log
 }
 
 // Report is the outcome of Verify. The zero Report is not verified.

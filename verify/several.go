@@ -30,8 +30,11 @@ type sighting struct {
 // keep takes the next statement in.
 func (s *severalLogs) keep(i int64, e loadedEntry, leaf record.LeafHash, event state.LoggedEvent) {
 	var p record.Predicate = e.anchored
-	if e.event != nil {
+	switch {
+	case e.event != nil:
 		p = e.event
+	case e.ending != nil:
+		p = e.ending
 	}
 	s.steps, s.events = append(s.steps, state.StepOf(i, leaf, p)), append(s.events, event)
 }
@@ -233,6 +236,14 @@ func (c *checker) mergedBook(logs []*logCheck, home string) (book state.Book, un
 			e.Log = logs[p.Log].origin
 		}
 		book.Add(e)
+	}
+	for _, l := range logs {
+		switch {
+		case l.closed != nil && l.origin == home:
+			book.Close("")
+		case l.closed != nil:
+			book.Close(l.origin)
+		}
 	}
 	return book, unreadable
 }

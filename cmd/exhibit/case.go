@@ -274,6 +274,24 @@ func newCaseShowCommand(u *ui) *cobra.Command {
 
 // openToAppend opens a case and says of entries that an append logs beside its own, and of a log that is in use.
 func openToAppend(u *ui, dir string) (*custody.Case, error) {
+	c, err := openMaybeClosed(u, dir)
+	if err != nil {
+		return nil, err
+	}
+	if e, closed, err := c.Closed(); err == nil && closed { // that it cannot be known is for the append to say
+		return nil, errors.Join(closedError(c, e), c.Close())
+	}
+	return c, nil
+}
+
+// closedError says that nothing can be appended, before anything is asked for.
+func closedError(c *custody.Case, e custody.Entry) error {
+	return withHints(fmt.Errorf("%w: it was %s", ledger.ErrClosed, closedText(e)), "a case that must go on after all gets a log of its own for that: exhibit log continue --because TEXT",
+		fmt.Sprintf("verify it as before with: exhibit verify %q", c.Dir()))
+}
+
+// openMaybeClosed is openToAppend for what can be done with a log that was closed, too.
+func openMaybeClosed(u *ui, dir string) (*custody.Case, error) {
 	c, err := custody.Open(dir)
 	if err != nil {
 		return nil, err

@@ -13,22 +13,23 @@ import (
 
 // stateDocument is what the events say of an exhibit together.
 type stateDocument struct {
-	Exhibit        string            `json:"exhibit"`
-	Events         int64             `json:"events"`
-	Holder         string            `json:"holder,omitzero"`
-	HolderName     string            `json:"holderName,omitzero"`
-	Place          string            `json:"place,omitzero"`
-	Seals          []string          `json:"seals"`
-	Handover       *handoverDocument `json:"handover,omitzero"`
-	Handovers      int64             `json:"handovers"`
-	Restrictions   []string          `json:"restrictions"`
-	Acquisitions   []string          `json:"acquisitions"`
-	Erased         []string          `json:"erased"` // acquisitions and copies of which an order had data erased
-	Returned       int64             `json:"returned,omitzero"`
-	Destroyed      int64             `json:"destroyed,omitzero"`
-	Gaps           []string          `json:"gaps"`
-	Contradictions []string          `json:"contradictions"`
-	Notes          []string          `json:"notes"`
+	Exhibit        string                `json:"exhibit"`
+	Events         int64                 `json:"events"`
+	Holder         string                `json:"holder,omitzero"`
+	HolderName     string                `json:"holderName,omitzero"`
+	Place          string                `json:"place,omitzero"`
+	Seals          []string              `json:"seals"`
+	Handover       *handoverDocument     `json:"handover,omitzero"`
+	Handovers      int64                 `json:"handovers"`
+	Restrictions   []string              `json:"restrictions"`
+	Acquisitions   []string              `json:"acquisitions"`
+	Erased         []string              `json:"erased"` // acquisitions and copies of which an order had data erased
+	Endorsements   []endorsementDocument `json:"endorsements"`
+	Returned       int64                 `json:"returned,omitzero"`
+	Destroyed      int64                 `json:"destroyed,omitzero"`
+	Gaps           []string              `json:"gaps"`
+	Contradictions []string              `json:"contradictions"`
+	Notes          []string              `json:"notes"`
 }
 
 type handoverDocument struct {
@@ -40,9 +41,21 @@ type handoverDocument struct {
 	Log    string `json:"log,omitzero"`
 }
 
+// endorsementDocument says that a second key vouches for an event.
+type endorsementDocument struct {
+	Number int64  `json:"number"`
+	Log    string `json:"log,omitzero"`
+	KeyID  string `json:"keyId"`
+	Name   string `json:"name,omitzero"`
+	Leaf   string `json:"leaf"` // of the event that is endorsed
+	Of     int64  `json:"of"`   // its number
+	OfLog  string `json:"ofLog,omitzero"`
+}
+
 type statusDocument struct {
 	Schema   string          `json:"schema"`
 	Exhibits []stateDocument `json:"exhibits"`
+	Closed   *eventDocument  `json:"closed,omitzero"` // the entry that closed the home log
 }
 
 func newStateDocument(r state.Report) stateDocument {
@@ -55,6 +68,10 @@ func newStateDocument(r state.Report) stateDocument {
 	}
 	for _, restriction := range r.Restrictions {
 		d.Restrictions = append(d.Restrictions, restriction.Kind)
+	}
+	d.Endorsements = []endorsementDocument{}
+	for _, e := range r.Endorsements {
+		d.Endorsements = append(d.Endorsements, endorsementDocument{e.Number, e.Log, e.KeyID, e.Name, e.Leaf.String(), e.Of, e.OfLog})
 	}
 	d.Erased = []string{}
 	for _, e := range r.Erased {
@@ -186,7 +203,20 @@ func withStates(u *ui, dir string, text func([]state.Report), after ...func([]st
 	for _, r := range all {
 		doc.Exhibits = append(doc.Exhibits, newStateDocument(r))
 	}
-	err = u.result(doc, func() { text(all) })
+	closed, found, err := c.Closed()
+	if err != nil {
+		return err
+	}
+	if found {
+		event := newEventDocument(closed)
+		doc.Closed = &event
+	}
+	err = u.result(doc, func() {
+		text(all)
+		if found {
+			u.linef("The log was %s.", closedText(closed))
+		}
+	})
 	for _, f := range after {
 		f(all)
 	}

@@ -34,7 +34,8 @@ type eventDocument struct {
 type chainDocument struct {
 	Schema string          `json:"schema"`
 	Events []eventDocument `json:"events"`
-	State  stateDocument   `json:"state,omitzero"` // of the exhibit; absent of a whole log
+	State  stateDocument   `json:"state,omitzero"`  // of the exhibit; absent of a whole log
+	Closed *eventDocument  `json:"closed,omitzero"` // the entry that closed the home log; absent of a whole log
 }
 
 func newCustodyCommand(u *ui) *cobra.Command {
@@ -198,7 +199,7 @@ func runShow(u *ui, exhibit string, o *showOptions) error {
 			return err
 		}
 	}
-	return showMoments(u, exhibit, moments, from, o.since != "")
+	return showMoments(u, c, exhibit, moments, from, o.since != "")
 }
 
 // firstSince is the place of the first moment that was signed at that time or later. What comes after it is shown too: a clock
@@ -266,6 +267,8 @@ func newEventDocument(e custody.Entry) eventDocument {
 	case *record.Anchored:
 		d.Time = p.Time.UTC
 	case *record.KeysChanged:
+		d.Time = p.Time.UTC
+	case *record.CaseClosed:
 		d.Time = p.Time.UTC
 	case record.Event:
 		d.Exhibit, d.Number, d.Time = p.Header().Exhibit, p.Header().Number, p.Header().Time.UTC

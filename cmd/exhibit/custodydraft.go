@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json/jsontext"
 	"encoding/json/v2"
 	"errors"
@@ -16,8 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"lukechampine.com/blake3"
 
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody"
@@ -100,6 +97,9 @@ func (d draft) check(v verb) error {
 	}
 	if v.typ == record.TypeRestricted && (len(d["kind"]) == 0) == (len(d["lift"]) == 0) {
 		lacking = append(lacking, "one of --kind and --lift")
+	}
+	if v.typ == record.TypeTransmitted && len(d["image"])+len(d["package"]) == 0 {
+		lacking = append(lacking, "one of --image and --package")
 	}
 	if err := checkAttach(d["attach"]); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (b *eventBuilder) build(t record.Type) (*record.Handled, record.Openings, e
 		return nil, nil, err
 	}
 	h := &e.Handling
-	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld} {
+	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld, b.sent} {
 		if err := step(t, h); err != nil {
 			return nil, nil, err
 		}
@@ -270,7 +270,7 @@ func (b *eventBuilder) parties(t record.Type, h *record.Handling) error {
 	switch t {
 	case record.TypeReceived:
 		h.From, err = b.party("from", "from")
-	case record.TypeReleased, record.TypeReturned, record.TypeDisclosed:
+	case record.TypeReleased, record.TypeReturned, record.TypeDisclosed, record.TypeTransmitted:
 		h.To, err = b.party("to", "to")
 	}
 	if key := b.one("to-key"); err == nil && key != "" {
@@ -312,6 +312,8 @@ func (b *eventBuilder) references(t record.Type, h *record.Handling) (err error)
 		h.Release, err = b.release()
 	case record.TypeCorrected:
 		h.Corrects, err = b.event("event")
+	case record.TypeEndorsed:
+		h.Endorses, err = b.endorsed()
 	case record.TypeRestricted:
 		h.Restriction = &record.RestrictionAct{Kind: b.one("kind")}
 		if kind := h.Restriction.Kind; kind != "" && !slices.Contains(record.RestrictionKinds, kind) {
@@ -326,7 +328,11 @@ func (b *eventBuilder) references(t record.Type, h *record.Handling) (err error)
 
 // event finds an event of the exhibit by its number: in the home log, or else in the one other log that has it.
 func (b *eventBuilder) event(flag string) (*record.LeafHash, error) {
-	n, err := strconv.ParseInt(b.one(flag), 10, 64)
+	return b.numbered(flag, b.one(flag))
+}
+
+func (b *eventBuilder) numbered(flag, text string) (*record.LeafHash, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
 	var home, others []*record.LeafHash
 	for _, e := range b.chain {
 		switch ev, ok := e.Predicate.(record.Event); {
@@ -341,7 +347,7 @@ func (b *eventBuilder) event(flag string) (*record.LeafHash, error) {
 		home = others
 	}
 	if err != nil || len(home) != 1 {
-		return nil, withHints(fmt.Errorf("--%s %.40q: exhibit %q has no such event", flag, b.one(flag), b.number),
+		return nil, withHints(fmt.Errorf("--%s %.40q: exhibit %q has no such event", flag, text, b.number),
 			fmt.Sprintf("see the numbers with: exhibit custody show %q", b.number))
 	}
 	return home[0], nil
@@ -366,16 +372,11 @@ func (b *eventBuilder) paper(_ record.Type, h *record.Handling) error {
 	if name == "" {
 		return nil
 	}
-	f, err := os.Open(name)
+	digests, _, err := digestsOfFile(name)
 	if err != nil {
 		return fmt.Errorf("read the scan: %w", err)
 	}
-	sum, b3 := sha256.New(), blake3.New(32, nil)
-	_, err = io.Copy(io.MultiWriter(sum, b3), f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("read the scan: %w", err)
-	}
-	h.Paper = []record.Digest{record.BLAKE3Digest([32]byte(b3.Sum(nil))), record.SHA256Digest([32]byte(sum.Sum(nil)))}
+	h.Paper = digests
 	return nil
 }
 

@@ -47,6 +47,7 @@ var fields = []field{
 	{"to-key", "`IDENTIFIER` of the key that will accept it, 64 hex digits; then no other key can", false},
 	{"release", "`NUMBER` of the release that is answered (default: the open one)", false},
 	{"event", "`NUMBER` of the event that is put right", false},
+	{"entry", "`EVENT` that is endorsed: its number, or its leaf hash of 64 hex digits; may be repeated", true},
 	{"kind", "`KIND` of restriction: " + strings.Join(record.RestrictionKinds, ", "), false},
 	{"lift", "lift the restriction of this event `NUMBER` in place of putting one on", false},
 	{"method", "how it was destroyed, in `WORDS`", false},
@@ -61,6 +62,8 @@ var fields = []field{
 	{"unseal", "`NUMBER` of a seal taken off; may be repeated", true},
 	{"seal", "`NUMBER` of a seal put on, at the end; may be repeated", true},
 	{"image", "`ACQUISITION` that it is about, in place of the exhibit itself; may be repeated. The word all: every one", true},
+	{"package", "`FILE` that was sent; its size and digests are logged, the file stays where it is", false},
+	{"reference", "the `NUMBER` or words under which it was sent, as those of a request", false},
 	{"paper", "`FILE` with the scan of what was signed on paper; its digests are logged, the file stays where it is", false},
 }
 
@@ -105,12 +108,20 @@ var verbs = []verb{
 			"exhibit verify calls it absent by order; the files to remove are listed.",
 		`--method shredded --authority "order 12/2026" --witness "W. Itness"`, "method by-order court copies openings found unseal image paper", "method witness"},
 	{"restrict", record.TypeRestricted, "Restrict an exhibit, or lift a restriction",
-		"While a restriction is in force, examine is refused, and so is whatever copies or discloses.",
+		"While a restriction is in force, examine, disclose, transmit and exhibit image convert are refused.",
 		`--kind privilege --authority "order 7/2026"`, "kind lift paper", "authority"},
 	{"disclose", record.TypeDisclosed, "Log that an exhibit's image, or the record of it, was given to somebody",
 		"With --withhold the log names the personal fields of the earlier events that were left out, on what ground and by whose decision. The\n" +
 			"commitments stay, so every proof holds; exhibit verify says of them: not disclosed.",
 		`--to "D. Efence" --purpose "disclosure to the defence" --image all`, "to to-role to-agency to-id image paper withhold ground authorised-by", "to purpose"},
+	{"transmit", record.TypeTransmitted, "Log that images, or a package, were sent to another authority",
+		"Name what was sent: the images that it holds by --image, the file by --package, or both. Nothing is sent or packed: how it went says --remarks.",
+		`--to "C. Entral" --to-agency "Example Authority" --purpose "request 12/2026" --image all --package out.zip`,
+		"to to-role to-agency to-id image package reference paper", "to to-agency purpose"},
+	{"endorse", record.TypeEndorsed, "Vouch, with a second key, for what an earlier event says",
+		"Whoever signs says that they saw the event and that it was so. The key must be another than the one that signed the event: choose it\n" +
+			"by --key. exhibit verify and exhibit custody show say who endorsed what.",
+		`--entry 3 --key second --remarks "I was there"`, "entry", "entry"},
 	{"note", record.TypeNoted, "Log a note about an exhibit", "", `--remarks "moved to shelf 3"`, "image found", "remarks"},
 	{"correct", record.TypeCorrected, "Put an earlier event right by a new one", "The earlier event stays as it is.",
 		`--event 3 --remarks "the seal's number is S-1012"`, "event", "event remarks"},

@@ -16,6 +16,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire"
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -100,11 +101,32 @@ func runConvert(ctx context.Context, u *ui, folder string, o *convertOptions) er
 	if err != nil {
 		return err
 	}
+	if err := unrestricted(c, from.exhibit); err != nil {
+		return err
+	}
 	keys, err := unlock(c, o.key, record.TypeCopied, &o.pass)
 	if err != nil {
 		return err
 	}
 	return o.convert(ctx, u, c, source.FS(), folder, from, opts, keys)
+}
+
+// unrestricted refuses to copy an image of an exhibit on which a restriction lies. A copy that was made all the same is recorded,
+// and is a gap.
+func unrestricted(c *custody.Case, exhibit string) error {
+	moments, err := c.History(exhibit)
+	if err != nil || len(moments) == 0 {
+		return err
+	}
+	var all []state.Breach
+	for _, r := range moments[len(moments)-1].After.Restrictions {
+		all = append(all, state.Breach{Rule: record.RuleRestricted, Reason: fmt.Sprintf("event %d restricts the exhibit (%s)", r.Number, r.Kind)})
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return withHints(&custody.RuleError{Exhibit: exhibit, Type: record.TypeCopied, Breaches: all},
+		fmt.Sprintf("a decision that lifts it is logged with: exhibit custody restrict %q --lift EVENT --authority ORDER", exhibit))
 }
 
 // convert does it, with everything opened.

@@ -93,7 +93,7 @@ func runLogAnchor(ctx context.Context, u *ui, o *anchorOptions) error {
 	if err != nil {
 		return err
 	}
-	c, err := openToAppend(u, o.caseDir)
+	c, err := openMaybeClosed(u, o.caseDir)
 	if err != nil {
 		return err
 	}

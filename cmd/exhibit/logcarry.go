@@ -150,7 +150,7 @@ func newLogImportCommand(u *ui) *cobra.Command {
 }
 
 func runLogImport(ctx context.Context, u *ui, name string, o *importOptions) error {
-	c, err := openToAppend(u, o.caseDir)
+	c, err := openMaybeClosed(u, o.caseDir)
 	if err != nil {
 		return err
 	}
@@ -163,6 +163,13 @@ func runLogImport(ctx context.Context, u *ui, name string, o *importOptions) err
 	added, err := takeLog(ctx, c, f)
 	if err != nil {
 		return err
+	}
+	if _, closed, err := c.Closed(); err != nil || closed {
+		if err != nil {
+			return err
+		}
+		u.notef("the home log was closed, so that it does not take the checkpoint in: nothing shows later what that log was now")
+		return showImport(u, f, added, false)
 	}
 	keys, err := unlock(c, o.key, record.TypeAnchored, &o.pass)
 	if err != nil {

@@ -53,7 +53,7 @@ func runLogContinue(ctx context.Context, u *ui, o *continueOptions) error {
 	if o.because == "" || o.key == "" {
 		return withHints(errors.New("--because and --key are required"), "see: exhibit log continue -h")
 	}
-	c, err := openToAppend(u, o.caseDir)
+	c, err := openMaybeClosed(u, o.caseDir)
 	if err != nil {
 		return err
 	}
@@ -144,9 +144,16 @@ func (o *continueOptions) admissions(store keyStore, c *custody.Case) (admit []c
 	return admit, names, nil
 }
 
-// refusal requires that the old log cannot be appended to, and returns what its counter stands at.
+// refusal requires that the old log cannot be appended to, or was closed, and returns what its counter stands at.
 func refusal(ctx context.Context, store keyStore, c *custody.Case, logName string, passphrase []byte, key sign.LogSigner) (record.Fact[int64], error) {
 	g := c.Genesis()
+	if e, closed, err := c.Closed(); err == nil && closed {
+		p, _ := e.Predicate.(*record.CaseClosed)
+		if p.Counter == 0 {
+			return record.Unknown[int64]("the log has no counter"), nil
+		}
+		return record.Known(p.Counter), nil // for good
+	}
 	counter, err := store.counter(g, logName, passphrase)
 	switch {
 	case errors.Is(err, tpm.ErrOther), errors.Is(err, sign.ErrKind):

@@ -125,6 +125,7 @@ func (t *teller) handling(h *record.Handling) {
 		}
 		t.add("image", text)
 	}
+	t.proof(h)
 	if w := h.Withheld; w != nil {
 		t.add("withheld from them", strings.Join(w.Fields, ", "))
 		t.add("ground", t.value("/handling/withheld/ground"))
@@ -156,6 +157,36 @@ func (t *teller) handling(h *record.Handling) {
 	if d := h.Despite; d != nil {
 		t.add("DESPITE THE RULE", fmt.Sprintf("%v, because %q", d.Rules, t.value("/handling/despite/reason")))
 	}
+}
+
+// proof tells of what was verified, sent and endorsed.
+func (t *teller) proof(h *record.Handling) {
+	if v := h.Verification; v != nil {
+		t.add("verification", map[record.VerificationResult]string{record.ResultHeld: "every digest held", record.ResultFailed: "FAILED",
+			record.ResultUnknown: "not everything could be checked"}[v.Result])
+		t.add("by program", v.Tool.Name+" "+v.Tool.Version)
+	}
+	if p := h.Package; p != nil {
+		t.add("package", fmt.Sprintf("%s, %s", named("", t.value("/handling/package/name"), "a file whose name is not revealed"), size(p.SizeBytes)))
+		for _, d := range p.Digests {
+			t.add("package digest", d.String())
+		}
+	}
+	t.add("reference", t.value("/handling/reference"))
+	for _, leaf := range h.Endorses {
+		t.add("endorses the event with leaf", leaf.String()[:16])
+	}
+}
+
+// endorsers says who vouched for an event with another key than the one that signed it.
+func endorsers(e custody.Entry, now state.Report) []string {
+	var out []string
+	for _, by := range now.Endorsements {
+		if by.Leaf == e.Leaf {
+			out = append(out, fmt.Sprintf("endorsed by: %s, key %s, event %d%s", clean(named("", by.Name, "somebody not named")), by.KeyID[:16], by.Number, state.InLog(by.Log)))
+		}
+	}
+	return out
 }
 
 // localTime shows a time as the clock on the wall there did.
@@ -200,16 +231,24 @@ func showHistory(u *ui, c *custody.Case, exhibit string) error {
 	if err != nil {
 		return err
 	}
-	return showMoments(u, exhibit, moments, len(moments)-1, false)
+	return showMoments(u, c, exhibit, moments, len(moments)-1, false)
 }
 
 // showMoments prints the events of an exhibit from that place on, the oldest first, and what is true of it now.
-func showMoments(u *ui, exhibit string, moments []custody.Moment, from int, since bool) error {
+func showMoments(u *ui, c *custody.Case, exhibit string, moments []custody.Moment, from int, since bool) error {
 	now := moments[len(moments)-1].After
 	moments = moments[from:]
+	closed, found, err := c.Closed()
+	if err != nil {
+		return err
+	}
 	doc := chainDocument{Schema: "exhibit-events/v1", Events: []eventDocument{}, State: newStateDocument(now)}
 	for _, m := range moments {
 		doc.Events = append(doc.Events, newEventDocument(m.Entry))
+	}
+	if found {
+		event := newEventDocument(closed)
+		doc.Closed = &event
 	}
 	leftOut := ""
 	if since && from > 0 {
@@ -226,11 +265,14 @@ func showMoments(u *ui, exhibit string, moments []custody.Moment, from int, sinc
 		u.linef("%s", lines[0])
 		for i, m := range moments {
 			u.linef("%s", lines[i+1])
-			for _, line := range momentOf(m).Lines {
+			for _, line := range slices.Concat(momentOf(m).Lines, endorsers(m.Entry, now)) {
 				u.linef("       %s", line)
 			}
 		}
 		printState(u, now)
+		if found {
+			u.linef("Log:          %s", closedText(closed))
+		}
 	})
 }
 

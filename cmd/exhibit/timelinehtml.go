@@ -28,6 +28,7 @@ type timelinePage struct {
 type nowPart struct {
 	Holder, Place, Seals string
 	Open                 []string
+	Closed               string // how the log ended, if it did
 }
 
 // span is a time during which something was the same.
@@ -68,7 +69,12 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	last := moments[len(moments)-1].After
 	page := timelinePage{Exhibit: clean(exhibit), Case: clean(c.Genesis().Case), Agency: clean(c.Genesis().Agency), Origin: c.Genesis().Origin,
 		Fingerprint: sign.Fingerprint(c.Fingerprint().String()),
-		Now:         nowPart{clean(holderText(last)), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil}}
+		Now:         nowPart{clean(holderText(last)), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, ""}}
+	if e, closed, err := c.Closed(); err != nil {
+		return err
+	} else if closed {
+		page.Now.Closed = closedText(e)
+	}
 	if text := openText(last); text != "-" {
 		page.Now.Open = []string{text}
 	}
@@ -82,6 +88,7 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	}
 	for _, m := range moments {
 		row := momentOf(m)
+		row.Lines = append(row.Lines, endorsers(m.Entry, last)...)
 		row.Who, row.Holder, row.Seals = named("", clean(row.Who), "somebody not named"), clean(row.Holder), clean(row.Seals)
 		page.Events = append(page.Events, row)
 	}

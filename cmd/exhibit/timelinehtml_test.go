@@ -165,7 +165,7 @@ func browserPage() timelinePage {
 	key := strings.Repeat("0a1b2c3d", 8)
 	p := timelinePage{Exhibit: "7/" + strings.Repeat("W", 58), Case: "قضية ٢٠٢٦/٠٠١", Agency: "مختبر الأدلة الرقمية، Example Police", Origin: "abcdefghijklmnopqrstuvwxyz.exhibit.invalid",
 		Fingerprint: strings.TrimSpace(strings.Repeat("0f1e 2d3c ", 8)),
-		Now:         nowPart{name, "مستودع الأدلة، 12 Example Street", "S-1, S-2, " + strings.Repeat("S", 200), []string{"release of event 3 to " + name}},
+		Now:         nowPart{name, "مستودع الأدلة، 12 Example Street", "S-1, S-2, " + strings.Repeat("S", 200), []string{"release of event 3 to " + name}, ""},
 		Gaps:        []string{"event 3, \"sealed\" (log entry 4), breaks the rule not-holder: the exhibit is held by key " + key + "; logged despite it, because \"" + name + "\""},
 		Notes:       []string{"by their clocks, event 4 was signed before the event that precedes it"}, Earlier: ""}
 	row := func(number int64, typ record.Type, lines ...string) moment {

@@ -270,8 +270,8 @@ func chooseKey(infos []sign.Info, c *custody.Case, name string, t record.Type) (
 		if i.Name == name {
 			return i, nil
 		}
-		if t == record.TypeAnchored && i.Kind != record.KindPerson {
-			continue // by default a person takes a log in
+		if (t == record.TypeAnchored || t == record.TypeCaseClosed) && i.Kind != record.KindPerson {
+			continue // by default a person takes a log in, and no other key closes one
 		}
 		if i.Kind != sign.KindLog && keys.MaySign(i.KeyID, t, ledger.Next) {
 			admitted = append(admitted, i)

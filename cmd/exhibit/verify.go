@@ -12,11 +12,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/exhibit-forensics/exhibit/custody/state"
 	"github.com/exhibit-forensics/exhibit/verify"
 )
 
 func newVerifyCommand(u *ui) *cobra.Command {
 	var trust, require string
+	var toLog verifyLog
 	return newCommand(command{
 		use: "verify PATH", short: "Check a case, an acquisition folder, an image or an exported bundle",
 		long: "Check a case folder, an acquisition folder, or an image inside one, and say in seven lines what is proven and what is\n" +
@@ -26,12 +28,19 @@ func newVerifyCommand(u *ui) *cobra.Command {
 			"Of statements that exhibit log export --sigstore wrote, name a bundle (N.sigstore.json, the genesis 0.sigstore.json beside\n" +
 			"it), or trusted_root.json for all in its folder. Then lines 2 and 3 are required; no image is looked at.\n\n" +
 			"With --require it ends with 5, too, unless every acquisition was time-stamped (timestamp), or cosigned by a quorum of\n" +
-			"witnesses (witness), that this station trusts.",
+			"witnesses (witness), that this station trusts.\n\n" +
+			"Nothing is written. With --log what was found of the images is logged afterwards, one event of type verified an exhibit, in\n" +
+			"the case's own log; also that an image did not hold, which every later verification shows. The exit code stays that of the\n" +
+			"verification. Images of which data was erased by order, or that the log does not know, are left out.",
 		example: "  exhibit verify case-2026-001\n  exhibit verify case-2026-001/exhibits/7/20261123T081500Z-1a2b3c4d --trust trust.json\n" +
 			"  exhibit verify bundles/2.sigstore.json",
 		args: cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&trust, "trust", "", "use this trust `FILE` in place of the station's own")
+			f.BoolVar(&toLog.log, "log", false, "log what was found of the images of each exhibit; a case folder only")
+			f.StringVar(&toLog.key, "key", "", "with --log, `NAME` of the person's key that signs (default: the one the case admits)")
+			f.StringVar(&toLog.by, "by", "", "with --log, who verified: `NAME` (default: the holder of the key, as the genesis reveals it)")
+			toLog.pass.register(f, true)
 			f.StringVar(&require, "require", "", "require, too, what stands in `LIST`: witness, timestamp, or both with a comma")
 		},
 		run: func(cmd *cobra.Command, args []string) error {
@@ -47,21 +56,37 @@ func newVerifyCommand(u *ui) *cobra.Command {
 					return withHints(fmt.Errorf("%.40q is nothing that can be required", what), "it can be: "+strings.Join(verify.Requirements, ", "))
 				}
 			}
-			return runVerify(cmd.Context(), u, args[0], trust, required)
+			return runVerify(cmd.Context(), u, args[0], trust, required, &toLog)
 		},
 	})
 }
 
-func runVerify(ctx context.Context, u *ui, path, trustFile string, required []string) error {
+func runVerify(ctx context.Context, u *ui, path, trustFile string, required []string, toLog *verifyLog) error {
+	if err := toLog.check(); err != nil {
+		return err
+	}
 	trust, err := readTrust(trustFile)
 	if err != nil {
 		return err
+	}
+	if toLog.log {
+		if err := toLog.open(u, path); err != nil {
+			return err
+		}
+		defer toLog.c.Close() //nolint:errcheck // everything written is synced already
 	}
 	report, err := verifyPath(ctx, u, path, trust, required...)
 	if err != nil {
 		return err
 	}
 	u.code = report.ExitCode()
+	if toLog.log {
+		logged, err := toLog.append(ctx, u, report)
+		if err != nil {
+			return toLog.failed(u, path, report, err)
+		}
+		return toLog.show(u, path, report, logged)
+	}
 	return u.result(report, func() { printReport(u, path, report) })
 }
 
@@ -110,6 +135,9 @@ func printReport(u *ui, path string, r verify.Report) {
 	u.linef("")
 	for _, c := range r.Cases {
 		u.linef("Case %s, %s", clean(c.Number), clean(c.Agency))
+		if e := c.Closed; e != nil {
+			u.linef("Its log was closed by entry %d at %s, by %s, key %s", e.Index, localTime(e.Time), clean(named("", e.By, "somebody not named")), e.KeyID[:16])
+		}
 	}
 	for _, a := range r.Acquisitions {
 		what := "acquisition " + clean(a.ID)
@@ -117,6 +145,12 @@ func printReport(u *ui, path string, r verify.Report) {
 			what = clean(a.ID) + ", a copy of acquisition " + clean(a.CopyOf)
 		}
 		u.linef("Exhibit %s, %s, %s", clean(a.Exhibit), what, size(a.SizeBytes))
+	}
+	for _, e := range r.Exhibits {
+		for _, by := range e.Endorsements {
+			u.linef("Exhibit %s, event %d%s: endorsed by %s, key %s (event %d%s)", clean(e.Exhibit), by.Of, state.InLog(by.OfLog), clean(named("", by.Name, "somebody not named")),
+				by.KeyID[:16], by.Number, state.InLog(by.Log))
+		}
 	}
 	switch code := r.ExitCode(); {
 	case code == codeDone && r.Kind == verify.KindBundle:

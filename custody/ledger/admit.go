@@ -20,8 +20,9 @@ type entry struct {
 // opened is a statement that was read, and not yet judged.
 type opened struct {
 	envelope sign.Envelope
-	event    record.Event        // nil for an anchor and a change of keys
+	event    record.Event        // nil for an anchor, a change of keys, and what closes the log
 	change   *record.KeysChanged // nil for all else
+	closes   *record.CaseClosed  // the same
 	state    *record.LogState    // what the signer saw of the log
 	key      sign.PublicKey      // one that the log admits
 }
@@ -80,7 +81,8 @@ func (w *writer) open(item Item) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	return opened{e, ev, change, state, key}, nil
+	closes, _ := p.(*record.CaseClosed)
+	return opened{e, ev, change, closes, state, key}, nil
 }
 
 // place requires that the signer is admitted for that event and that the statement names the newest checkpoint and the
@@ -88,6 +90,9 @@ func (w *writer) open(item Item) (opened, error) {
 func (w *writer) place(c *chains, o opened, item Item, leaf record.LeafHash) error {
 	if o.event != nil && !w.keys.MaySign(o.envelope.KeyID, o.event.Type(), c.size) {
 		return fmt.Errorf("%w: the log does not admit key %s for %q", ErrStatement, o.envelope.KeyID, o.event.Type())
+	}
+	if c.closed {
+		return ErrClosed
 	}
 	if w.after != w.keys {
 		return fmt.Errorf("%w: a change of keys is the only entry of its append", ErrStatement)
@@ -106,6 +111,9 @@ func (w *writer) place(c *chains, o opened, item Item, leaf record.LeafHash) err
 		if err := w.placeChange(c.size, o.change, item); err != nil {
 			return err
 		}
+	}
+	if o.closes != nil {
+		return w.placeClosing(c, o)
 	}
 	if o.event == nil {
 		c.size++
@@ -130,6 +138,19 @@ func (w *writer) placeChange(i int64, c *record.KeysChanged, item Item) error {
 		w.next = item.LogKey
 	}
 	w.after = after
+	return nil
+}
+
+// placeClosing takes the last statement of the log into c: signed by a person, with the counter's value at the checkpoint over it.
+func (w *writer) placeClosing(c *chains, o opened) error {
+	if !w.keys.MaySign(o.envelope.KeyID, record.TypeCaseClosed, c.size) {
+		return fmt.Errorf("%w: key %s is not that of a person, and cannot close the log", ErrStatement, o.envelope.KeyID)
+	}
+	if want := w.nextCounter(); o.closes.Counter != want {
+		return fmt.Errorf("%w: it closes the log at the counter's value %d, want %d", ErrStatement, o.closes.Counter, want)
+	}
+	c.size++
+	c.closed = true
 	return nil
 }
 

@@ -35,6 +35,10 @@ type Head struct {
 	Alike func(exhibit string) (other string, err error)
 	// Attestations are what the header of the next events names.
 	Attestations []record.Digest
+	// Closed says that the log's last statement closed it. Then nothing can be appended: see ErrClosed.
+	Closed bool
+	// NextCounter is what the log's counter will stand at with the next checkpoint; 0: it has none.
+	NextCounter int64
 	// Recovered are statements that an interrupted append had left and this call has just logged. Who repeats an append
 	// looks for his own among them.
 	Recovered []Logged
@@ -233,6 +237,7 @@ func (w *writer) head() Head {
 	return Head{
 		Origin: w.genesis.Origin, Size: w.log.Size(), Checkpoint: w.digest(), Keys: w.keys,
 		Events: w.events, Alike: w.alike, Attestations: w.attestations(), Anchors: w.uncommitted.Anchors, Recovered: w.recovered,
+		Closed: w.chains.closed, NextCounter: w.nextCounter(),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 // chains are the events of all exhibits in the first size entries. A part that nobody has asked for stays in its file.
 type chains struct {
 	size    int64
+	closed  bool                       // the last of them closed the log
 	parts   [headParts]map[string]head // nil: as in the file
 	files   [headParts]sum             // of the parts' files
 	of      int64                      // the size of the log that the files belong to
@@ -107,16 +108,21 @@ func (w *writer) add(c *chains, h *record.Header, leaf record.LeafHash) error {
 
 // takeIn adds the next statement of the log to c.
 func (w *writer) takeIn(c *chains) error {
-	header, leaf, err := w.loggedEvent(c.size)
+	p, leaf, err := w.logged(c.size)
 	if err != nil {
 		return err
 	}
-	if header == nil {
+	name := layout.StatementFile(c.size)
+	if c.closed {
+		return refuse("%q stands after the statement that closed the log", name)
+	}
+	event, ok := p.(record.Event)
+	if !ok {
+		_, c.closed = p.(*record.CaseClosed)
 		c.size++
 		return nil
 	}
-	name := layout.StatementFile(c.size)
-	if err := w.add(c, header, leaf); err != nil {
+	if err := w.add(c, event.Header(), leaf); err != nil {
 		return refuse("%q: %w", name, err)
 	}
 	return nil
@@ -158,7 +164,8 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 		if f.checkpoint != sha256.Sum256(w.log.note) {
 			return newChains(), false, nil
 		}
-		return c, true, nil
+		c.closed, err = w.endsClosed()
+		return c, true, err
 	}
 	note, err := w.dir.readFile(layout.CheckpointFile(f.size), layout.MaxCheckpoint)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, record.ErrMalformed) {
@@ -168,6 +175,19 @@ func (w *writer) loadChains() (c *chains, complete bool, err error) {
 		return newChains(), false, nil
 	}
 	return c, false, nil
+}
+
+// endsClosed reports whether the last statement of the published log closed it.
+func (w *writer) endsClosed() (bool, error) {
+	if w.log.Size() == 1 {
+		return false, nil
+	}
+	p, _, err := w.logged(w.log.Size() - 1)
+	if err != nil {
+		return false, err
+	}
+	_, closed := p.(*record.CaseClosed)
+	return closed, nil
 }
 
 // saveChains writes the heads: the parts that changed, then the file that names them. After a crash between the two they are
@@ -228,10 +248,10 @@ func (w *writer) alike(exhibit string) (string, error) {
 	return "", nil
 }
 
-// loggedEvent reads the statement of leaf i, which is not the genesis, and requires that it has the leaf hash that the
-// tiles prove; the header of an anchor is nil. Its signature was verified before it was logged.
-func (w *writer) loggedEvent(i int64) (*record.Header, record.LeafHash, error) {
-	fail := func(err error) (*record.Header, record.LeafHash, error) {
+// logged reads the statement of leaf i, which is not the genesis, and requires that it has the leaf hash that the
+// tiles prove. Its signature was verified before it was logged.
+func (w *writer) logged(i int64) (record.Predicate, record.LeafHash, error) {
+	fail := func(err error) (record.Predicate, record.LeafHash, error) {
 		return nil, record.LeafHash{}, fmt.Errorf("%q: %w", layout.StatementFile(i), err)
 	}
 	b, err := w.dir.readFile(layout.StatementFile(i), layout.MaxEnvelope)
@@ -264,8 +284,5 @@ func (w *writer) loggedEvent(i int64) (*record.Header, record.LeafHash, error) {
 	if LeafHash(entry) != leaf {
 		return fail(fmt.Errorf("%w: it is not the statement that was logged", record.ErrMalformed))
 	}
-	if ev, ok := p.(record.Event); ok {
-		return ev.Header(), leaf, nil
-	}
-	return nil, leaf, nil
+	return p, leaf, nil
 }

@@ -211,6 +211,14 @@ func (w *writer) certify(c Checkpoint, want int64) ([]byte, error) {
 	return b, w.writeFile(file{layout.AttestFile(c.Size), b})
 }
 
+// nextCounter is what the counter will stand at with the next checkpoint; 0 of a log without one.
+func (w *writer) nextCounter() int64 {
+	if w.counter == nil {
+		return 0
+	}
+	return w.value + 1
+}
+
 // attestations are what the next events say came since the one before: the counter's certificate for the newest
 // checkpoint, and quotes.
 func (w *writer) attestations() []record.Digest {

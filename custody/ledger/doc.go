@@ -39,6 +39,8 @@ var (
 	ErrStatement = errors.New("the statement does not fit the log")
 	// ErrNothing says that there was nothing to append.
 	ErrNothing = errors.New("nothing to append")
+	// ErrClosed says that the last statement of the log closed it: nothing comes after that one, ever.
+	ErrClosed = errors.New("the log was closed: nothing can be appended to it any more")
 )
 
 // LeafHash returns the RFC 6962 leaf hash of a log entry.

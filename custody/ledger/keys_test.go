@@ -34,8 +34,8 @@ func withdrawal(key, successor sign.Signer) record.Withdrawal {
 	return w
 }
 
-// change makes a change of keys that by signs, for a log as h describes it.
-func change(h Head, by sign.Signer, spoil func(*record.KeysChanged)) Item {
+// changeOf makes a change of keys that by signs, for a log as h describes it.
+func changeOf(h Head, by sign.Signer, spoil func(*record.KeysChanged)) Item {
 	k := &record.KeysChanged{Admits: []record.Signer{}, Because: record.Unknown[record.Personal]("test"), Time: testTime(), Withdraws: []record.Withdrawal{},
 		Log: record.LogState{Anchors: h.Anchors, Attestations: h.Attestations, Checkpoint: h.Checkpoint, Keys: h.Keys.Before(h.Size), Origin: h.Origin, Size: h.Size}}
 	spoil(k)
@@ -54,7 +54,7 @@ func TestKeysChange(t *testing.T) {
 	w.append(t, root, "1", "2")
 	second, third := newSigner(), newSigner()
 	if _, err := changeIn(t, w, root, w.log, func(h Head) Item {
-		return change(h, w.person, func(k *record.KeysChanged) {
+		return changeOf(h, w.person, func(k *record.KeysChanged) {
 			k.Admits = []record.Signer{signerOf(second, record.KindPerson, record.TypeKeysChanged, record.TypeSeized)}
 		})
 	}); err != nil {
@@ -64,7 +64,7 @@ func TestKeysChange(t *testing.T) {
 	w.person = second
 	w.append(t, root, "1")
 	if _, err := changeIn(t, w, root, w.log, func(h Head) Item {
-		return change(h, first, func(k *record.KeysChanged) {
+		return changeOf(h, first, func(k *record.KeysChanged) {
 			k.Admits = []record.Signer{signerOf(third, record.KindPerson, record.TypeSeized)}
 			k.Withdraws = []record.Withdrawal{withdrawal(first, third)}
 		})
@@ -121,32 +121,32 @@ func withdrawing(w record.Withdrawal) func(*record.KeysChanged) {
 func refusedChanges(w *world, gone, other sign.Signer) map[string]refusedChange {
 	admit, withdraw := admitting, withdrawing
 	return map[string]refusedChange{
-		"by a station": {ErrStatement, func(h Head) Item { return change(h, w.station, admit(other, record.KindPerson, record.TypeSeized)) }},
+		"by a station": {ErrStatement, func(h Head) Item { return changeOf(h, w.station, admit(other, record.KindPerson, record.TypeSeized)) }},
 		"by a stranger": {ErrStatement, func(h Head) Item {
-			return change(h, w.stranger, admit(w.stranger, record.KindPerson, record.TypeSeized))
+			return changeOf(h, w.stranger, admit(w.stranger, record.KindPerson, record.TypeSeized))
 		}},
-		"by a withdrawn key": {ErrStatement, func(h Head) Item { return change(h, gone, admit(other, record.KindPerson, record.TypeSeized)) }},
+		"by a withdrawn key": {ErrStatement, func(h Head) Item { return changeOf(h, gone, admit(other, record.KindPerson, record.TypeSeized)) }},
 		"an older size": {ErrStatement, func(h Head) Item {
 			h.Size--
-			return change(h, w.person, admit(other, record.KindPerson, record.TypeSeized))
+			return changeOf(h, w.person, admit(other, record.KindPerson, record.TypeSeized))
 		}},
 		"without the one before": {ErrStatement, func(h Head) Item {
-			return change(h, w.person, func(k *record.KeysChanged) { admit(other, record.KindPerson, record.TypeSeized)(k); k.Log.Keys = nil })
+			return changeOf(h, w.person, func(k *record.KeysChanged) { admit(other, record.KindPerson, record.TypeSeized)(k); k.Log.Keys = nil })
 		}},
 		"another one before": {ErrStatement, func(h Head) Item {
-			return change(h, w.person, func(k *record.KeysChanged) {
+			return changeOf(h, w.person, func(k *record.KeysChanged) {
 				admit(other, record.KindPerson, record.TypeSeized)(k)
 				k.Log.Keys.Leaf[0] ^= 1
 			})
 		}},
-		"a withdrawn key again":       {ErrKeys, func(h Head) Item { return change(h, w.person, admit(gone, record.KindPerson, record.TypeSeized)) }},
-		"of another kind":             {ErrKeys, func(h Head) Item { return change(h, w.person, admit(w.station, record.KindPerson, record.TypeSeized)) }},
-		"withdrawn twice":             {ErrKeys, func(h Head) Item { return change(h, w.person, withdraw(withdrawal(gone, nil))) }},
-		"withdrawn and unknown":       {ErrKeys, func(h Head) Item { return change(h, w.person, withdraw(withdrawal(w.stranger, nil))) }},
-		"an unknown successor":        {ErrKeys, func(h Head) Item { return change(h, w.person, withdraw(withdrawal(w.station, w.stranger))) }},
-		"a successor of another kind": {ErrKeys, func(h Head) Item { return change(h, w.person, withdraw(withdrawal(w.station, w.person))) }},
-		"nobody is left":              {ErrKeys, func(h Head) Item { return change(h, w.person, withdraw(withdrawal(w.person, nil))) }},
-		"right is given away":         {ErrKeys, func(h Head) Item { return change(h, w.person, admit(w.person, record.KindPerson, record.TypeSeized)) }},
+		"a withdrawn key again":       {ErrKeys, func(h Head) Item { return changeOf(h, w.person, admit(gone, record.KindPerson, record.TypeSeized)) }},
+		"of another kind":             {ErrKeys, func(h Head) Item { return changeOf(h, w.person, admit(w.station, record.KindPerson, record.TypeSeized)) }},
+		"withdrawn twice":             {ErrKeys, func(h Head) Item { return changeOf(h, w.person, withdraw(withdrawal(gone, nil))) }},
+		"withdrawn and unknown":       {ErrKeys, func(h Head) Item { return changeOf(h, w.person, withdraw(withdrawal(w.stranger, nil))) }},
+		"an unknown successor":        {ErrKeys, func(h Head) Item { return changeOf(h, w.person, withdraw(withdrawal(w.station, w.stranger))) }},
+		"a successor of another kind": {ErrKeys, func(h Head) Item { return changeOf(h, w.person, withdraw(withdrawal(w.station, w.person))) }},
+		"nobody is left":              {ErrKeys, func(h Head) Item { return changeOf(h, w.person, withdraw(withdrawal(w.person, nil))) }},
+		"right is given away":         {ErrKeys, func(h Head) Item { return changeOf(h, w.person, admit(w.person, record.KindPerson, record.TypeSeized)) }},
 	}
 }
 
@@ -159,20 +159,20 @@ func refusedLogKeys(w *world, other sign.Signer) map[string]refusedChange {
 	with := func(key sign.LogSigner, i Item) Item { i.LogKey = key; return i }
 	return map[string]refusedChange{
 		"a log key": {ErrKeys, func(h Head) Item {
-			return change(h, w.person, func(k *record.KeysChanged) {
+			return changeOf(h, w.person, func(k *record.KeysChanged) {
 				admit(other, record.KindPerson, record.TypeSeized)(k)
 				k.Admits[0].PublicKey = logKeys[0].PublicKey
 			})
 		}},
 		"the same log key": {ErrKeys, func(h Head) Item {
-			return with(w.log, change(h, w.person, func(k *record.KeysChanged) { k.LogKeys = logKeys[:] }))
+			return with(w.log, changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = logKeys[:] }))
 		}},
-		"a log key that is not here": {ErrStatement, func(h Head) Item { return change(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] }) }},
+		"a log key that is not here": {ErrStatement, func(h Head) Item { return changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] }) }},
 		"another log key than here": {ErrStatement, func(h Head) Item {
-			return with(newNotary(), change(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] }))
+			return with(newNotary(), changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] }))
 		}},
 		"a signer as log key": {ErrKeys, func(h Head) Item {
-			return with(next, change(h, w.person, func(k *record.KeysChanged) {
+			return with(next, changeOf(h, w.person, func(k *record.KeysChanged) {
 				k.LogKeys = slices.Clone(nextKeys[:])
 				k.LogKeys[0].PublicKey = w.station.PublicKey().Base64()
 			}))
@@ -187,12 +187,12 @@ func TestKeysChangeRefused(t *testing.T) {
 	w.append(t, root, "1")
 	gone, other := newSigner(), newSigner()
 	must(changeIn(t, w, root, w.log, func(h Head) Item {
-		return change(h, w.person, func(k *record.KeysChanged) {
+		return changeOf(h, w.person, func(k *record.KeysChanged) {
 			k.Admits = []record.Signer{signerOf(gone, record.KindPerson, record.TypeSeized)}
 		})
 	}))
 	must(changeIn(t, w, root, w.log, func(h Head) Item {
-		return change(h, w.person, func(k *record.KeysChanged) { k.Withdraws = []record.Withdrawal{withdrawal(gone, nil)} })
+		return changeOf(h, w.person, func(k *record.KeysChanged) { k.Withdraws = []record.Withdrawal{withdrawal(gone, nil)} })
 	}))
 	before := w.open(t, dir).Size()
 	all := refusedChanges(w, gone, other)
@@ -203,13 +203,13 @@ func TestKeysChangeRefused(t *testing.T) {
 		}
 	}
 	_, err := Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
-		return []Item{w.seized(h, "9", 1, nil), change(h, w.person, admitting(other, record.KindPerson, record.TypeSeized))}, nil
+		return []Item{w.seized(h, "9", 1, nil), changeOf(h, w.person, admitting(other, record.KindPerson, record.TypeSeized))}, nil
 	})
 	if !errors.Is(err, ErrKeys) {
 		t.Errorf("after another statement: %v, want ErrKeys", err)
 	}
 	_, err = Append(context.Background(), root, w.log, nil, func(h Head) ([]Item, error) {
-		return []Item{change(h, w.person, admitting(other, record.KindPerson, record.TypeSeized)), w.seized(h, "9", 1, nil)}, nil
+		return []Item{changeOf(h, w.person, admitting(other, record.KindPerson, record.TypeSeized)), w.seized(h, "9", 1, nil)}, nil
 	})
 	if !errors.Is(err, ErrStatement) {
 		t.Errorf("before another statement: %v, want ErrStatement", err)
@@ -231,7 +231,7 @@ func TestKeysOfACounterStay(t *testing.T) {
 	next := newNotary()
 	nextKeys := next.Keys()
 	_, err := changeIn(t, w, root, w.key(), func(h Head) Item {
-		i := change(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] })
+		i := changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] })
 		i.LogKey = next
 		return i
 	})
@@ -244,7 +244,7 @@ func TestKeysOfACounterStay(t *testing.T) {
 func rotation(w *world, next *notary) func(Head) ([]Item, error) {
 	keys := next.Keys()
 	return func(h Head) ([]Item, error) {
-		i := change(h, w.person, func(k *record.KeysChanged) { k.LogKeys = keys[:] })
+		i := changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = keys[:] })
 		i.LogKey = next
 		return []Item{i}, nil
 	}
@@ -338,12 +338,12 @@ func TestKeysOfAChangedFolder(t *testing.T) {
 	w.append(t, root, "1", "2")
 	second := newSigner()
 	must(changeIn(t, w, root, w.log, func(h Head) Item {
-		return change(h, w.person, func(k *record.KeysChanged) {
+		return changeOf(h, w.person, func(k *record.KeysChanged) {
 			k.Admits = []record.Signer{signerOf(second, record.KindPerson, record.TypeSeized)}
 		})
 	}))
 	must(changeIn(t, w, root, w.log, func(h Head) Item {
-		return change(h, w.person, func(k *record.KeysChanged) { k.Withdraws = []record.Withdrawal{withdrawal(second, nil)} })
+		return changeOf(h, w.person, func(k *record.KeysChanged) { k.Withdraws = []record.Withdrawal{withdrawal(second, nil)} })
 	}))
 	w.append(t, root, "1")
 	files := os.DirFS(dir)

@@ -52,6 +52,8 @@ func StateOf(p Predicate) *LogState {
 		return &p.Log
 	case *KeysChanged:
 		return &p.Log
+	case *CaseClosed:
+		return &p.Log
 	}
 	return nil
 }
@@ -64,6 +66,8 @@ func TimeOf(p Predicate) Time {
 	case *Anchored:
 		return p.Time
 	case *KeysChanged:
+		return p.Time
+	case *CaseClosed:
 		return p.Time
 	case *CaseOpened:
 		return p.Time

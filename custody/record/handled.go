@@ -21,22 +21,26 @@ type Handling struct {
 	Authority    Fact[Personal]  `json:"authority"` // warrant, order or other legal ground
 	Condition    Fact[Personal]  `json:"condition"` // of exhibit and wrapping
 	Corrects     *LeafHash       `json:"corrects,omitzero"`
-	Despite      *Despite        `json:"despite,omitzero"` // absent where no rule stood against the event
-	Erasure      *Erasure        `json:"erasure,omitzero"` // then the event is about data, and not about the exhibit itself
+	Despite      *Despite        `json:"despite,omitzero"`  // absent where no rule stood against the event
+	Endorses     []LeafHash      `json:"endorses,omitzero"` // events of this exhibit whose content the signer vouches for, too; sorted
+	Erasure      *Erasure        `json:"erasure,omitzero"`  // then the event is about data, and not about the exhibit itself
 	From         *Party          `json:"from,omitzero"`
 	Images       []ImageCheck    `json:"images,omitzero"` // the images that it is about; absent: it is about the exhibit itself
 	Method       Fact[Personal]  `json:"method,omitzero"`
-	OccurredAt   Time            `json:"occurredAt"` // entered by a person: a late entry, written down on paper first
+	OccurredAt   Time            `json:"occurredAt"`       // entered by a person: a late entry, written down on paper first
+	Package      *Attachment     `json:"package,omitzero"` // the file that was sent, which stays where it is
 	Paper        []Digest        `json:"paper,omitzero"`
 	Place        Fact[Personal]  `json:"place"`
 	Purpose      Fact[Personal]  `json:"purpose"`
-	Release      *LeafHash       `json:"release,omitzero"` // the released event that this answers
+	Reference    Fact[Personal]  `json:"reference,omitzero"` // under which it was sent, as the number of a request
+	Release      *LeafHash       `json:"release,omitzero"`   // the released event that this answers
 	Remarks      Fact[Personal]  `json:"remarks"`
 	Restriction  *RestrictionAct `json:"restriction,omitzero"`
 	SealsApplied []string        `json:"sealsApplied"`        // put on, after what was done
 	SealsFound   []string        `json:"sealsFound,omitzero"` // seen at the beginning; empty: none was; absent: not said
 	SealsRemoved []string        `json:"sealsRemoved"`        // taken off, before what was done
 	To           *Party          `json:"to,omitzero"`
+	Verification *Verification   `json:"verification,omitzero"`
 	Witness      Fact[Personal]  `json:"witness"`
 	Withheld     *Redaction      `json:"withheld,omitzero"` // of the earlier events, from whoever is given them
 }
@@ -76,7 +80,7 @@ type Despite struct {
 const MaxImages = 1000
 
 // member is a member of Handling that only some types have.
-type member uint16
+type member uint32
 
 const (
 	hasFrom member = 1 << iota
@@ -93,6 +97,10 @@ const (
 	hasRemarks // known: an event that says nothing else needs its words
 	hasErasure
 	hasWithheld
+	hasVerification
+	hasPackage
+	hasReference
+	hasEndorses
 )
 
 // shape says which of these members a type must and may have.
@@ -113,6 +121,10 @@ var shapes = map[Type]shape{
 	TypeNoted:      {hasRemarks, hasImages | hasFound},
 	TypeCorrected:  {hasCorrects | hasRemarks, 0},
 	TypeDisclosed:  {hasTo, hasImages | hasPaper | hasWithheld},
+
+	TypeVerified:    {hasVerification | hasImages, 0},
+	TypeTransmitted: {hasTo, hasImages | hasPackage | hasReference | hasPaper},
+	TypeEndorsed:    {hasEndorses, 0},
 }
 
 // NewHandled returns an event of type t, which must be one of those that Handled stands for, to be filled in.
@@ -147,6 +159,9 @@ func (h *Handled) Validate() error {
 	if foreign := has &^ (s.must | s.may | hasRemarks); foreign != 0 {
 		return fmt.Errorf("%w: it has %s", ErrMalformed, foreign)
 	}
+	if h.kind == TypeTransmitted && has&(hasImages|hasPackage) == 0 {
+		return fmt.Errorf("%w: it says neither which images nor which package was sent", ErrMalformed)
+	}
 	return h.Handling.validate()
 }
 
@@ -157,6 +172,7 @@ func (h *Handling) members() (m member) {
 		hasRestriction: h.Restriction != nil, hasCorrects: h.Corrects != nil, hasMethod: h.Method != Fact[Personal]{},
 		hasImages: h.Images != nil, hasFound: h.SealsFound != nil, hasApplied: len(h.SealsApplied) > 0,
 		hasRemoved: len(h.SealsRemoved) > 0, hasRemarks: remarks, hasErasure: h.Erasure != nil, hasWithheld: h.Withheld != nil,
+		hasVerification: h.Verification != nil, hasPackage: h.Package != nil, hasReference: h.Reference != Fact[Personal]{}, hasEndorses: h.Endorses != nil,
 	} {
 		if there {
 			m |= bit
@@ -168,7 +184,7 @@ func (h *Handling) members() (m member) {
 func (m member) String() string {
 	var names []string
 	for i, name := range []string{"from", "to", "release", "paper", "restriction", "corrects", "method", "images", "sealsFound",
-		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld"} {
+		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld", "verification", "package", "reference", "endorses"} {
 		if m&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -200,7 +216,7 @@ func (h *Handling) validate() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{h.checkImages, h.checkRestriction, h.checkDespite, h.checkErasure, h.checkRedaction} {
+	for _, check := range []func() error{h.checkImages, h.checkRestriction, h.checkDespite, h.checkErasure, h.checkRedaction, h.checkVerification, h.checkPackage, h.checkEndorses} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -222,7 +238,11 @@ func (h *Handling) checkImages() error {
 		if len(image.Digests) == 0 {
 			continue
 		}
-		if err := checkDigests("the image", image.Digests, BLAKE3, SHA256); err != nil {
+		must := []Algorithm{BLAKE3, SHA256}
+		if h.Verification != nil { // which stops at the first, damaged group of a tree
+			must = must[1:]
+		}
+		if err := checkDigests("the image", image.Digests, must...); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,13 @@ func exampleHandled(t Type) *Handled {
 		},
 		hasApplied: func() { a.SealsApplied = []string{"S-2"} }, hasRemoved: func() { a.SealsRemoved = []string{"S-1"} },
 		hasWithheld: func() { a.Withheld = &Redaction{p, []string{"/handling/actor/name", "/seizure/holder"}, p} },
-		hasRemarks:  func() {}, hasErasure: func() {
+		hasVerification: func() {
+			a.Verification = &Verification{ResultHeld, Tool{Build: Unknown[Digest]("not read"), Name: "exhibit", Version: "v1"}}
+		},
+		hasPackage:   func() { a.Package = &Attachment{two, Known(p), 7} },
+		hasReference: func() { a.Reference = Known(p) },
+		hasEndorses:  func() { a.Endorses = []LeafHash{{1}, {2}} },
+		hasRemarks:   func() {}, hasErasure: func() {
 			a.Authority = Known(p)
 			a.Erasure = &Erasure{none, Known(p), []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
 		},
@@ -39,6 +45,9 @@ func exampleHandled(t Type) *Handled {
 		if has&bit != 0 {
 			set()
 		}
+	}
+	if t == TypeVerified { // of which every image was hashed
+		a.Images[1].Digests = two[1:]
 	}
 	a.Attachments = []Attachment{{two, none, 5}, {[]Digest{exampleDigest(BLAKE3, 3), exampleDigest(SHA256, 4)}, Known(p), 0}}
 	if a.Erasure != nil {
@@ -86,6 +95,8 @@ func TestHandledShape(t *testing.T) {
 		hasCorrects: func(h *Handling) { h.Corrects = nil }, hasMethod: func(h *Handling) { h.Method = Fact[Personal]{} },
 		hasFound: func(h *Handling) { h.SealsFound = nil }, hasApplied: func(h *Handling) { h.SealsApplied = nil },
 		hasRemoved: func(h *Handling) { h.SealsRemoved = nil }, hasRemarks: func(h *Handling) { h.Remarks = Unknown[Personal]("not given") },
+		hasVerification: func(h *Handling) { h.Verification = nil }, hasPackage: func(h *Handling) { h.Package = nil },
+		hasReference: func(h *Handling) { h.Reference = Fact[Personal]{} }, hasEndorses: func(h *Handling) { h.Endorses = nil },
 	}
 	for _, typ := range handledTypes(t) {
 		for bit, remove := range clear {
@@ -137,6 +148,28 @@ func TestHandledRefuses(t *testing.T) {
 		"another type":      {TypeNoted, `/noted/v1`, `/corrected/v1`, ErrMalformed},
 	}
 	refuseAll(t, tests)
+}
+
+// What was verified, sent and endorsed is said as a whole, or refused.
+func TestHandledRefusesRecords(t *testing.T) {
+	h := exampleHandled(TypeTransmitted)
+	h.Handling.Images, h.Handling.Package = nil, nil
+	if err := h.Validate(); !errors.Is(err, ErrMalformed) {
+		t.Errorf("nothing was sent: %v", err)
+	}
+	one := `"sha256:` + strings.Repeat("02", 32) + `"`
+	refuseAll(t, map[string]badEvent{
+		"image not hashed":        {TypeVerified, `"digests":[` + one + `]`, `"digests":[]`, ErrMalformed},
+		"image without SHA-256":   {TypeVerified, `"digests":[` + one + `]`, `"digests":["md5:` + strings.Repeat("02", 16) + `"]`, ErrMalformed},
+		"another result":          {TypeVerified, `"result":"held"`, `"result":"fine"`, ErrNewer},
+		"no result":               {TypeVerified, `"result":"held",`, ``, ErrMalformed},
+		"no program":              {TypeVerified, `"name":"exhibit"`, `"name":""`, ErrMalformed},
+		"package without SHA-256": {TypeTransmitted, `,` + one + `],"name":{"personal":"`, `],"name":{"personal":"`, ErrMalformed},
+		"package of no size":      {TypeTransmitted, `"sizeBytes":7`, `"sizeBytes":-7`, ErrMalformed},
+		"nothing endorsed":        {TypeEndorsed, `"endorses":["01` + strings.Repeat("00", 31) + `","02` + strings.Repeat("00", 31) + `"]`, `"endorses":[]`, ErrMalformed},
+		"endorsed twice":          {TypeEndorsed, `"endorses":["01`, `"endorses":["02`, ErrMalformed},
+		"endorsed by a note":      {TypeNoted, `"images":[`, `"endorses":["01` + strings.Repeat("00", 31) + `"],"images":[`, ErrMalformed},
+	})
 }
 
 func TestRulesAreSorted(t *testing.T) {

@@ -44,16 +44,21 @@ const (
 	TypeNoted      Type = "noted"
 	TypeCorrected  Type = "corrected"
 	TypeDisclosed  Type = "disclosed"
+
+	TypeVerified    Type = "verified"
+	TypeTransmitted Type = "transmitted"
+	TypeEndorsed    Type = "endorsed"
 )
 
 // EventTypes lists the custody events.
 var EventTypes = []Type{TypeSeized, TypeAcquired, TypeCopied, TypeReceived, TypeSealed, TypeUnsealed, TypeReleased, TypeAccepted, TypeRefused,
-	TypeExamined, TypeInspected, TypeReturned, TypeDestroyed, TypeRestricted, TypeNoted, TypeCorrected, TypeDisclosed}
+	TypeExamined, TypeInspected, TypeReturned, TypeDestroyed, TypeRestricted, TypeNoted, TypeCorrected, TypeDisclosed,
+	TypeVerified, TypeTransmitted, TypeEndorsed}
 
 // SignedTypes lists the types that a signer is admitted for one by one: the events, and the change of keys.
 var SignedTypes = append(slices.Clone(EventTypes), TypeKeysChanged)
 
-// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled, *Anchored, *KeysChanged.
+// Predicate is one of *CaseOpened, *Seized, *Acquired, *Copied, *Handled, *Anchored, *KeysChanged, *CaseClosed.
 type Predicate interface {
 	// Type names the predicate.
 	Type() Type
@@ -148,6 +153,8 @@ func newPredicate(uri string) (Predicate, error) {
 			return new(Anchored), nil
 		case TypeKeysChanged:
 			return new(KeysChanged), nil
+		case TypeCaseClosed:
+			return new(CaseClosed), nil
 		}
 		if h, err := NewHandled(Type(name)); err == nil {
 			return h, nil

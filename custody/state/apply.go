@@ -22,7 +22,7 @@ func (c *chain) seized(e LoggedEvent, s *record.Seized) {
 
 // hold says that the exhibit came to whoever signed e.
 func (c *chain) hold(e LoggedEvent, name string) {
-	c.report.Holder = Holder{KeyID: e.KeyID, Since: e.Event.Header().Number}
+	c.report.Holder = Holder{Log: e.Log, KeyID: e.KeyID, Since: e.Event.Header().Number}
 	c.report.Holder.Name, _ = e.Openings.Value(name)
 	c.report.Returned = 0
 	c.report.Place = "" // where it was is not where it is, in other hands
@@ -72,6 +72,7 @@ func (c *chain) handled(e LoggedEvent, h *record.Handled) {
 		}
 	}
 	c.move(e, h)
+	c.vouch(e, h)
 	for _, seal := range h.Handling.SealsApplied {
 		c.seals[seal] = true
 		if !slices.Contains(c.report.Seals, seal) {
@@ -105,6 +106,7 @@ func (c *chain) noteBreaches(e LoggedEvent, h *record.Handled) {
 
 // noteImages compares what an image hashed to with what was acquired. A copy that its receiver refused was not taken.
 func (c *chain) noteImages(index int64, h *record.Handled) {
+	differ := false
 	for _, image := range h.Handling.Images {
 		for _, found := range image.Digests {
 			for _, recorded := range c.recorded(image.Acquisition) {
@@ -112,6 +114,7 @@ func (c *chain) noteImages(index int64, h *record.Handled) {
 				if found.Algorithm() != want.Algorithm() || found == want {
 					continue
 				}
+				differ = true
 				list := &c.report.Contradictions
 				if h.Type() == record.TypeRefused {
 					list = &c.report.Notes
@@ -120,6 +123,36 @@ func (c *chain) noteImages(index int64, h *record.Handled) {
 					h.Event.Number, index, image.Acquisition, found, want)
 			}
 		}
+	}
+	c.noteResult(index, h, differ)
+}
+
+// noteResult takes in what came of a verification, where the digests alone do not say it.
+func (c *chain) noteResult(index int64, h *record.Handled, differ bool) {
+	v := h.Handling.Verification
+	if v == nil {
+		return
+	}
+	switch {
+	case v.Result == record.ResultFailed && !differ:
+		note(&c.report.Gaps, "event %d (log entry %d) found that the images did not hold, though their media streams did: something beside them was changed or damaged", h.Event.Number, index)
+	case v.Result == record.ResultUnknown:
+		note(&c.report.Notes, "event %d (log entry %d) could not check everything of the images", h.Event.Number, index)
+	case v.Result == record.ResultHeld && differ:
+		note(&c.report.Contradictions, "event %d (log entry %d) says that the images held, and names digests that are not theirs", h.Event.Number, index)
+	}
+}
+
+// vouch takes in who endorsed which event.
+func (c *chain) vouch(e LoggedEvent, h *record.Handled) {
+	for _, leaf := range h.Handling.Endorses {
+		of := c.leaves[leaf]
+		if of.number == 0 || of.keyID == e.KeyID || c.endorsed(leaf, e.KeyID) {
+			continue
+		}
+		by := Endorsement{Number: h.Event.Number, Log: e.Log, KeyID: e.KeyID, Leaf: leaf, Of: of.number, OfLog: of.log}
+		by.Name, _ = e.Openings.Value("/handling/actor/name")
+		c.report.Endorsements = append(c.report.Endorsements, by)
 	}
 }
 
@@ -172,7 +205,7 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 	case record.TypeRefused:
 		c.answer(*h.Handling.Release)
 	case record.TypeReturned:
-		r.Holder, r.Returned, r.Place = Holder{Since: h.Event.Number}, h.Event.Number, ""
+		r.Holder, r.Returned, r.Place = Holder{Log: e.Log, Since: h.Event.Number}, h.Event.Number, ""
 		r.Holder.Name, _ = e.Openings.Value("/handling/to/name")
 	case record.TypeDestroyed:
 		if h.Handling.Erasure != nil {

@@ -36,6 +36,7 @@ func (c *chain) check(keyID string, h *record.Handled) []Breach {
 	c.checkSeals(&b, h)
 	c.checkRestrictions(&b, h)
 	c.checkNames(&b, h)
+	c.checkEndorses(&b, keyID, h)
 	slices.SortStableFunc(b, func(x, y Breach) int { return strings.Compare(string(x.Rule), string(y.Rule)) })
 	return b
 }
@@ -52,7 +53,8 @@ func onPaperOnly(h *record.Handled) bool {
 	switch h.Type() {
 	case record.TypeDestroyed:
 		return h.Handling.Erasure != nil
-	case record.TypeNoted, record.TypeCorrected, record.TypeRestricted, record.TypeDisclosed:
+	case record.TypeNoted, record.TypeCorrected, record.TypeRestricted, record.TypeDisclosed, record.TypeVerified, record.TypeTransmitted,
+		record.TypeEndorsed:
 		return true
 	}
 	return false
@@ -140,7 +142,7 @@ func (c *chain) checkSeals(b *breaches, h *record.Handled) {
 
 func (c *chain) checkRestrictions(b *breaches, h *record.Handled) {
 	switch h.Type() {
-	case record.TypeExamined, record.TypeDisclosed:
+	case record.TypeExamined, record.TypeDisclosed, record.TypeTransmitted:
 		for _, r := range c.report.Restrictions {
 			b.add(record.RuleRestricted, "event %d restricts the exhibit (%s)", r.Number, r.Kind)
 		}
@@ -167,9 +169,28 @@ func (c *chain) checkNames(b *breaches, h *record.Handled) {
 	if h.Handling.Erasure != nil {
 		c.checkErasure(b, h.Handling.Erasure)
 	}
-	if corrects := h.Handling.Corrects; corrects != nil && !c.leaves[*corrects] {
+	if corrects := h.Handling.Corrects; corrects != nil && c.leaves[*corrects].number == 0 {
 		b.add(record.RuleNoSuchEvent, "no event of the exhibit has leaf %s", short(corrects.String()))
 	}
+}
+
+// checkEndorses requires that a second key vouches for what the first one signed.
+func (c *chain) checkEndorses(b *breaches, keyID string, h *record.Handled) {
+	for _, leaf := range h.Handling.Endorses {
+		of := c.leaves[leaf]
+		switch {
+		case of.number == 0:
+			b.add(record.RuleNoSuchEvent, "no event of the exhibit has leaf %s, so it cannot be endorsed", short(leaf.String()))
+		case of.keyID == keyID:
+			b.add(record.RuleOwnSignature, "event %d was signed by key %s itself%s, and only another one can endorse it", of.number, short(keyID), InLog(of.log))
+		case c.endorsed(leaf, keyID):
+			b.add(record.RuleEndorsedTwice, "key %s has endorsed event %d before%s", short(keyID), of.number, InLog(of.log))
+		}
+	}
+}
+
+func (c *chain) endorsed(leaf record.LeafHash, keyID string) bool {
+	return slices.ContainsFunc(c.report.Endorsements, func(e Endorsement) bool { return e.Leaf == leaf && e.KeyID == keyID })
 }
 
 // erasedBy is the number of an event that erased something of the image; 0: none did.
@@ -197,7 +218,7 @@ func (c *chain) checkErasure(b *breaches, e *record.Erasure) {
 		}
 	}
 	for _, leaf := range e.Openings {
-		if !c.leaves[leaf] {
+		if c.leaves[leaf].number == 0 {
 			b.add(record.RuleNoSuchEvent, "no event of the exhibit has leaf %s, so its openings cannot be erased by it", short(leaf.String()))
 		}
 	}

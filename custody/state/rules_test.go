@@ -20,7 +20,8 @@ type story struct {
 	n      int64
 	last   *record.LeafHash
 	leaves []record.LeafHash
-	seal   int // numbers given out
+	keys   []string // that signed them
+	seal   int      // numbers given out
 
 	holder       string // "" nobody
 	seals, taken []string
@@ -32,6 +33,12 @@ type story struct {
 	records      []record.LeafHash // of images
 	kept         []string          // images that were not erased
 	destroyed    bool
+	endorsed     []endorsement
+}
+
+type endorsement struct {
+	leaf record.LeafHash
+	key  string
 }
 
 var people = []string{"alice", "bob", "carol"}
@@ -70,6 +77,7 @@ func (s *story) log(key string, e record.Event) {
 	s.book.Add(logged)
 	leaf := s.leaf()
 	s.last, s.leaves, s.n = &leaf, append(s.leaves, leaf), s.n+1
+	s.keys = append(s.keys, key)
 }
 
 // refused requires that rule is among those that stand against e.
@@ -133,6 +141,13 @@ func restrict(r record.RestrictionAct) func(*record.Handling) {
 }
 func corrects(leaf record.LeafHash) func(*record.Handling) {
 	return func(h *record.Handling) { h.Corrects = &leaf }
+}
+
+func endorses(leaves ...record.LeafHash) func(*record.Handling) {
+	return func(h *record.Handling) { h.Endorses = record.SortLeaves(leaves) }
+}
+func verified(r record.VerificationResult) func(*record.Handling) {
+	return func(h *record.Handling) { h.Verification = &record.Verification{Result: r} }
 }
 
 // begin starts the story, by a seizure with one seal or without events from outside.
@@ -208,6 +223,16 @@ func (s *story) aside() {
 		s.kept = s.kept[1:]
 	case draw < 4 && len(s.kept) > 0 && len(s.restrictions) == 0:
 		s.log(s.other(""), s.event(record.TypeDisclosed, to(""), images(s.kept[0])))
+	case draw == 4 && len(s.kept) > 0:
+		s.log(s.other(""), s.event(record.TypeVerified, images(s.kept...), verified(record.ResultHeld)))
+	case draw == 5 && len(s.kept) > 0 && len(s.restrictions) == 0:
+		s.log(s.other(""), s.event(record.TypeTransmitted, to(""), images(s.kept[0])))
+	case draw == 6:
+		i := s.random.IntN(len(s.leaves))
+		if key := s.other(s.keys[i]); !slices.Contains(s.endorsed, endorsement{s.leaves[i], key}) {
+			s.log(key, s.event(record.TypeEndorsed, endorses(s.leaves[i])))
+			s.endorsed = append(s.endorsed, endorsement{s.leaves[i], key})
+		}
 	case draw < 8:
 		s.log(s.other(""), s.event(record.TypeCorrected, corrects(s.leaves[s.random.IntN(len(s.leaves))])))
 	case draw < 10 && !s.destroyed && len(s.kept) > 0:
@@ -225,6 +250,13 @@ func (s *story) wrong(seen map[record.Rule]int) {
 	}
 	s.refused(record.RuleFuture, strange, s.event(record.TypeNoted, late), seen)
 	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeCorrected, corrects(none)), seen)
+	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeEndorsed, endorses(none)), seen)
+	i := s.random.IntN(len(s.leaves))
+	s.refused(record.RuleOwnSignature, s.keys[i], s.event(record.TypeEndorsed, endorses(s.leaves[i])), seen)
+	for _, e := range s.endorsed {
+		s.refused(record.RuleEndorsedTwice, e.key, s.event(record.TypeEndorsed, endorses(e.leaf)), seen)
+	}
+	s.refused(record.RuleNoSuchAcquisition, strange, s.event(record.TypeVerified, images("20200101T000000Z-00000000")), seen)
 	s.refused(record.RuleNoSuchRelease, strange, s.event(record.TypeAccepted, answer(none), found(s.seals...)), seen)
 	s.refused(record.RuleNotRestricted, strange, s.event(record.TypeRestricted, restrict(record.RestrictionAct{Lifts: &none})), seen)
 	s.refused(record.RuleNoSuchAcquisition, strange, s.event(record.TypeInspected, images("20200101T000000Z-00000000")), seen)
@@ -242,6 +274,7 @@ func (s *story) wrong(seen map[record.Rule]int) {
 		s.refused(record.RuleNoSuchAcquisition, strange, s.event(record.TypeDestroyed, erase(id, s.records[i], "SHA256SUMS")), seen)
 		if !slices.Contains(s.kept, id) {
 			s.refused(record.RuleErased, strange, s.event(record.TypeInspected, images(id)), seen)
+			s.refused(record.RuleErased, strange, s.event(record.TypeVerified, images(id)), seen)
 			s.refused(record.RuleErased, strange, s.event(record.TypeDestroyed, erase(id, s.records[i], "7.tree")), seen)
 		}
 	}
@@ -250,6 +283,7 @@ func (s *story) wrong(seen map[record.Rule]int) {
 	}
 	if len(s.restrictions) > 0 {
 		s.refused(record.RuleRestricted, strange, s.event(record.TypeDisclosed, to("")), seen)
+		s.refused(record.RuleRestricted, strange, s.event(record.TypeTransmitted, to("")), seen)
 		s.refused(record.RuleRestricted, s.holder, s.event(record.TypeExamined, remove(s.seals...)), seen)
 	}
 	if s.destroyed {
@@ -275,7 +309,7 @@ func (s *story) agree() {
 	s.t.Helper()
 	r := s.report()
 	if r.Holder.KeyID != s.holder || !slices.Equal(r.Seals, s.seals) || (r.Handover == nil) != (s.open == nil) ||
-		len(r.Restrictions) != len(s.restrictions) || (r.Destroyed > 0) != s.destroyed || len(r.Erased) != len(s.images)-len(s.kept) || !slices.Equal(r.Acquisitions, s.images) || r.Events != s.n {
+		len(r.Restrictions) != len(s.restrictions) || (r.Destroyed > 0) != s.destroyed || len(r.Erased) != len(s.images)-len(s.kept) || len(r.Endorsements) != len(s.endorsed) || !slices.Equal(r.Acquisitions, s.images) || r.Events != s.n {
 		s.t.Fatalf("after event %d the state is %+v, want that of %+v", s.n, r, s)
 	}
 	for _, gap := range r.Gaps {
@@ -343,6 +377,13 @@ func TestGaps(t *testing.T) {
 			})
 		}
 	}
+	imageFound := func(r record.VerificationResult, digest byte) func(*story) record.Event {
+		return func(s *story) record.Event {
+			e := check(record.TypeVerified, digest)(s).(*record.Handled)
+			e.Handling.Release, e.Handling.Verification = nil, &record.Verification{Result: r}
+			return e
+		}
+	}
 	plain := func(typ record.Type, change ...func(*record.Handling)) func(*story) record.Event {
 		return func(s *story) record.Event { return s.event(typ, change...) }
 	}
@@ -365,6 +406,10 @@ func TestGaps(t *testing.T) {
 		"acquired after":   {"alice", []func(*story) record.Event{plain(record.TypeDestroyed), acquire}, "after event 2 had destroyed it", ""},
 		"restricted":       {"alice", []func(*story) record.Event{plain(record.TypeRestricted, restrict(record.RestrictionAct{Kind: "privilege"})), acquire}, "although event 2 restricts it (privilege)", ""},
 		"image as it was":  {"alice", []func(*story) record.Event{acquire, check(record.TypeInspected, 1)}, "", ""},
+		"held":             {"alice", []func(*story) record.Event{acquire, imageFound(record.ResultHeld, 1)}, "", ""},
+		"held, it says":    {"alice", []func(*story) record.Event{acquire, imageFound(record.ResultHeld, 2)}, "", "says that the images held, and names digests that are not theirs"},
+		"did not hold":     {"alice", []func(*story) record.Event{acquire, imageFound(record.ResultFailed, 2)}, "", "at event 3 (log entry 3) the image of acquisition"},
+		"beside it":        {"alice", []func(*story) record.Event{acquire, imageFound(record.ResultFailed, 1)}, "something beside them was changed or damaged", ""},
 		"image is another": {"alice", []func(*story) record.Event{acquire, check(record.TypeInspected, 2)}, "", "at event 3 (log entry 3) the image of acquisition"},
 	}
 	for name, tt := range tests {

@@ -38,6 +38,7 @@ type Report struct {
 	Handovers      int64 // that were accepted
 	Restrictions   []Restriction
 	Erased         []Erased
+	Endorsements   []Endorsement
 	Acquisitions   []string // identifiers, in the log's order
 	Returned       int64    // number of the event that gave the exhibit back for good; 0: it was not, or was received again
 	Destroyed      int64    // number of the event that ended it; 0: none
@@ -49,6 +50,7 @@ type Report struct {
 
 // Holder is who has the exhibit: whoever signed that it came to them. The zero Holder is nobody that the log knows.
 type Holder struct {
+	Log   string // of that event, as in LoggedEvent
 	KeyID string // empty: somebody without a key, or nobody
 	Name  string // as revealed; may be empty
 	Since int64  // number of the event by which it came to them
@@ -69,6 +71,17 @@ type Restriction struct {
 	Number int64 // of the restricted event
 	Leaf   record.LeafHash
 	Kind   string
+}
+
+// Endorsement says that the holder of a second key vouches for what an event says. One by the key that signed the event is none.
+type Endorsement struct {
+	Number int64           // of the `endorsed` event
+	Log    string          // that it stands in, as in LoggedEvent
+	KeyID  string          // that signed it
+	Name   string          // of who did, as revealed; may be empty
+	Leaf   record.LeafHash // of the event that is endorsed
+	Of     int64           // its number
+	OfLog  string          // and the log that it stands in
 }
 
 // Erased is data of one image that an order had erased.
@@ -96,6 +109,7 @@ type Book struct {
 	Person func(keyID string) string
 
 	chains map[string]*chain
+	closed map[string]bool // logs that were closed, by origin as in LoggedEvent
 }
 
 // Add takes the next event of the log.
@@ -110,6 +124,34 @@ func (b *Book) Add(e LoggedEvent) {
 		b.chains[exhibit] = c
 	}
 	c.add(e)
+}
+
+// Close says that the log was closed: no event of it follows. origin is as in LoggedEvent. What it leaves in somebody's hands is a
+// gap from then on.
+func (b *Book) Close(origin string) {
+	if b.closed == nil {
+		b.closed = map[string]bool{}
+	}
+	b.closed[origin] = true
+}
+
+// Open are the exhibits that would be left open if that log were closed now, sorted: released by it and not accepted, or in the
+// hands of whoever took them over by it.
+func (b *Book) Open(origin string) []Report {
+	var out []Report
+	for _, exhibit := range slices.Sorted(maps.Keys(b.chains)) {
+		c := b.chains[exhibit]
+		if h := c.report.Handover; h != nil && h.Log == origin || c.held(origin) {
+			out = append(out, c.result(b.closed))
+		}
+	}
+	return out
+}
+
+// held reports whether somebody has the exhibit by an event of that log.
+func (c *chain) held(origin string) bool {
+	r := &c.report
+	return r.Holder.Since > 0 && r.Holder.Log == origin && r.Returned == 0 && r.Destroyed == 0
 }
 
 // Check returns the rules that e would break as the next event of its exhibit, sorted by name; none if it may be logged.
@@ -130,7 +172,7 @@ func (b *Book) Check(e LoggedEvent) []Breach {
 func (b *Book) Reports() []Report {
 	out := make([]Report, 0, len(b.chains))
 	for _, exhibit := range slices.Sorted(maps.Keys(b.chains)) {
-		out = append(out, b.chains[exhibit].result())
+		out = append(out, b.chains[exhibit].result(b.closed))
 	}
 	return out
 }
@@ -138,7 +180,7 @@ func (b *Book) Reports() []Report {
 // Report returns that of one exhibit; of one without events, the zero Report with its number.
 func (b *Book) Report(exhibit string) Report {
 	if c := b.chains[exhibit]; c != nil {
-		return c.result()
+		return c.result(b.closed)
 	}
 	return Report{Exhibit: exhibit}
 }
@@ -149,9 +191,16 @@ type chain struct {
 	report   Report
 	last     map[string]place   // the exhibit's last event in each log
 	images   map[string]*imaged // by the ids of acquisitions and copies
-	leaves   map[record.LeafHash]bool
+	leaves   map[record.LeafHash]signed
 	answered map[record.LeafHash]bool // releases that were accepted or refused
 	seals    map[string]bool          // every number that was ever on
+}
+
+// signed is an event as a later one may name it.
+type signed struct {
+	number int64 // never 0
+	log    string
+	keyID  string
 }
 
 // place is an event as the next one in its log must name it.
@@ -189,21 +238,24 @@ func (i *imaged) sameGaps(o *imaged) bool {
 }
 
 func newChain(exhibit string, person func(string) string) *chain {
-	return &chain{person: person, report: Report{Exhibit: exhibit}, last: map[string]place{}, images: map[string]*imaged{}, leaves: map[record.LeafHash]bool{},
+	return &chain{person: person, report: Report{Exhibit: exhibit}, last: map[string]place{}, images: map[string]*imaged{}, leaves: map[record.LeafHash]signed{},
 		answered: map[record.LeafHash]bool{}, seals: map[string]bool{}}
 }
 
 // result is the report as it stands, with what is a gap only as long as it lasts. It shares nothing with the chain.
-func (c *chain) result() Report {
+func (c *chain) result(closed map[string]bool) Report {
 	r := c.report
 	for _, list := range []*[]string{&r.Seals, &r.Acquisitions, &r.Gaps, &r.Contradictions, &r.Notes} {
 		*list = slices.Clone(*list)
 	}
-	r.Restrictions, r.Erased = slices.Clone(r.Restrictions), slices.Clone(r.Erased)
+	r.Restrictions, r.Erased, r.Endorsements = slices.Clone(r.Restrictions), slices.Clone(r.Erased), slices.Clone(r.Endorsements)
 	if r.Handover != nil {
 		open := *r.Handover
 		r.Handover = &open
 		note(&r.Gaps, "the release of event %d waits for its answer: nobody has signed yet that the exhibit came to them%s", open.Number, InLog(open.Log))
+	}
+	if closed[r.Holder.Log] && c.held(r.Holder.Log) {
+		note(&r.Gaps, "the log was closed while the exhibit was in somebody's hands, since event %d: nothing says what became of it%s", r.Holder.Since, InLog(r.Holder.Log))
 	}
 	return r
 }
@@ -227,6 +279,9 @@ func (c *chain) add(e LoggedEvent) {
 		if c.report.Events == 0 {
 			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
 		}
+		for _, r := range c.report.Restrictions {
+			note(&c.report.Gaps, "an image of the exhibit was copied (log entry %d) although event %d restricts it (%s)", e.Index, r.Number, r.Kind)
+		}
 		image := newImaged(e.Leaf, false, event.Copy.Image())
 		c.copied(e.Index, &event.Copy, image)
 		c.image(e.Index, event.Copy.ID, image)
@@ -240,7 +295,7 @@ func (c *chain) add(e LoggedEvent) {
 	}
 	c.report.Events++
 	c.last[e.Log] = place{h.Number, e.Leaf, at}
-	c.leaves[e.Leaf] = true
+	c.leaves[e.Leaf] = signed{h.Number, e.Log, e.KeyID}
 	for i, list := range lists {
 		for j := said[i]; e.Log != "" && j < len(*list); j++ {
 			(*list)[j] += InLog(e.Log)
