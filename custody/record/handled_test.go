@@ -33,7 +33,7 @@ func exampleHandled(t Type) *Handled {
 		hasWithheld: func() { a.Withheld = &Redaction{p, []string{"/handling/actor/name", "/seizure/holder"}, p} },
 		hasRemarks:  func() {}, hasErasure: func() {
 			a.Authority = Known(p)
-			a.Erasure = &Erasure{none, Known(p), []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
+			a.Erasure = &Erasure{[]Digest{exampleDigest(SHA256, 2), exampleDigest(SHA256, 4)}, none, Known(p), []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
 		},
 	} {
 		if has&bit != 0 {
