@@ -14,6 +14,7 @@ import (
 	"lukechampine.com/blake3"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/internal/cancel"
 	"github.com/exhibit-forensics/exhibit/internal/durable"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 	"github.com/exhibit-forensics/exhibit/internal/mnemonic"
@@ -62,7 +63,7 @@ func attach(ctx context.Context, root *durable.Root, r io.Reader, despite bool) 
 		}
 	}()
 	h := newAttachmentHash()
-	n, err := io.Copy(io.MultiWriter(f, h), readerUntil{ctx, r})
+	n, err := io.Copy(io.MultiWriter(f, h), cancel.Reader(ctx, r))
 	if err != nil {
 		return Attached{}, fmt.Errorf("copy the attachment: %w", err)
 	}
@@ -90,7 +91,7 @@ func sameAttachment(ctx context.Context, root *durable.Root, name string, want A
 		return err
 	}
 	h := newAttachmentHash()
-	_, err = io.Copy(h, readerUntil{ctx, f})
+	_, err = io.Copy(h, cancel.Reader(ctx, f))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
@@ -123,17 +124,4 @@ func (h *attachmentHash) Write(p []byte) (int, error) {
 
 func (h *attachmentHash) digests() []record.Digest {
 	return []record.Digest{record.BLAKE3Digest([32]byte(h.b3.Sum(nil))), record.SHA256Digest([32]byte(h.sha.Sum(nil)))}
-}
-
-// readerUntil ends a copy when ctx does.
-type readerUntil struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r readerUntil) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }

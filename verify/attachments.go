@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+	"github.com/exhibit-forensics/exhibit/internal/cancel"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -17,7 +19,7 @@ import (
 // attachmentRef is an attachment that an event of the log names.
 type attachmentRef struct {
 	record.Attachment
-	index int64
+	index int64 // of the newest entry that names it
 }
 
 // attached notes what an event names; the same bytes under several events are checked once.
@@ -31,6 +33,8 @@ func (l *logCheck) attached(i int64, e record.Event) {
 		refs := l.attachments[exhibit][sum]
 		if len(refs) == 0 || refs[0].SizeBytes != a.SizeBytes || refs[0].Digests[0] != a.Digests[0] {
 			l.attachments[exhibit][sum] = append(refs, attachmentRef{a, i})
+		} else {
+			refs[0].index = i
 		}
 	}
 }
@@ -49,8 +53,9 @@ func (c *checker) checkAttachments(l *logCheck, exhibit, dir string, own *line) 
 			own.add(Finding{Severity: Note, File: name, Text: "an attachment that log " + l.origin + " names is not in this folder: verify it where that log is kept"})
 			continue
 		}
+		erased := l.attachmentErased(exhibit, sum)
 		for _, ref := range l.attachments[exhibit][sum] {
-			if err := c.checkAttachment(name, ref, own); err != nil {
+			if err := c.checkAttachment(name, ref, erased, own); err != nil {
 				return err
 			}
 		}
@@ -58,14 +63,21 @@ func (c *checker) checkAttachments(l *logCheck, exhibit, dir string, own *line) 
 	return nil
 }
 
-func (c *checker) checkAttachment(name string, ref attachmentRef, own *line) error {
+// checkAttachment holds one attachment against what an event says of it; erased is the order that had it erased, nil for none.
+func (c *checker) checkAttachment(name string, ref attachmentRef, erased *state.Erased, own *line) error {
 	f, size, err := c.fsys.openFile(name)
+	if erased != nil {
+		c.erasedAttachment(name, erased, isMissing(err), own)
+		if isMissing(err) {
+			return nil
+		}
+	}
 	if err != nil {
 		own.add(fromError(name, err))
 		return nil
 	}
 	sha, b3 := sha256.New(), new(hashtree.Hasher)
-	_, err = io.Copy(io.MultiWriter(sha, b3), readerOf(c.ctx, f))
+	_, err = io.Copy(io.MultiWriter(sha, b3), cancel.Reader(c.ctx, f))
 	closeErr := f.Close()
 	switch {
 	case c.ctx.Err() != nil:

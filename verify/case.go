@@ -314,7 +314,7 @@ func (c *checker) takeBook(book *state.Book, unreadable int64, logs []*logCheck,
 		c.events += r.Events
 		c.handovers += r.Handovers
 		facts := exhibitFacts(r, own.status())
-		facts.Undisclosed, facts.Unexplained = closed, unexplained
+		facts.Undisclosed, facts.Unexplained, facts.Erased = closed, unexplained, own.gone
 		c.report.Exhibits = append(c.report.Exhibits, facts)
 		c.lines[6].merge(&own)
 	}

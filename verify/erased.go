@@ -2,7 +2,9 @@ package verify
 
 import (
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/state"
@@ -71,10 +73,43 @@ func (c *files) orders() {
 			c.line.add(Finding{Severity: Note, File: c.dir, Text: orderText(e)})
 		}
 		if !c.isGone(f.Name) {
-			c.line.add(Finding{Severity: Note, File: within(c.dir, f.Name), Text: "it is still here, although the log says that it was erased by order",
-				Advice: "erase it as the order says, or log what became of the order"})
+			c.line.add(stillHere(within(c.dir, f.Name)))
 		}
 	}
+}
+
+// attachmentErased is the order by which the log of a folder says that an attachment was erased, nil if it says so of none. Like
+// a record, an attachment is excused only by a later entry of the log that names it, and what was attached again since is not.
+func (l *logCheck) attachmentErased(exhibit string, sum record.Digest) *state.Erased {
+	for i := range l.erased[exhibit] {
+		e := &l.erased[exhibit][i]
+		later := func(ref attachmentRef) bool { return ref.index >= e.Index }
+		_, named := slices.BinarySearchFunc(e.Attachments, sum, func(a, b record.Digest) int { return strings.Compare(a.Hex(), b.Hex()) })
+		if named && !slices.ContainsFunc(l.attachments[exhibit][sum], later) {
+			return e
+		}
+	}
+	return nil
+}
+
+// erasedAttachment says once for each order what it had erased of the attachments, and which are still here. One that is here is
+// checked as any other.
+func (c *checker) erasedAttachment(name string, e *state.Erased, gone bool, own *line) {
+	f := Finding{Severity: Note, File: path.Dir(name), Text: orderText(*e)}
+	if !slices.ContainsFunc(own.findings, func(o Finding) bool { return o.Text == f.Text }) {
+		own.add(f)
+	}
+	if !gone {
+		own.add(stillHere(name))
+		return
+	}
+	own.absent++
+	own.gone = append(own.gone, ErasedFacts{path.Base(name), e.Index, e.KeyID, e.Order, e.Court})
+}
+
+func stillHere(name string) Finding {
+	return Finding{Severity: Note, File: name, Text: "it is still here, although the log says that it was erased by order",
+		Advice: "erase it as the order says, or log what became of the order"}
 }
 
 func orderText(e state.Erased) string {
@@ -85,6 +120,10 @@ func orderText(e state.Erased) string {
 	if e.Court != "" {
 		court = fmt.Sprintf(" of %q", e.Court)
 	}
-	return fmt.Sprintf("the log says that %s of acquisition %s was erased by order: %s%s, event %d (log entry %d), signed by key %s. That the order was given, and when the data went, is that person's word",
-		number(int64(len(e.Files)), "file"), e.Acquisition, order, court, e.Number, e.Index, e.KeyID[:min(16, len(e.KeyID))])
+	what := fmt.Sprintf("%s of acquisition %s", number(int64(len(e.Files)), "file"), e.Acquisition)
+	if len(e.Attachments) > 0 {
+		what = number(int64(len(e.Attachments)), "attachment")
+	}
+	return fmt.Sprintf("the log says that %s was erased by order: %s%s, event %d (log entry %d), signed by key %s. That the order was given, and when the data went, is that person's word",
+		what, order, court, e.Number, e.Index, e.KeyID[:min(16, len(e.KeyID))])
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/state"
+	"github.com/exhibit-forensics/exhibit/internal/cancel"
 	"github.com/exhibit-forensics/exhibit/internal/hashtree"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -181,7 +182,7 @@ func (c *files) openTree(ctx context.Context) (closeTree func() error, err error
 		return file.Close, nil
 	}
 	sha, b3 := sha256.New(), new(hashtree.Hasher)
-	if _, err := io.Copy(io.MultiWriter(sha, b3), readerOf(ctx, file)); err != nil {
+	if _, err := io.Copy(io.MultiWriter(sha, b3), cancel.Reader(ctx, file)); err != nil {
 		if ctx.Err() != nil {
 			return nil, errors.Join(ctx.Err(), file.Close())
 		}
@@ -229,18 +230,3 @@ func (c *files) noTree(f Finding) {
 
 // media returns the recorded digest of the media stream.
 func (c *files) media(alg record.Algorithm) record.Digest { return c.a.Digest(alg) }
-
-// contextReader ends a copy when ctx does.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func readerOf(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
-
-func (r contextReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
-}

@@ -231,6 +231,8 @@ type ExhibitFacts struct {
 	Unexplained int64 `json:"unexplained,omitzero"`
 	// Ended is "returned" or "destroyed"; empty: it is neither.
 	Ended record.Type `json:"ended,omitzero"`
+	// Erased are the attachments that an order had erased, and that are not here, by their SHA-256.
+	Erased []ErasedFacts `json:"erased,omitzero"`
 }
 
 // EndorsementFacts are who vouched for an event with another key than the one that signed it.
@@ -270,8 +272,8 @@ func (k Kind) required() []int {
 	return nil
 }
 
-// ExitCode is ExitMismatch when anything failed; ExitVerified when every required line is verified, or of a case's line 1 the
-// rest where data is absent by order, on at least one thing each, and no finding anywhere says otherwise; in all other cases,
+// ExitCode is ExitMismatch when anything failed; ExitVerified when every required line is verified, or of a case's lines 1 and 6
+// the rest where data is absent by order, on at least one thing each, and no finding anywhere says otherwise; in all other cases,
 // the zero Report included, ExitUnknown.
 func (r Report) ExitCode() int {
 	required := r.Kind.required()
@@ -301,7 +303,8 @@ func (r Report) ExitCode() int {
 	}
 	for _, n := range required {
 		l := r.Lines[n-1]
-		byOrder := n == 1 && r.Kind == KindCase && l.Status == AbsentByOrder // an order stands in the case's log, and is about images
+		// An order stands in the case's log, and is about images and attachments.
+		byOrder := (n == 1 || n == 6) && r.Kind == KindCase && l.Status == AbsentByOrder
 		if l.Status != Verified && !byOrder || l.Checked < 1 {
 			return ExitUnknown
 		}
@@ -340,7 +343,8 @@ type line struct {
 	findings []Finding
 	worst    Severity
 	dropped  int64
-	absent   int64 // files that were erased by a logged order
+	absent   int64         // files that were erased by a logged order
+	gone     []ErasedFacts // of an exhibit's line 6 alone: which
 }
 
 func (l *line) add(f Finding) {

@@ -274,15 +274,23 @@ func (c *checker) sentenceCustody() string {
 		return "Not checked: the chain of custody stands in the log of the case, which is not part of this folder."
 	}
 	switch c.lines[6].status() {
-	case Verified:
+	case Verified, AbsentByOrder:
 		return fmt.Sprintf("The custody of %s has no gap: %s, numbered through, each naming the one before; hashes and seals agree%s.",
-			number(int64(len(c.report.Exhibits)), "exhibit"), number(c.events, "event"), c.bothSides())
+			number(int64(len(c.report.Exhibits)), "exhibit"), number(c.events, "event"), c.bothSides()) + c.attachmentsGone()
 	case Failed:
 		return "The custody events contradict each other, or an image at one of them was not what was acquired; what differs is listed."
 	case Unknown:
 		return "The custody has a gap, or something on the disk that no event explains."
 	}
 	return "The case has no custody event yet."
+}
+
+// attachmentsGone says how many attachments are absent by order.
+func (c *checker) attachmentsGone() string {
+	if c.lines[6].absent == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Not here, and not checked: %s that an order had erased, by the log.", number(c.lines[6].absent, "attachment"))
 }
 
 // bothSides says so of the handovers, where there were any: one of one side would be a gap.

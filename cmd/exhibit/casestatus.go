@@ -24,6 +24,7 @@ type stateDocument struct {
 	Restrictions   []string              `json:"restrictions"`
 	Acquisitions   []string              `json:"acquisitions"`
 	Erased         []string              `json:"erased"` // acquisitions and copies of which an order had data erased
+	ErasedAttached []string              `json:"erasedAttachments,omitzero"` // digests of the attachments that an order had erased
 	Endorsements   []endorsementDocument `json:"endorsements"`
 	Returned       int64                 `json:"returned,omitzero"`
 	Destroyed      int64                 `json:"destroyed,omitzero"`
@@ -75,7 +76,10 @@ func newStateDocument(r state.Report) stateDocument {
 	}
 	d.Erased = []string{}
 	for _, e := range r.Erased {
-		if !slices.Contains(d.Erased, e.Acquisition) {
+		for _, sum := range e.Attachments {
+			d.ErasedAttached = append(d.ErasedAttached, sum.String())
+		}
+		if e.Acquisition != "" && !slices.Contains(d.Erased, e.Acquisition) {
 			d.Erased = append(d.Erased, e.Acquisition)
 		}
 	}
@@ -93,6 +97,10 @@ func printState(u *ui, r state.Report) {
 		u.linef("Restricted:   %s, since event %d", restriction.Kind, restriction.Number)
 	}
 	for _, e := range r.Erased {
+		if e.Acquisition == "" {
+			u.linef("Erased:       %s, by order (event %d)", plural(int64(len(e.Attachments)), "attachment"), e.Number)
+			continue
+		}
 		u.linef("Erased:       %s of %s, by order (event %d)", clean(strings.Join(e.Files, ", ")), e.Acquisition, e.Number)
 	}
 	for _, list := range []struct {

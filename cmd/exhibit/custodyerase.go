@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -18,7 +20,7 @@ import (
 // flags that lack.
 func (d draft) checkOrder() (lacking []string, err error) {
 	if len(d["by-order"]) == 0 {
-		for _, name := range []string{"court", "copies", "openings", "image"} {
+		for _, name := range []string{"court", "copies", "openings", "attachment", "image"} {
 			if len(d[name]) > 0 {
 				return nil, withHints(fmt.Errorf("--%s belongs to data that was erased", name), "name the order with --by-order, or leave it out")
 			}
@@ -38,8 +40,8 @@ func (d draft) checkOrder() (lacking []string, err error) {
 			lacking = append(lacking, "--"+name)
 		}
 	}
-	if len(d["image"])+len(d["openings"]) == 0 {
-		lacking = append(lacking, "one of --image and --openings")
+	if len(d["image"])+len(d["openings"])+len(d["attachment"]) == 0 {
+		lacking = append(lacking, "one of --image, --openings and --attachment")
 	}
 	if slices.Equal(d["by-order"], []string{"unknown"}) {
 		return nil, errors.New("--by-order unknown: data that nobody ordered erased is missing, and stays so")
@@ -63,6 +65,9 @@ func (b *eventBuilder) erasure(t record.Type, h *record.Handling) (err error) {
 		return err
 	}
 	if e.Openings, err = b.erasedOpenings(); err != nil {
+		return err
+	}
+	if e.Attachments, err = b.erasedAttachments(); err != nil {
 		return err
 	}
 	h.Erasure = e
@@ -126,6 +131,34 @@ func (b *eventBuilder) erasedOpenings() ([]record.LeafHash, error) {
 	return record.SortLeaves(leaves), nil
 }
 
+// erasedAttachments names those of the exhibit's events; nil for none.
+func (b *eventBuilder) erasedAttachments() ([]record.Digest, error) {
+	have := map[record.Digest]bool{}
+	for _, e := range b.chain {
+		if event, ok := e.Predicate.(record.Event); ok {
+			for _, a := range record.Attachments(event) {
+				have[a.SHA256()] = true
+			}
+		}
+	}
+	if slices.Equal(b.said["attachment"], []string{"all"}) {
+		if len(have) == 0 {
+			return nil, fmt.Errorf("exhibit %q has no attachment", b.number)
+		}
+		return record.SortDigests(slices.Collect(maps.Keys(have))), nil
+	}
+	var out []record.Digest
+	for _, text := range b.said["attachment"] {
+		sum, err := record.ParseDigest("sha256:" + strings.TrimPrefix(text, "sha256:"))
+		if err != nil || !have[sum] {
+			return nil, withHints(fmt.Errorf("--attachment %.80q: exhibit %q has no attachment with this SHA-256", text, b.number),
+				fmt.Sprintf("see the digests with: exhibit custody show %q", b.number))
+		}
+		out = append(out, sum)
+	}
+	return record.SortDigests(out), nil
+}
+
 // toRemove lists on the terminal what an order had erased and is still here. Exhibit deletes no evidence itself: how data is
 // erased for good depends on the storage, and is said by --method.
 func toRemove(u *ui, c *custody.Case, event *record.Handled, chain []custody.Entry) {
@@ -141,6 +174,11 @@ func toRemove(u *ui, c *custody.Case, event *record.Handled, chain []custody.Ent
 	for _, image := range e.Images {
 		for _, name := range image.Files {
 			names = append(names, path.Join(dir, image.Acquisition, name))
+		}
+	}
+	for _, sum := range e.Attachments {
+		if raw, err := hex.DecodeString(sum.Hex()); err == nil {
+			names = append(names, path.Join(dir, layout.AttachmentFile(raw)))
 		}
 	}
 	for _, entry := range chain {

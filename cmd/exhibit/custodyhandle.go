@@ -58,6 +58,7 @@ var fields = []field{
 	{"ground", "why it is withheld, in `WORDS`", false},
 	{"authorised-by", "who decided that it is withheld: `NAME`", false},
 	{"openings", "`NUMBER` of an event of which the file of openings (names, free text) was erased; may be repeated. The word all: every one", true},
+	{"attachment", "`SHA256` of an attachment that was erased, as exhibit custody show gives it; may be repeated. The word all: every one", true},
 	{"found", "`NUMBER` of a seal that was on at the beginning; may be repeated. The word none: no seal was on", true},
 	{"unseal", "`NUMBER` of a seal taken off; may be repeated", true},
 	{"seal", "`NUMBER` of a seal put on, at the end; may be repeated", true},
@@ -104,9 +105,9 @@ var verbs = []verb{
 		`--to "H. Older" --authority "order 12/2026"`, "to to-role to-agency to-id found unseal seal paper", "to authority"},
 	{"destroy", record.TypeDestroyed, "Log that an exhibit was destroyed, or its data erased by order",
 		"Nothing is deleted: the event says what was done with the thing itself. With --by-order it names data that an order had erased:\n" +
-			"of the images given by --image, and of all copies of them in the log, the image and the tree. What is named may be absent then, and\n" +
-			"exhibit verify calls it absent by order; the files to remove are listed.",
-		`--method shredded --authority "order 12/2026" --witness "W. Itness"`, "method by-order court copies openings found unseal image paper", "method witness"},
+			"of the images given by --image, and of all copies of them in the log, the image and the tree; attachments; files of openings.\n" +
+			"What is named may be absent then, and exhibit verify calls it absent by order; the files to remove are listed.",
+		`--method shredded --authority "order 12/2026" --witness "W. Itness"`, "method by-order court copies openings attachment found unseal image paper", "method witness"},
 	{"restrict", record.TypeRestricted, "Restrict an exhibit, or lift a restriction",
 		"While a restriction is in force, examine, disclose, transmit and exhibit image convert are refused.",
 		`--kind privilege --authority "order 7/2026"`, "kind lift paper", "authority"},

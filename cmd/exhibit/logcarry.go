@@ -105,9 +105,9 @@ func openForeign(ctx context.Context, name string) (f *custody.Foreign, release 
 			return nil, nil, err
 		}
 		release = func() { _ = file.Close() } // it was only read
-		if fsys, err = zip.NewReader(file, info.Size()); err != nil {
+		if fsys, err = ledger.OpenArchive(file, info.Size()); err != nil {
 			release()
-			return nil, nil, refused(fmt.Errorf("%q: %w: no log that was handed over: %w", name, record.ErrMalformed, err))
+			return nil, nil, refused(fmt.Errorf("%q: %w", name, err))
 		}
 	}
 	if f, err = custody.OpenForeign(ctx, fsys); err != nil {

@@ -136,6 +136,9 @@ func (t *teller) handling(h *record.Handling) {
 		for _, image := range e.Images {
 			t.add("erased by order, of "+image.Acquisition, strings.Join(image.Files, ", "))
 		}
+		for _, sum := range e.Attachments {
+			t.add("attachment erased by order", sum.String())
+		}
 		if n := len(e.Openings); n > 0 {
 			t.add("openings erased by order, of", plural(int64(n), "event"))
 		}

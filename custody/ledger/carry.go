@@ -295,7 +295,7 @@ func (w *writer) takeStatements(ctx context.Context, src *Log, start int64) ([]e
 			return nil, fmt.Errorf("log entry %d: %w", i, fromSource(err))
 		}
 		if i%1000 == 0 {
-			if err := w.root.MkdirAll(layout.StatementFolder(i)); err != nil {
+			if err := w.sweptFolder(layout.StatementFolder(i)); err != nil {
 				return nil, err
 			}
 		}
@@ -315,6 +315,15 @@ func (w *writer) takeStatements(ctx context.Context, src *Log, start int64) ([]e
 		batch = append(batch, e)
 	}
 	return batch, nil
+}
+
+// sweptFolder makes a folder of the log, or takes out of it what an import that was killed left half written.
+func (w *writer) sweptFolder(dir string) error {
+	if err := w.root.MkdirAll(dir); err != nil {
+		return err
+	}
+	_, err := w.root.Sweep(dir)
+	return err
 }
 
 // readForeign reads one statement of a log that was handed over, and requires all that can be required of it alone.
@@ -382,8 +391,19 @@ func (w *writer) takeTree(src *Log, grown *growth, batch []entry) error {
 	if tree.Hash != src.Root() { // cannot be: Compare and the statements have proven it
 		return fmt.Errorf("%w: the entries do not give the root of the checkpoint", record.ErrMalformed)
 	}
-	if err := w.makeFolders(grown.start, tiles); err != nil {
-		return err
+	made := map[string]bool{}
+	folder := func(name string) error {
+		dir := path.Dir(name)
+		if made[dir] {
+			return nil
+		}
+		made[dir] = true
+		return w.sweptFolder(dir)
+	}
+	for _, t := range tiles {
+		if err := folder(t.name); err != nil {
+			return err
+		}
 	}
 	if err := eachFile(tiles, w.writeFile); err != nil {
 		return err
@@ -391,13 +411,9 @@ func (w *writer) takeTree(src *Log, grown *growth, batch []entry) error {
 	if err := w.root.Replace(layout.Checkpoint, src.note); err != nil {
 		return err
 	}
-	made := map[string]bool{}
 	err = src.exportRest(func(name string, data []byte) error {
-		if dir := path.Dir(name); !made[dir] {
-			made[dir] = true
-			if err := w.root.MkdirAll(dir); err != nil {
-				return err
-			}
+		if err := folder(name); err != nil {
+			return err
 		}
 		return w.root.CreateIdempotent(name, data)
 	})

@@ -26,7 +26,8 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// childEnv makes the test binary append to a log instead of running tests: "<what> <folder of the log> <folder of keys>".
+// childEnv makes the test binary append to a log instead of running tests: "<what>|<folder of the log>|<folder of keys>". Or it
+// takes a log in: "import|<folder of the log>|<folder of the other one>".
 const childEnv = "EXHIBIT_LEDGER_CHILD"
 
 func TestMain(m *testing.M) {
@@ -39,6 +40,9 @@ func TestMain(m *testing.M) {
 // child appends as the task says and prints "signed <base64>" for each note before it is written, "logged <index> <leaf>"
 // for each statement that was reported, or "error <text>".
 func child(task []string) int {
+	if task[0] == "import" {
+		return childImport(task[1], task[2])
+	}
 	w := readKeys(task[2])
 	say := func(format string, args ...any) { must(fmt.Fprintf(os.Stdout, format, args...)) }
 	w.log.signed = func(note string) {

@@ -39,7 +39,7 @@ func exampleHandled(t Type) *Handled {
 		hasEndorses:  func() { a.Endorses = []LeafHash{{1}, {2}} },
 		hasRemarks:   func() {}, hasErasure: func() {
 			a.Authority = Known(p)
-			a.Erasure = &Erasure{none, Known(p), []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
+			a.Erasure = &Erasure{[]Digest{exampleDigest(SHA256, 2), exampleDigest(SHA256, 4)}, none, Known(p), []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
 		},
 	} {
 		if has&bit != 0 {

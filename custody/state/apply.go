@@ -188,6 +188,33 @@ func (c *chain) erase(e LoggedEvent, h *record.Handled) {
 	}
 }
 
+// attach takes in what an event has attached. What is attached again after it was erased is here again.
+func (c *chain) attach(e record.Event) {
+	all := record.Attachments(e)
+	if c.attached == nil && len(all) > 0 {
+		c.attached = map[record.Digest]int64{}
+	}
+	for i := range all {
+		c.attached[all[i].SHA256()] = 0
+	}
+}
+
+// eraseAttachments is erase for attachments.
+func (c *chain) eraseAttachments(e LoggedEvent, h *record.Handled) {
+	by := Erased{Number: h.Event.Number, Index: e.Index, Log: e.Log, KeyID: e.KeyID}
+	for _, sum := range h.Handling.Erasure.Attachments {
+		if _, ok := c.attached[sum]; ok {
+			c.attached[sum] = h.Event.Number
+			by.Attachments = append(by.Attachments, sum)
+		}
+	}
+	if len(by.Attachments) > 0 {
+		by.Order, _ = e.Openings.Value("/handling/authority")
+		by.Court, _ = e.Openings.Value("/handling/erasure/court")
+		c.report.Erased = append(c.report.Erased, by)
+	}
+}
+
 // move follows the exhibit from hand to hand.
 func (c *chain) move(e LoggedEvent, h *record.Handled) {
 	r := &c.report
@@ -210,6 +237,7 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 	case record.TypeDestroyed:
 		if h.Handling.Erasure != nil {
 			c.erase(e, h)
+			c.eraseAttachments(e, h)
 			return
 		}
 		r.Holder, r.Destroyed, r.Handover, r.Place = Holder{}, h.Event.Number, nil, ""

@@ -217,6 +217,13 @@ func (c *chain) checkErasure(b *breaches, e *record.Erasure) {
 			}
 		}
 	}
+	for _, sum := range e.Attachments {
+		if n, ok := c.attached[sum]; !ok {
+			b.add(record.RuleNoSuchEvent, "no event of the exhibit attaches a file with the digest %s", sum)
+		} else if n > 0 {
+			b.add(record.RuleErased, "the attachment %s was erased by order before (event %d)", sum, n)
+		}
+	}
 	for _, leaf := range e.Openings {
 		if c.leaves[leaf].number == 0 {
 			b.add(record.RuleNoSuchEvent, "no event of the exhibit has leaf %s, so its openings cannot be erased by it", short(leaf.String()))

@@ -136,6 +136,22 @@ func erase(id string, leaf record.LeafHash, files ...string) func(*record.Handli
 		h.Erasure = &record.Erasure{Images: []record.ErasedImage{{Acquisition: id, Files: files, Record: leaf}}}
 	}
 }
+func attach(sums ...byte) func(*record.Handling) {
+	return func(h *record.Handling) {
+		for _, n := range sums {
+			h.Attachments = append(h.Attachments, record.Attachment{Digests: []record.Digest{record.BLAKE3Digest([32]byte{n}), sum(n)}})
+		}
+	}
+}
+func sum(n byte) record.Digest { return record.SHA256Digest([32]byte{n}) }
+func eraseAttached(sums ...byte) func(*record.Handling) {
+	return func(h *record.Handling) {
+		h.Erasure = &record.Erasure{}
+		for _, n := range sums {
+			h.Erasure.Attachments = append(h.Erasure.Attachments, sum(n))
+		}
+	}
+}
 func restrict(r record.RestrictionAct) func(*record.Handling) {
 	return func(h *record.Handling) { h.Restriction = &r }
 }
@@ -427,5 +443,27 @@ func TestGaps(t *testing.T) {
 				t.Errorf("contradictions %q, want %q", got, tt.contra)
 			}
 		})
+	}
+}
+
+// An attachment can be erased by an order that comes after the event it belongs to, once; what is attached again is here again.
+func TestErasedAttachments(t *testing.T) {
+	s := &story{t: t, random: rand.New(rand.NewPCG(5, 6))}
+	s.begin()
+	seen := map[record.Rule]int{}
+	s.refused(record.RuleNoSuchEvent, s.holder, s.event(record.TypeDestroyed, eraseAttached(1)), seen)
+	s.log(s.holder, s.event(record.TypeNoted, attach(1, 2)))
+	s.refused(record.RuleNoSuchEvent, s.holder, s.event(record.TypeDestroyed, eraseAttached(3)), seen)
+	s.log(s.holder, s.event(record.TypeDestroyed, eraseAttached(1)))
+	if r := s.report(); len(r.Erased) != 1 || r.Erased[0].Number != s.n || r.Erased[0].Acquisition != "" || !slices.Equal(r.Erased[0].Attachments, []record.Digest{sum(1)}) || r.Destroyed > 0 {
+		t.Errorf("the state is %+v", r)
+	}
+	s.refused(record.RuleErased, s.holder, s.event(record.TypeDestroyed, eraseAttached(1)), seen)
+	s.log(s.holder, s.event(record.TypeNoted, attach(1)))
+	s.log(s.holder, s.event(record.TypeDestroyed, eraseAttached(1, 2)))
+	// In a log that was written despite the rules, what was never attached is not taken for erased.
+	s.book.Add(LoggedEvent{Index: s.n + 1, Leaf: s.leaf(), KeyID: s.holder, Event: s.event(record.TypeDestroyed, eraseAttached(9))})
+	if r := s.report(); len(r.Erased) != 2 || len(r.Gaps) == 0 || seen[record.RuleErased] != 1 || seen[record.RuleNoSuchEvent] != 2 {
+		t.Errorf("the state is %+v, refused %v", r, seen)
 	}
 }

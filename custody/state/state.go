@@ -84,15 +84,16 @@ type Endorsement struct {
 	OfLog  string          // and the log that it stands in
 }
 
-// Erased is data of one image that an order had erased.
+// Erased is data of one image that an order had erased, or attachments of the exhibit's events.
 type Erased struct {
 	Number       int64  // of the destroyed event
 	Index        int64  // of its log entry
 	Log          string // origin of that log; empty for the case's own
 	KeyID        string
-	Acquisition  string   // or copy
-	Files        []string // names in its folder
-	Order, Court string   // as revealed; may be empty
+	Acquisition  string          // or copy; empty where attachments were erased
+	Files        []string        // names in its folder
+	Attachments  []record.Digest // by SHA-256
+	Order, Court string          // as revealed; may be empty
 }
 
 // Sound reports whether the chain has events, no gap and no contradiction.
@@ -194,6 +195,7 @@ type chain struct {
 	leaves   map[record.LeafHash]signed
 	answered map[record.LeafHash]bool // releases that were accepted or refused
 	seals    map[string]bool          // every number that was ever on
+	attached map[record.Digest]int64  // SHA-256 of every attachment; number of the event by which an order had it erased, or 0
 }
 
 // signed is an event as a later one may name it.
@@ -293,6 +295,7 @@ func (c *chain) add(e LoggedEvent) {
 	default:
 		note(&c.report.Gaps, "event %d (log entry %d) is of type %q, which says nothing here", h.Number, e.Index, e.Event.Type())
 	}
+	c.attach(e.Event)
 	c.report.Events++
 	c.last[e.Log] = place{h.Number, e.Leaf, at}
 	c.leaves[e.Leaf] = signed{h.Number, e.Log, e.KeyID}

@@ -106,6 +106,8 @@ const (
 	MaxAttest      = 16 << 10
 	MaxCertificate = 64 << 10
 	MaxHandedOver  = 256 << 20 // the one file of a log that is handed over
+	MaxDirectory   = 32 << 20  // the list of the files in it
+	MaxArchived    = 200       // a name in it
 	MaxBootLog     = 4 << 20   // the event log of a machine's firmware
 	MaxEnrolment   = 64 << 10
 	MaxProof       = 64 << 10
