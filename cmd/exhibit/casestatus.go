@@ -23,7 +23,7 @@ type stateDocument struct {
 	Handovers      int64                 `json:"handovers"`
 	Restrictions   []string              `json:"restrictions"`
 	Acquisitions   []string              `json:"acquisitions"`
-	Erased         []string              `json:"erased"` // acquisitions and copies of which an order had data erased
+	Erased         []string              `json:"erased"`                     // acquisitions and copies of which an order had data erased
 	ErasedAttached []string              `json:"erasedAttachments,omitzero"` // digests of the attachments that an order had erased
 	Endorsements   []endorsementDocument `json:"endorsements"`
 	Returned       int64                 `json:"returned,omitzero"`

@@ -139,8 +139,10 @@ func refusedChanges(w *world, gone, other sign.Signer) map[string]refusedChange 
 				k.Log.Keys.Leaf[0] ^= 1
 			})
 		}},
-		"a withdrawn key again":       {ErrKeys, func(h Head) Item { return changeOf(h, w.person, admit(gone, record.KindPerson, record.TypeSeized)) }},
-		"of another kind":             {ErrKeys, func(h Head) Item { return changeOf(h, w.person, admit(w.station, record.KindPerson, record.TypeSeized)) }},
+		"a withdrawn key again": {ErrKeys, func(h Head) Item { return changeOf(h, w.person, admit(gone, record.KindPerson, record.TypeSeized)) }},
+		"of another kind": {ErrKeys, func(h Head) Item {
+			return changeOf(h, w.person, admit(w.station, record.KindPerson, record.TypeSeized))
+		}},
 		"withdrawn twice":             {ErrKeys, func(h Head) Item { return changeOf(h, w.person, withdraw(withdrawal(gone, nil))) }},
 		"withdrawn and unknown":       {ErrKeys, func(h Head) Item { return changeOf(h, w.person, withdraw(withdrawal(w.stranger, nil))) }},
 		"an unknown successor":        {ErrKeys, func(h Head) Item { return changeOf(h, w.person, withdraw(withdrawal(w.station, w.stranger))) }},
@@ -167,7 +169,9 @@ func refusedLogKeys(w *world, other sign.Signer) map[string]refusedChange {
 		"the same log key": {ErrKeys, func(h Head) Item {
 			return with(w.log, changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = logKeys[:] }))
 		}},
-		"a log key that is not here": {ErrStatement, func(h Head) Item { return changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] }) }},
+		"a log key that is not here": {ErrStatement, func(h Head) Item {
+			return changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] })
+		}},
 		"another log key than here": {ErrStatement, func(h Head) Item {
 			return with(newNotary(), changeOf(h, w.person, func(k *record.KeysChanged) { k.LogKeys = nextKeys[:] }))
 		}},
