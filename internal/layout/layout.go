@@ -106,7 +106,9 @@ const (
 	MaxAttest      = 16 << 10
 	MaxCertificate = 64 << 10
 	MaxHandedOver  = 256 << 20 // the one file of a log that is handed over
-	MaxBootLog     = 4 << 20   // the event log of a machine's firmware
+	MaxExtract     = 64 << 20  // the one file of an exhibit's entries
+	MaxExtractJSON = 4 << 20
+	MaxBootLog     = 4 << 20 // the event log of a machine's firmware
 	MaxEnrolment   = 64 << 10
 	MaxProof       = 64 << 10
 	MaxToken       = 64 << 10 // an RFC 3161 response, with its certificates
@@ -324,3 +326,15 @@ func HeadsPartName(i int) string { return fmt.Sprintf("%02x", i) }
 
 // HeadsPart is the file of part i of the heads in a log folder.
 func HeadsPart(i int) string { return HeadsDir + "/" + HeadsPartName(i) }
+
+// Names in an extract of a log, beside Checkpoint and the names of statements.
+const (
+	ExtractSuffix   = ".extract"     // of the file
+	ExtractManifest = "extract.json" // what it says of itself
+)
+
+// InclusionFile is the proof in an extract that the log has entry i.
+func InclusionFile(i int64) string { return "inclusion/" + strconv.FormatInt(i, 10) }
+
+// ConsistencyFile is the proof in an extract that the log of that size is the beginning of it.
+func ConsistencyFile(size int64) string { return "consistency/" + strconv.FormatInt(size, 10) }
