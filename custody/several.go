@@ -69,13 +69,38 @@ func (c *Case) Export(exhibit string, redact bool, write func(name string, data 
 			return nil, err
 		}
 	}
+	reveal, err := c.reveal(exhibit, redact)
+	if err != nil {
+		return nil, err
+	}
+	return l, missing(l.Export(reveal, write))
+}
+
+// Extract hands the files of an extract of one exhibit's events in the home log to write; redact is as in Export, from are sizes as in
+// ledger.Log.WriteExtract.
+func (c *Case) Extract(exhibit string, from []int64, redact bool, write func(name string, data []byte) error) (ledger.Manifest, error) {
+	l, err := c.openLog()
+	if err != nil {
+		return ledger.Manifest{}, err
+	}
+	reveal, err := c.reveal(exhibit, redact)
+	if err != nil {
+		return ledger.Manifest{}, err
+	}
+	m, err := l.WriteExtract(exhibit, from, reveal, write)
+	return m, missing(err)
+}
+
+// reveal says which openings are handed on, as Export tells.
+func (c *Case) reveal(exhibit string, redact bool) (ledger.Reveal, error) {
 	var withheld Withheld
 	if redact {
+		var err error
 		if withheld, err = c.redaction(exhibit); err != nil {
 			return nil, err
 		}
 	}
-	return l, missing(l.Export(func(i int64, p record.Predicate, openings []byte) ([]byte, error) {
+	return func(i int64, p record.Predicate, openings []byte) ([]byte, error) {
 		ev, ok := p.(record.Event)
 		of := ok && ev.Header().Exhibit == exhibit
 		if exhibit != "" && i > 0 && !of {
@@ -89,7 +114,7 @@ func (c *Case) Export(exhibit string, redact bool, write func(name string, data 
 			return nil, err
 		}
 		return Redact(Entry{Index: i, Openings: o}, withheld)
-	}, write))
+	}, nil
 }
 
 // redaction finds what the newest redaction of an exhibit withholds. A redaction is about the events of the log it stands in.

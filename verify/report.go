@@ -161,7 +161,8 @@ const (
 	KindAcquisition Kind = "acquisition"
 	KindImage       Kind = "image" // a file of an acquisition folder; the whole folder is checked
 	KindCase        Kind = "case"
-	KindBundle      Kind = "bundle" // a statement, or all in a folder, exported as a Sigstore bundle; no image is looked at
+	KindBundle      Kind = "bundle"  // a statement, or all in a folder, exported as a Sigstore bundle; no image is looked at
+	KindExtract     Kind = "extract" // one exhibit's entries of a log; no image is looked at
 )
 
 // CaseFacts are what the genesis says.
@@ -268,6 +269,8 @@ func (k Kind) required() []int {
 		return []int{1, 2, 3, 6}
 	case KindBundle:
 		return []int{2, 3}
+	case KindExtract:
+		return []int{2, 3, 6}
 	}
 	return nil
 }

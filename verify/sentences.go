@@ -41,6 +41,9 @@ func (c *checker) sentenceImage() string {
 	if c.bundles != nil {
 		return "Not checked: what was exported of a log are statements, and no image" + c.bundles.what() + "."
 	}
+	if c.report.Kind == KindExtract {
+		return "Not checked: an extract of a log holds statements, and no image."
+	}
 	word := "acquisition"
 	if slices.ContainsFunc(c.report.Acquisitions, func(a AcquisitionFacts) bool { return a.CopyOf != "" }) {
 		word = "image"
@@ -143,6 +146,10 @@ func (c *checker) sentenceLog() string {
 		}
 		if c.bundles != nil {
 			return c.bundles.sentence()
+		}
+		if c.extract != nil {
+			return fmt.Sprintf("Every statement in the extract stands in the log %s, under a checkpoint of %s that carries every signature that the log requires. What else the log holds was not looked at.",
+				c.extract.Origin, entries(c.extract.Size))
 		}
 		return fmt.Sprintf("Every statement stands in its log: %s and %s, each with every signature that the log requires.", entries(c.entries), number(c.checkpoints, "checkpoint"))
 	case Failed:
@@ -270,7 +277,11 @@ func (c *checker) sentenceCustody() string {
 	if s := c.about(); s != "" {
 		return s
 	}
-	if c.report.Kind != KindCase {
+	if c.extract != nil && c.lines[6].status() == Verified {
+		return fmt.Sprintf("The custody of exhibit %s has no gap up to event %d, the last one in the extract, as this log alone tells it%s. Whether later events were left out is not known.",
+			c.extract.Exhibit, c.extract.Count, c.bothSides())
+	}
+	if c.report.Kind != KindCase && c.extract == nil {
 		return "Not checked: the chain of custody stands in the log of the case, which is not part of this folder."
 	}
 	switch c.lines[6].status() {

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/exhibit-forensics/exhibit/custody/attest"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
@@ -91,8 +92,9 @@ type checker struct {
 	attachments     map[string]bool       // files that an event names
 	attestationKeys map[string]attest.Key // by the id of a key that the same TPM holds
 
-	alone       *folder  // of an acquisition folder by itself
-	bundles     *bundles // of statements that were exported
+	alone       *folder         // of an acquisition folder by itself
+	bundles     *bundles        // of statements that were exported
+	extract     *ledger.Extract // one exhibit\'s entries
 	checkpoints int64
 	certified   int64 // of them, by a counter
 	counters    int64
@@ -121,6 +123,8 @@ func (c *checker) run(name string) error {
 		return c.checkAcquisition()
 	case KindBundle:
 		return c.checkBundles()
+	case KindExtract:
+		return c.checkExtract()
 	case KindPartial:
 		c.lines[1].add(Finding{Severity: Missing, File: c.file, Text: "the acquisition is not finished: no evidence of anything", Advice: adviceFinish(c.fsys.exists(layout.Journal), c.policy.FolderName)})
 	default:
@@ -177,6 +181,8 @@ func (c *checker) detect() Kind {
 	switch {
 	case strings.HasSuffix(c.file, layout.BundleSuffix), c.file == layout.TrustedRoot:
 		return KindBundle
+	case strings.HasSuffix(c.file, layout.ExtractSuffix):
+		return KindExtract
 	case c.fsys.exists(layout.CaseFile), c.fsys.exists(layout.LogsDir), c.fsys.exists(layout.ExhibitsDir):
 		return KindCase // also when a sealed folder's files were put in the place of case.json and the logs
 	case strings.HasSuffix(c.policy.FolderName, layout.PartialSuffix):

@@ -154,19 +154,20 @@ func TestNothingIsNeverVerified(t *testing.T) {
 		t.Fatalf("seven verified lines: %d", got)
 	}
 	for name, change := range map[string]func(*Report){
-		"no kind":          func(r *Report) { r.Kind = "" },
-		"partial":          func(r *Report) { r.Kind = KindPartial },
-		"nothing":          func(r *Report) { r.Kind = KindNothing },
-		"six lines":        func(r *Report) { r.Lines = r.Lines[:6] },
-		"nothing checked":  func(r *Report) { r.Lines[0].Checked = 0 },
-		"not checked":      func(r *Report) { r.Lines[1].Status = NotChecked },
-		"by order":         func(r *Report) { r.Lines[2].Status = AbsentByOrder },
-		"alone, by order":  func(r *Report) { r.Kind, r.Lines[0].Status = KindAcquisition, AbsentByOrder },
-		"custody by order": func(r *Report) { r.Lines[5].Status = AbsentByOrder },
-		"only by order":    func(r *Report) { r.Lines[0].Status, r.Lines[0].Checked = AbsentByOrder, 0 },
-		"custody":          func(r *Report) { r.Lines[5].Status = Unknown },
-		"a line twice":     func(r *Report) { r.Lines[1] = r.Lines[0] },
-		"a finding":        func(r *Report) { r.Lines[4].Findings = []Finding{{Severity: Missing}} },
+		"no kind":                        func(r *Report) { r.Kind = "" },
+		"partial":                        func(r *Report) { r.Kind = KindPartial },
+		"nothing":                        func(r *Report) { r.Kind = KindNothing },
+		"six lines":                      func(r *Report) { r.Lines = r.Lines[:6] },
+		"nothing checked":                func(r *Report) { r.Lines[0].Checked = 0 },
+		"not checked":                    func(r *Report) { r.Lines[1].Status = NotChecked },
+		"by order":                       func(r *Report) { r.Lines[2].Status = AbsentByOrder },
+		"alone, by order":                func(r *Report) { r.Kind, r.Lines[0].Status = KindAcquisition, AbsentByOrder },
+		"custody of nothing, by order":   func(r *Report) { r.Lines[5].Status, r.Lines[5].Checked = AbsentByOrder, 0 },
+		"custody of an extract by order": func(r *Report) { r.Kind, r.Lines[5].Status = KindExtract, AbsentByOrder },
+		"only by order":                  func(r *Report) { r.Lines[0].Status, r.Lines[0].Checked = AbsentByOrder, 0 },
+		"custody":                        func(r *Report) { r.Lines[5].Status = Unknown },
+		"a line twice":                   func(r *Report) { r.Lines[1] = r.Lines[0] },
+		"a finding":                      func(r *Report) { r.Lines[4].Findings = []Finding{{Severity: Missing}} },
 	} {
 		r := Report{Kind: KindCase, Lines: append([]Line(nil), all...)}
 		change(&r)

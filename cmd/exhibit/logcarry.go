@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -45,25 +46,40 @@ func checkNewFile(name string) error {
 // writeLog writes the home log as one file, to be carried to whoever else keeps a log in the case. It stands under its name
 // only when it is complete. Of names and free text it holds those of one exhibit, or all when exhibit is empty; redact is as of custody.Case.Export.
 func writeLog(c *custody.Case, exhibit string, redact bool, file string) (size int64, err error) {
-	if err := checkNewFile(file); err != nil {
+	err = writeArchive(file, func(write func(name string, data []byte) error) error {
+		l, err := c.Export(exhibit, redact, write)
+		if err == nil {
+			size = l.Size()
+		}
+		return err
+	})
+	if err != nil {
 		return 0, err
+	}
+	return size, nil
+}
+
+// writeArchive writes what fill hands over into one new file, which stands under its name only when it is complete.
+func writeArchive(file string, fill func(write func(name string, data []byte) error) error) error {
+	if err := checkNewFile(file); err != nil {
+		return err
 	}
 	root, err := durable.OpenRoot(filepath.Dir(file))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer root.Close() //nolint:errcheck // what was written is synced already
 	base := filepath.Base(file)
 	partial := base + layout.PartialSuffix
 	if err := root.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an export that was killed
-		return 0, err
+		return err
 	}
 	f, err := root.OpenEx(partial)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	z := zip.NewWriter(f)
-	l, err := c.Export(exhibit, redact, func(name string, data []byte) error {
+	err = fill(func(name string, data []byte) error {
 		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate})
 		if err == nil {
 			_, err = w.Write(data)
@@ -74,12 +90,12 @@ func writeLog(c *custody.Case, exhibit string, redact bool, file string) (size i
 		err = z.Close()
 	}
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("write %q: %w", file, err), f.Abort(), root.Remove(partial))
+		return errors.Join(fmt.Errorf("write %q: %w", file, err), f.Abort(), root.Remove(partial))
 	}
 	if err := f.Seal(); err != nil {
-		return 0, err
+		return err
 	}
-	return l.Size(), root.Rename(partial, base)
+	return root.Rename(partial, base)
 }
 
 // openForeign opens a log that was handed over: the file that writeLog made, or a folder with the same files. The caller
@@ -91,6 +107,8 @@ func openForeign(ctx context.Context, name string) (f *custody.Foreign, release 
 	}
 	var fsys fs.FS
 	switch {
+	case strings.HasSuffix(name, layout.ExtractSuffix):
+		return nil, nil, misused(fmt.Errorf("%q is an extract, and a case takes in whole logs only", name), fmt.Sprintf("check it alone: exhibit verify %q; ask for the log: exhibit log export FILE", name))
 	case info.IsDir():
 		root, err := os.OpenRoot(name)
 		if err != nil {

@@ -28,11 +28,16 @@ type exportDocument struct {
 	Sigstore  string `json:"sigstore,omitzero"`
 	TlogProof string `json:"tlogProof,omitzero"`
 	File      string `json:"file,omitzero"`
+	// Of an extract.
+	Exhibit string `json:"exhibit,omitzero"`
+	Count   int64  `json:"count,omitzero"`
+	Last    int64  `json:"last,omitzero"`
 }
 
 type exportOptions struct {
 	caseDir, exhibit, file, sigstore, tlogProof, tsa, chain, trust string
-	redact                                                         bool
+	redact, extract                                                bool
+	from                                                           []int64
 }
 
 func newLogExportCommand(u *ui) *cobra.Command {
@@ -55,6 +60,8 @@ func newLogExportCommand(u *ui) *cobra.Command {
 			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
 			f.StringVar(&o.exhibit, "exhibit", "", "into FILE: reveal names and free text of this exhibit's `NUMBER` only")
 			f.BoolVar(&o.redact, "redact", false, "with --exhibit: leave out what its newest disclosure withholds (exhibit custody disclose --withhold)")
+			f.BoolVar(&o.extract, "extract", false, "with --exhibit: write only that exhibit's entries, with inclusion proofs, into FILE"+layout.ExtractSuffix)
+			f.Int64SliceVar(&o.from, "from", nil, "with --extract: prove consistency with the log of `SIZE`, too (default: with its newest 1000 checkpoints)")
 			f.StringVar(&o.tsa, "tsa", "", "with --sigstore: ask the time-stamp authority at `URL` to stamp each signature")
 			f.StringVar(&o.chain, "chain", "", "with --tsa: certificates in PEM between the authority's and its root, `FILE`")
 			f.StringVar(&o.trust, "trust", "", "with --tsa: use this trust `FILE` in place of the station's own")
@@ -81,6 +88,9 @@ func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 	if o.sigstore == o.tlogProof && o.sigstore != "" {
 		return withHints(errors.New("--sigstore and --tlog-proof name the same folder"), "give each its own folder")
 	}
+	if err := o.checkExtract(); err != nil {
+		return err
+	}
 	stamper, err := newStamper(ctx, u, o)
 	if err != nil {
 		return err
@@ -104,6 +114,9 @@ func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 			return err
 		}
 	}
+	if o.extract {
+		return exportExtract(u, c, o)
+	}
 	if o.file != "" {
 		_, err := writeLog(c, o.exhibit, o.redact, o.file)
 		if errors.Is(err, custody.ErrNoRedaction) {
@@ -113,7 +126,7 @@ func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 			return err
 		}
 	}
-	doc := exportDocument{"exhibit-export/v1", c.Genesis().Origin, l.Size(), o.sigstore, o.tlogProof, o.file}
+	doc := exportDocument{"exhibit-export/v1", c.Genesis().Origin, l.Size(), o.sigstore, o.tlogProof, o.file, "", 0, 0}
 	return u.result(doc, func() {
 		for _, dir := range []string{o.tlogProof, o.sigstore, o.file} {
 			if dir != "" {

@@ -155,6 +155,8 @@ func printReport(u *ui, path string, r verify.Report) {
 	switch code := r.ExitCode(); {
 	case code == codeDone && r.Kind == verify.KindBundle:
 		u.linef("VERIFIED: what %q states was signed and logged as it says. No image was looked at, and no custody.", path)
+	case code == codeDone && r.Kind == verify.KindExtract:
+		u.linef("VERIFIED: the events in %q were signed and logged as they say, none between them is missing. Later ones can have been left out. No image was looked at.", path)
 	case code == codeDone:
 		u.linef("VERIFIED: %q holds in every required line%s.", path, erasedText(r))
 	case code == codeMismatch:

@@ -108,7 +108,9 @@ const (
 	MaxHandedOver  = 256 << 20 // the one file of a log that is handed over
 	MaxDirectory   = 32 << 20  // the list of the files in it
 	MaxArchived    = 200       // a name in it
-	MaxBootLog     = 4 << 20   // the event log of a machine's firmware
+	MaxExtract     = 64 << 20  // the one file of an exhibit's entries
+	MaxExtractJSON = 4 << 20
+	MaxBootLog     = 4 << 20 // the event log of a machine's firmware
 	MaxEnrolment   = 64 << 10
 	MaxProof       = 64 << 10
 	MaxToken       = 64 << 10 // an RFC 3161 response, with its certificates
@@ -326,3 +328,15 @@ func HeadsPart(i int) string { return fmt.Sprintf("%s/%03x", HeadsDir, i) }
 
 // HeadsSteps is the file of the steps of the log of that name, in the folder of the home log.
 func HeadsSteps(origin string) string { return HeadsDir + "/" + origin }
+
+// Names in an extract of a log, beside Checkpoint and the names of statements.
+const (
+	ExtractSuffix   = ".extract"     // of the file
+	ExtractManifest = "extract.json" // what it says of itself
+)
+
+// InclusionFile is the proof in an extract that the log has entry i.
+func InclusionFile(i int64) string { return "inclusion/" + strconv.FormatInt(i, 10) }
+
+// ConsistencyFile is the proof in an extract that the log of that size is the beginning of it.
+func ConsistencyFile(size int64) string { return "consistency/" + strconv.FormatInt(size, 10) }

@@ -1,0 +1,96 @@
+package verify
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// checkExtract checks one exhibit's entries of a log, which were handed over as a file (docs/format.md, 17.4). No image is looked at.
+func (c *checker) checkExtract() error {
+	b, err := c.fsys.readFile(c.file, layout.MaxExtract)
+	if err != nil {
+		c.lines[3].add(fromError(c.file, err))
+		return nil
+	}
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		c.lines[3].add(fromError(c.file, content(err)))
+		return nil
+	}
+	var total uint64 // unpacked, for its events are in memory at once
+	for _, f := range z.File {
+		if total += min(f.UncompressedSize64, layout.MaxHandedOver+1); total > layout.MaxHandedOver {
+			c.lines[3].add(fromError(c.file, content(fmt.Errorf("%w: it unpacks to more than %d bytes", record.ErrMalformed, int64(layout.MaxHandedOver)))))
+			return nil
+		}
+	}
+	x, err := ledger.OpenExtract(z)
+	if err != nil {
+		if !errors.Is(err, record.ErrNewer) {
+			err = content(err)
+		}
+		c.lines[3].add(fromError(c.file, err))
+		return nil
+	}
+	envelope, err := ledger.ReadForeign(z, layout.StatementFile(0), layout.MaxEnvelope)
+	if err != nil {
+		return err
+	}
+	g, err := readGenesis(envelope, c.policy.Trust)
+	if err != nil {
+		c.lines[2].add(fromError(c.file, err))
+		return nil
+	}
+	c.extract = x
+	c.takeExtract(x, g)
+	return nil
+}
+
+// takeExtract adds what an extract that holds together says.
+func (c *checker) takeExtract(x *ledger.Extract, g *genesis) {
+	if g.trusted {
+		c.lines[2].checked++
+	} else {
+		c.lines[2].add(untrusted(c.file, g.leaf.String()))
+	}
+	c.report.Cases = append(c.report.Cases, g.facts(x.Size, 1))
+	c.checkpoints, c.entries = 1, x.Size
+	since := revocations(c.policy.Trust)
+	book := state.Book{Person: x.Keys.Person}
+	for _, e := range x.List {
+		c.keys[e.KeyID] = true
+		c.lines[2].checked++
+		c.lines[3].checked++
+		book.Add(state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: e.Event, Openings: e.Openings})
+		if at, revoked := since[e.KeyID]; revoked {
+			c.lines[2].add(Finding{Severity: Missing, File: c.file, Text: fmt.Sprintf("entry %d was signed by key %s, which was revoked at %s; an extract does not show that it was signed before", e.Index, e.KeyID, at.Format(trustTime)),
+				Advice: "ask for the whole log, and verify it"})
+		}
+	}
+	var own line
+	r := book.Report(x.Exhibit)
+	for _, s := range r.Gaps {
+		own.add(Finding{Severity: Missing, File: c.file, Text: s, Advice: "ask who kept the exhibit"})
+	}
+	for _, s := range r.Contradictions {
+		own.add(Finding{Severity: Mismatch, File: c.file, Text: s, Advice: adviceLog})
+	}
+	for _, s := range r.Notes {
+		own.add(Finding{File: c.file, Text: s})
+	}
+	own.checked = r.Events
+	c.events, c.handovers = r.Events, r.Handovers
+	c.report.Exhibits = append(c.report.Exhibits, exhibitFacts(r, own.status()))
+	c.lines[6].merge(&own)
+	c.note(Finding{File: c.file, Text: fmt.Sprintf("the extract states that event %d, at entry %d, is the exhibit's last of %s. Nothing in it shows that: events after it can have been left out. The whole log shows it", x.Count, x.Last, entries(x.Size))})
+	for i := range c.policy.Require {
+		c.lines[4].add(Finding{Severity: Missing, File: c.file, Text: fmt.Sprintf("%q is required, and an extract does not carry it", c.policy.Require[i]), Advice: "ask for the whole log, and verify it"})
+	}
+}
