@@ -157,7 +157,7 @@ func hasSHA256(digests []record.Digest) bool {
 
 // verifyDocument is the report with what was logged of it.
 type verifyDocument struct {
-	Report jsontext.Value  `json:",inline"`
+	Report jsontext.Value  `json:",embed"`
 	Logged []eventDocument `json:"logged"`
 }
 
