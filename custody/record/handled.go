@@ -18,7 +18,7 @@ type Handled struct {
 type Handling struct {
 	Actor        Party           `json:"actor"` // who did it, as that person says; that they signed says the envelope
 	Attachments  []Attachment    `json:"attachments,omitzero"`
-	Authority    Fact[Personal]  `json:"authority"` // warrant, order or other legal ground
+	Authority    Authority       `json:"authority"`
 	Condition    Fact[Personal]  `json:"condition"` // of exhibit and wrapping
 	Corrects     *LeafHash       `json:"corrects,omitzero"`
 	Despite      *Despite        `json:"despite,omitzero"` // absent where no rule stood against the event
@@ -28,6 +28,7 @@ type Handling struct {
 	Method       Fact[Personal]  `json:"method,omitzero"`
 	OccurredAt   Time            `json:"occurredAt"` // entered by a person: a late entry, written down on paper first
 	Paper        []Digest        `json:"paper,omitzero"`
+	PartOf       string          `json:"partOf,omitzero"` // number of the exhibit that this one was taken out of; absent: not said
 	Place        Fact[Personal]  `json:"place"`
 	Purpose      Fact[Personal]  `json:"purpose"`
 	Release      *LeafHash       `json:"release,omitzero"` // the released event that this answers
@@ -72,6 +73,17 @@ type Despite struct {
 	Rules  []Rule   `json:"rules"` // that the event broke when it was logged; sorted, never empty
 }
 
+// DespiteOf is why an event was logged although rules stood against it; nil of one that gives no such reason.
+func DespiteOf(e Event) *Despite {
+	switch e := e.(type) {
+	case *Seized:
+		return e.Seizure.Despite
+	case *Handled:
+		return e.Handling.Despite
+	}
+	return nil
+}
+
 // MaxImages bounds the images that one event names.
 const MaxImages = 1000
 
@@ -93,13 +105,14 @@ const (
 	hasRemarks // known: an event that says nothing else needs its words
 	hasErasure
 	hasWithheld
+	hasPartOf
 )
 
 // shape says which of these members a type must and may have.
 type shape struct{ must, may member }
 
 var shapes = map[Type]shape{
-	TypeReceived:   {hasFrom, hasFound | hasApplied | hasRemoved | hasPaper},
+	TypeReceived:   {hasFrom, hasFound | hasApplied | hasRemoved | hasPaper | hasPartOf},
 	TypeSealed:     {hasApplied, hasFound},
 	TypeUnsealed:   {hasRemoved, hasFound},
 	TypeReleased:   {hasTo, hasFound},
@@ -147,6 +160,9 @@ func (h *Handled) Validate() error {
 	if foreign := has &^ (s.must | s.may | hasRemarks); foreign != 0 {
 		return fmt.Errorf("%w: it has %s", ErrMalformed, foreign)
 	}
+	if err := CheckPartOf(h.Handling.PartOf, h.Event.Exhibit); err != nil {
+		return err
+	}
 	return h.Handling.validate()
 }
 
@@ -157,6 +173,7 @@ func (h *Handling) members() (m member) {
 		hasRestriction: h.Restriction != nil, hasCorrects: h.Corrects != nil, hasMethod: h.Method != Fact[Personal]{},
 		hasImages: h.Images != nil, hasFound: h.SealsFound != nil, hasApplied: len(h.SealsApplied) > 0,
 		hasRemoved: len(h.SealsRemoved) > 0, hasRemarks: remarks, hasErasure: h.Erasure != nil, hasWithheld: h.Withheld != nil,
+		hasPartOf: h.PartOf != "",
 	} {
 		if there {
 			m |= bit
@@ -168,7 +185,7 @@ func (h *Handling) members() (m member) {
 func (m member) String() string {
 	var names []string
 	for i, name := range []string{"from", "to", "release", "paper", "restriction", "corrects", "method", "images", "sealsFound",
-		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld"} {
+		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld", "partOf"} {
 		if m&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -200,7 +217,7 @@ func (h *Handling) validate() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{h.checkImages, h.checkRestriction, h.checkDespite, h.checkErasure, h.checkRedaction} {
+	for _, check := range []func() error{h.Authority.validate, h.checkImages, h.checkRestriction, h.Despite.validate, h.checkErasure, h.checkRedaction} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -243,11 +260,11 @@ func (h *Handling) checkRestriction() error {
 	return nil
 }
 
-func (h *Handling) checkDespite() error {
-	if h.Despite == nil {
+func (d *Despite) validate() error {
+	if d == nil {
 		return nil
 	}
-	rules := h.Despite.Rules
+	rules := d.Rules
 	if len(rules) == 0 || !slices.IsSorted(rules) || len(slices.Compact(slices.Clone(rules))) != len(rules) {
 		return fmt.Errorf("%w: the rules are none, doubled or out of order", ErrMalformed)
 	}
