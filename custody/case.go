@@ -377,7 +377,11 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
 	header.Log = logState(b.head)
-	if err := b.rules.hold(b.c, b.signer.PublicKey().KeyID(), e, logged); err != nil {
+	orphan, err := b.orphan(e.Event)
+	if err != nil {
+		return ledger.Item{}, err
+	}
+	if err := b.rules.hold(b.c, b.signer.PublicKey().KeyID(), e, logged, orphan...); err != nil {
 		return ledger.Item{}, err
 	}
 	payload, err := record.Encode(e.Event)

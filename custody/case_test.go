@@ -93,9 +93,9 @@ func seized(t *testing.T, exhibit string) Unlogged {
 	if err != nil {
 		t.Fatal(err)
 	}
-	none := record.Unknown[record.Personal]("not given")
-	return Unlogged{&record.Seized{Event: record.Header{Exhibit: exhibit}, Seizure: record.Seizure{
-		Authority: none, Description: p, Holder: none, Officer: none, Place: none, SeizedAt: testClock()}}, open}
+	s := record.NewSeized(exhibit, testClock(), "not given")
+	s.Seizure.Description = p
+	return Unlogged{s, open}
 }
 
 func acquired(t *testing.T, exhibit, id string) Unlogged {

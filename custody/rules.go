@@ -41,28 +41,39 @@ type rules struct {
 
 // hold requires that no rule stands against e, or that it names a reason: then the rules are put into it. The caller has put
 // RuleRecoveryPhrase there already if an attachment breaks it. logged are the indexes of the exhibit's events in the log
-// before this append.
-func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64) error {
-	h, ok := e.Event.(*record.Handled)
-	if !ok {
-		if _, seizure := e.Event.(*record.Seized); seizure && hasPhrase(e.Openings) {
-			return &RuleError{e.Event.Header().Exhibit, e.Event.Type(), []state.Breach{PhraseBreach}}
+// before this append; more are rules that the caller found broken.
+func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64, more ...state.Breach) error {
+	texts := slices.Collect(func(yield func(string) bool) {
+		for _, op := range e.Openings {
+			if !yield(op.Value) {
+				return
+			}
 		}
+	})
+	switch event := e.Event.(type) {
+	case *record.Handled:
+	case *record.Seized:
+		texts = append(texts, event.Seizure.Device.Texts()...)
+	default:
 		return nil // an acquisition has happened, and its record is never refused
 	}
-	if err := r.load(c, h.Event.Exhibit, logged); err != nil {
-		return err
+	exhibit, typ := e.Event.Header().Exhibit, e.Event.Type()
+	if typ != record.TypeSeized { // which needs no state
+		if err := r.load(c, exhibit, logged); err != nil {
+			return err
+		}
 	}
-	found := r.book.Check(state.LoggedEvent{KeyID: keyID, Event: h, Openings: e.Openings})
-	attached := h.Handling.Despite != nil && slices.Contains(h.Handling.Despite.Rules, record.RuleRecoveryPhrase)
-	if attached || hasPhrase(e.Openings) {
+	found := append(r.book.Check(state.LoggedEvent{KeyID: keyID, Event: e.Event, Openings: e.Openings}), more...)
+	despite := record.DespiteOf(e.Event)
+	attached := despite != nil && slices.Contains(despite.Rules, record.RuleRecoveryPhrase)
+	if attached || slices.ContainsFunc(texts, mnemonic.In) {
 		found = append(found, PhraseBreach)
 	}
-	switch despite := h.Handling.Despite; {
+	switch {
 	case len(found) == 0 && despite != nil:
-		return fmt.Errorf("exhibit %q, event %q: %w", h.Event.Exhibit, h.Type(), ErrNothingDespite)
+		return fmt.Errorf("exhibit %q, event %q: %w", exhibit, typ, ErrNothingDespite)
 	case len(found) > 0 && despite == nil:
-		return &RuleError{h.Event.Exhibit, h.Type(), found}
+		return &RuleError{exhibit, typ, found}
 	case despite != nil:
 		despite.Rules = nil
 		for _, b := range found {
@@ -72,6 +83,23 @@ func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64) error {
 		despite.Rules = slices.Compact(despite.Rules)
 	}
 	return nil
+}
+
+// orphan is the rule against an event by which the exhibit is part of one that no log of the case has an event of.
+func (b *builder) orphan(e record.Event) ([]state.Breach, error) {
+	whole := record.PartOf(e)
+	if _, now := b.last[whole]; whole == "" || now {
+		return nil, nil
+	}
+	logged, _, err := b.head.Events(whole)
+	if err != nil || len(logged) > 0 {
+		return nil, err
+	}
+	others, err := b.c.known(whole, nil, b.rules.key)
+	if err != nil || len(others) > 0 {
+		return nil, err
+	}
+	return []state.Breach{{Rule: record.RuleNoSuchExhibit, Reason: fmt.Sprintf("the case has no event of exhibit %q, of which it is said to be a part", whole)}}, nil
 }
 
 // load reads the events that the log has of the exhibit, and takes in those of this append.
@@ -122,10 +150,6 @@ func (r *rules) add(e state.LoggedEvent) {
 // PhraseBreach is that of a text, or an attachment, with the words of a wallet.
 var PhraseBreach = state.Breach{Rule: record.RuleRecoveryPhrase,
 	Reason: "its text, or an attachment, holds the words of a wallet's recovery phrase, by which whoever reads it can take the money"}
-
-func hasPhrase(o record.Openings) bool {
-	return slices.ContainsFunc(o, func(op record.Opening) bool { return mnemonic.In(op.Value) })
-}
 
 // logged is the entry for the book; it must be an event.
 func (e Entry) logged() state.LoggedEvent {

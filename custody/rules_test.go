@@ -25,7 +25,7 @@ func handled(t *testing.T, typ record.Type, remarks string, change func(*record.
 	none := record.Unknown[record.Personal]("not given")
 	party := record.Party{Agency: none, Identifier: none, Name: none, Role: none}
 	h.Event.Exhibit = "7"
-	h.Handling = record.Handling{Actor: party, Authority: none, Condition: none, OccurredAt: testClock(), Place: none, Purpose: none, Witness: none}
+	h.Handling = record.Handling{Actor: party, Authority: record.NoAuthority("not given"), Condition: none, OccurredAt: testClock(), Place: none, Purpose: none, Witness: none}
 	var open record.Openings
 	if h.Handling.Remarks, err = open.CommitFact(rand.Reader, "/handling/remarks", remarks, "not given"); err != nil {
 		t.Fatal(err)

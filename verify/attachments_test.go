@@ -30,9 +30,9 @@ func attachedFile(text string) string {
 // eraseAttached logs an order by which attachments of the exhibit were erased.
 func (f *forge) eraseAttached(by sign.Signer, exhibit string, texts ...string) {
 	f.handle(by, exhibit, record.TypeDestroyed, func(h *record.Handling, o *record.Openings) {
-		h.Authority = record.Known(must(o.Commit(rand.Reader, "/handling/authority", "order 13/2026")))
+		h.Authority.Number = record.Known(must(o.Commit(rand.Reader, "/handling/authority/number", "order 13/2026")))
 		h.Method = record.Unknown[record.Personal]("not given")
-		h.Erasure = &record.Erasure{Copies: h.Method, Court: h.Method, Images: []record.ErasedImage{}, Openings: []record.LeafHash{}}
+		h.Erasure = &record.Erasure{Copies: h.Method, Images: []record.ErasedImage{}, Openings: []record.LeafHash{}}
 		for _, text := range texts {
 			h.Erasure.Attachments = append(h.Erasure.Attachments, digests([]byte(text))[1])
 		}

@@ -230,9 +230,10 @@ func (f *forge) event(by sign.Signer, e record.Event, openings record.Openings) 
 
 func (f *forge) newSeized(exhibit string) (*record.Seized, record.Openings) {
 	var o record.Openings
-	none := record.Unknown[record.Personal]("not given")
-	return &record.Seized{Event: f.header(exhibit), Seizure: record.Seizure{Authority: none, Holder: none, Officer: none, Place: none,
-		Description: must(o.Commit(rand.Reader, "/seizure/description", "laptop, black")), SeizedAt: testTime}}, o
+	s := record.NewSeized(exhibit, testTime, "not given")
+	s.Event = f.header(exhibit)
+	s.Seizure.Description = must(o.Commit(rand.Reader, "/seizure/description", "laptop, black"))
+	return s, o
 }
 
 func (f *forge) seize(exhibit string) {

@@ -15,7 +15,7 @@ func (f *forge) handle(by sign.Signer, exhibit string, typ record.Type, change f
 	none := record.Unknown[record.Personal]("not given")
 	party := record.Party{Agency: none, Identifier: none, Name: none, Role: none}
 	h.Event = f.header(exhibit)
-	h.Handling = record.Handling{Actor: party, Authority: none, Condition: none, OccurredAt: testTime, Place: none, Purpose: none, Remarks: none, Witness: none}
+	h.Handling = record.Handling{Actor: party, Authority: record.NoAuthority("not given"), Condition: none, OccurredAt: testTime, Place: none, Purpose: none, Remarks: none, Witness: none}
 	var o record.Openings
 	if typ == record.TypeReleased {
 		h.Handling.To = &party

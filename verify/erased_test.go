@@ -15,9 +15,10 @@ import (
 func (f *forge) erase(by sign.Signer, exhibit, id string, of record.LeafHash, files ...string) {
 	f.handle(by, exhibit, record.TypeDestroyed, func(h *record.Handling, o *record.Openings) {
 		slices.Sort(files)
-		h.Authority = record.Known(must(o.Commit(rand.Reader, "/handling/authority", "order 12/2026")))
+		h.Authority = record.Authority{Issuer: record.Known(must(o.Commit(rand.Reader, "/handling/authority/issuer", "Example Court"))),
+			Kind: record.Known("court-order"), Number: record.Known(must(o.Commit(rand.Reader, "/handling/authority/number", "order 12/2026")))}
 		h.Method = record.Unknown[record.Personal]("not given")
-		h.Erasure = &record.Erasure{Copies: h.Method, Court: record.Known(must(o.Commit(rand.Reader, "/handling/erasure/court", "Example Court"))),
+		h.Erasure = &record.Erasure{Copies: h.Method,
 			Images: []record.ErasedImage{{Acquisition: id, Files: files, Record: of}}, Openings: []record.LeafHash{}}
 	})
 }

@@ -55,9 +55,8 @@ func testClock() record.Time { return testTime }
 func (c *realCase) seize(exhibit string) {
 	c.t.Helper()
 	var o record.Openings
-	none := record.Unknown[record.Personal]("not given")
-	e := &record.Seized{Event: record.Header{Exhibit: exhibit}, Seizure: record.Seizure{Authority: none, Holder: none, Officer: none, Place: none,
-		Description: must(o.Commit(rand.Reader, "/seizure/description", "laptop, black")), SeizedAt: testTime}}
+	e := record.NewSeized(exhibit, testTime, "not given")
+	e.Seizure.Description = must(o.Commit(rand.Reader, "/seizure/description", "laptop, black"))
 	if _, err := c.Append(c.t.Context(), e, o, c.person, c.log, testClock); err != nil {
 		c.t.Fatal(err)
 	}
@@ -171,10 +170,9 @@ func TestLongRealLog(t *testing.T) {
 	var batch []custody.Unlogged
 	for i := range 260 {
 		var o record.Openings
-		none := record.Unknown[record.Personal]("not given")
-		batch = append(batch, custody.Unlogged{Event: &record.Seized{Event: record.Header{Exhibit: strings.Repeat("x", i%50+1) + string(rune('a'+i/50))},
-			Seizure: record.Seizure{Authority: none, Holder: none, Officer: none, Place: none, Seals: []string{}, SeizedAt: testTime,
-				Description: must(o.Commit(rand.Reader, "/seizure/description", "laptop"))}}, Openings: o})
+		e := record.NewSeized(strings.Repeat("x", i%50+1)+string(rune('a'+i/50)), testTime, "not given")
+		e.Seizure.Description = must(o.Commit(rand.Reader, "/seizure/description", "laptop"))
+		batch = append(batch, custody.Unlogged{Event: e, Openings: o})
 	}
 	for _, part := range [][]custody.Unlogged{batch[:1], batch[1:200], batch[200:]} {
 		if _, err := c.AppendBatch(t.Context(), part, c.person, c.log, testClock); err != nil {

@@ -62,7 +62,7 @@ func (l *logCheck) explain(i int64, u *undisclosed, h *record.Handled, e loadedE
 	}
 	if x := h.Handling.Erasure; x != nil && len(x.Openings) > 0 {
 		n := u.take(func(f closedField) bool { return slices.Contains(x.Openings, f.leaf) })
-		u.reason(n, fmt.Sprintf("erased by order, %s: %s", revealed(e, "/handling/authority"), by))
+		u.reason(n, fmt.Sprintf("erased by order, %s: %s", revealed(e, "/handling/authority/number"), by))
 	}
 }
 

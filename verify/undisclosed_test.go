@@ -67,9 +67,9 @@ func TestUndisclosed(t *testing.T) {
 			remark(f)
 			leaf := f.previous["8"].leaf
 			f.handle(f.person, "8", record.TypeDestroyed, func(h *record.Handling, o *record.Openings) {
-				h.Authority = record.Known(must(o.Commit(rand.Reader, "/handling/authority", "order 12/2026")))
+				h.Authority.Number = record.Known(must(o.Commit(rand.Reader, "/handling/authority/number", "order 12/2026")))
 				h.Method = record.Unknown[record.Personal]("not given")
-				h.Erasure = &record.Erasure{Copies: h.Method, Court: h.Method, Images: []record.ErasedImage{}, Openings: []record.LeafHash{leaf}}
+				h.Erasure = &record.Erasure{Copies: h.Method, Images: []record.ErasedImage{}, Openings: []record.LeafHash{leaf}}
 			})
 		}, func(f *forge, m fileSet) { delete(m, logFile(f, layout.PersonalFile(5))) }, ExitVerified, `2 erased by order, "order 12/2026": event 4`, 2, 0},
 		"moved": {remark, func(f *forge, m fileSet) {

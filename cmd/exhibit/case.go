@@ -48,6 +48,7 @@ type caseCreateOptions struct {
 	number, agency, openedBy string
 	key, station, log        string
 	admit                    []string // NAME, or NAME=EVENT,...
+	holders                  []string // NAME=PERSON
 	joins                    *record.Joining
 	pass                     passphraseFlags
 }
@@ -60,6 +61,7 @@ func (o *caseCreateOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.station, "station", "", "`NAME` of the station's key that will sign acquisitions (required)")
 	f.StringVar(&o.log, "log-key", "", "`NAME` of the log key (required)")
 	f.StringArrayVar(&o.admit, "admit", nil, "admit another `KEY` of this station: NAME for what its kind signs, or NAME=EVENT,EVENT; may be repeated")
+	f.StringArrayVar(&o.holders, "holder", nil, "who holds an admitted key: `KEY=PERSON`; kept as a commitment. May be repeated")
 	o.pass.register(f, true)
 }
 
@@ -81,12 +83,36 @@ func newCaseCreateCommand(u *ui) *cobra.Command {
 	})
 }
 
-func (o *caseCreateOptions) validate() error {
-	for _, f := range []struct{ flag, value string }{{"number", o.number}, {"agency", o.agency}, {"key", o.key},
+// required names every flag at once that a new log needs and that was not given: the one that the command alone has, and the
+// common ones.
+func (o *caseCreateOptions) required(flag, value string) error {
+	var lacking []string
+	for _, f := range []struct{ flag, value string }{{flag, value}, {"agency", o.agency}, {"key", o.key},
 		{"station", o.station}, {"log-key", o.log}} {
 		if f.value == "" {
-			return withHints(fmt.Errorf("--%s is required", f.flag), "see: exhibit case create -h, exhibit case join -h")
+			lacking = append(lacking, "--"+f.flag)
 		}
+	}
+	if len(lacking) > 0 {
+		return withHints(fmt.Errorf("a new log needs %s", strings.Join(lacking, ", ")), "see: exhibit case create -h, exhibit case join -h")
+	}
+	return nil
+}
+
+// name puts the persons that --holder names to the keys that --admit names, in its order.
+func (o *caseCreateOptions) name(admitted []custody.Admission) error {
+	for _, text := range o.holders {
+		key, person, _ := strings.Cut(text, "=")
+		i := slices.IndexFunc(o.admit, func(admit string) bool { return strings.SplitN(admit, "=", 2)[0] == key })
+		switch {
+		case person == "":
+			return withHints(fmt.Errorf("--holder %.80q names no person", text), "write it as --holder KEY=PERSON")
+		case i < 0:
+			return withHints(fmt.Errorf("--holder %.80q: no --admit names the key", text), "admit it with --admit KEY; --opened-by names who signs the genesis")
+		case admitted[i].Holder != "":
+			return fmt.Errorf("--holder %.80q: the holder of that key is named twice", text)
+		}
+		admitted[i].Holder = person
 	}
 	return nil
 }
@@ -103,7 +129,7 @@ func runCaseCreate(u *ui, dir string, o *caseCreateOptions) error {
 // createCase makes the folder, and returns the keys that can append to its log.
 func createCase(dir string, o *caseCreateOptions) (*custody.Case, sign.Signer, sign.LogSigner, error) {
 	fail := func(err error) (*custody.Case, sign.Signer, sign.LogSigner, error) { return nil, nil, nil, err }
-	if err := o.validate(); err != nil {
+	if err := o.required("number", o.number); err != nil {
 		return fail(err)
 	}
 	store, err := openStore(false)
@@ -116,6 +142,9 @@ func createCase(dir string, o *caseCreateOptions) (*custody.Case, sign.Signer, s
 	}
 	others, err := admissions(store, o.admit, o.key, o.station)
 	if err != nil {
+		return fail(err)
+	}
+	if err := o.name(others); err != nil {
 		return fail(err)
 	}
 	signer, logKey, logPassphrase, err := unlockWithLog(store, person, o.log, &o.pass)

@@ -23,6 +23,9 @@ type stateDocument struct {
 	Handovers      int64                 `json:"handovers"`
 	Restrictions   []string              `json:"restrictions"`
 	Acquisitions   []string              `json:"acquisitions"`
+	Copies         []copyDocument        `json:"copies"`
+	PartOf         string                `json:"partOf,omitzero"`
+	Parts          []string              `json:"parts,omitzero"`             // of a whole case only
 	Erased         []string              `json:"erased"`                     // acquisitions and copies of which an order had data erased
 	ErasedAttached []string              `json:"erasedAttachments,omitzero"` // digests of the attachments that an order had erased
 	Endorsements   []endorsementDocument `json:"endorsements"`
@@ -31,6 +34,12 @@ type stateDocument struct {
 	Gaps           []string              `json:"gaps"`
 	Contradictions []string              `json:"contradictions"`
 	Notes          []string              `json:"notes"`
+}
+
+type copyDocument struct {
+	ID       string `json:"id"`
+	Source   string `json:"source"`
+	Original string `json:"original"`
 }
 
 type handoverDocument struct {
@@ -74,6 +83,10 @@ func newStateDocument(r state.Report) stateDocument {
 	for _, e := range r.Endorsements {
 		d.Endorsements = append(d.Endorsements, endorsementDocument{e.Number, e.Log, e.KeyID, e.Name, e.Leaf.String(), e.Of, e.OfLog})
 	}
+	d.Copies, d.PartOf, d.Parts = []copyDocument{}, r.PartOf, r.Parts
+	for _, c := range r.Copies {
+		d.Copies = append(d.Copies, copyDocument{c.ID, c.Source, c.Original})
+	}
 	d.Erased = []string{}
 	for _, e := range r.Erased {
 		for _, sum := range e.Attachments {
@@ -93,6 +106,12 @@ func printState(u *ui, r state.Report) {
 		u.linef("Place:        %s", clean(r.Place))
 	}
 	u.linef("Seals on:     %s", clean(sealsText(r.Seals)))
+	if r.PartOf != "" {
+		u.linef("Part of:      exhibit %s", clean(r.PartOf))
+	}
+	for _, c := range r.Copies {
+		u.linef("Copy:         %s, made of %s", c.ID, c.Source)
+	}
 	for _, restriction := range r.Restrictions {
 		u.linef("Restricted:   %s, since event %d", restriction.Kind, restriction.Number)
 	}
@@ -136,9 +155,23 @@ func newCaseStatusCommand(u *ui) *cobra.Command {
 				for _, line := range table([]string{"exhibit", "held by", "place", "seals on", "images", "open", "gaps"}, rows) {
 					u.linef("%s", line)
 				}
+				for _, r := range all {
+					if len(r.Parts) > 0 {
+						u.linef("Parts of exhibit %s: %s", clean(r.Exhibit), clean(partsText(r.Parts)))
+					}
+				}
 			})
 		},
 	})
+}
+
+// partsText names the exhibits that were taken out of another one.
+func partsText(parts []string) string {
+	words := make([]string, len(parts))
+	for i, p := range parts {
+		words[i] = "exhibit " + p
+	}
+	return strings.Join(words, ", ")
 }
 
 // openText says what waits or is forbidden.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,72 +37,7 @@ type chainDocument struct {
 }
 
 func newCustodyCommand(u *ui) *cobra.Command {
-	return group("custody", "Log what happens to an exhibit", append(newHandleCommands(u), newSeizeCommand(u), newCustodyShowCommand(u))...)
-}
-
-type seizeOptions struct {
-	caseDir, key, at                               string
-	description, place, holder, officer, authority string
-	seals, attach                                  []string
-	pass                                           passphraseFlags
-}
-
-func newSeizeCommand(u *ui) *cobra.Command {
-	var o seizeOptions
-	return newCommand(command{
-		use: "seize NUMBER", short: "Begin an exhibit's chain of custody: what was seized, where, from whom",
-		long: "Begin an exhibit's chain of custody. What names a person or is free text stands in the log only as a commitment;\n" +
-			"its value lies beside the log and can be erased without breaking a proof.",
-		example: "  exhibit custody seize 7 --description \"laptop, black, one drive\" --place \"12 Example Street\" --seal S-1001",
-		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
-		flags: func(f *pflag.FlagSet) {
-			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
-			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs (default: the one the case admits)")
-			f.StringVar(&o.description, "description", "", "what was seized, in `WORDS` (required)")
-			f.StringVar(&o.place, "place", "", "where, in `WORDS`")
-			f.StringVar(&o.holder, "from", "", "from whom: `NAME`")
-			f.StringVar(&o.officer, "officer", "", "by whom: `NAME`")
-			f.StringVar(&o.authority, "authority", "", "the warrant or other ground, in `WORDS`")
-			f.StringArrayVar(&o.seals, "seal", nil, "`NUMBER` of a seal put on; may be repeated")
-			f.StringArrayVar(&o.attach, "attach", nil, "`FILE` with a photograph, a video or a scan; it is copied into the case, and its digests are logged. May be repeated")
-			f.StringVar(&o.at, "at", "", "`TIME` of the seizure, RFC 3339 with offset: 2026-11-23T09:15:00+01:00 (default: now)")
-			o.pass.register(f, true)
-		},
-		run: func(cmd *cobra.Command, args []string) error { return runSeize(cmd.Context(), u, args[0], &o) },
-	})
-}
-
-func runSeize(ctx context.Context, u *ui, number string, o *seizeOptions) error {
-	if o.description == "" {
-		return withHints(fmt.Errorf("--description is required"), "say what was seized, as on the label: --description \"laptop, black\"")
-	}
-	if err := checkNumber(number); err != nil {
-		return err
-	}
-	if err := checkAttach(o.attach); err != nil {
-		return err
-	}
-	event, openings, err := newSeized(number, o)
-	if err != nil {
-		return err
-	}
-	c, err := openToAppend(u, o.caseDir)
-	if err != nil {
-		return err
-	}
-	defer c.Close() //nolint:errcheck // everything written is synced already
-	keys, err := unlock(c, o.key, record.TypeSeized, &o.pass)
-	if err != nil {
-		return err
-	}
-	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: record.TypeSeized, path: "/seizure"}
-	if event.Seizure.Attachments, err = attached.add(o.attach, &openings); err != nil {
-		return ruleHints(err)
-	}
-	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
-		return ruleHints(err)
-	}
-	return showHistory(u, c, number)
+	return group("custody", "Log what happens to an exhibit", append(newHandleCommands(u), newCustodyShowCommand(u))...)
 }
 
 // checkNumber tries an exhibit's number before a passphrase is asked for; the folder itself is made by the first acquisition.
@@ -114,39 +47,6 @@ func checkNumber(number string) error {
 		_, err = layout.ExhibitDir(number)
 	}
 	return misused(err, "an exhibit's number is one printable line of at most 60 bytes, and no device name of Windows")
-}
-
-func newSeized(number string, o *seizeOptions) (*record.Seized, record.Openings, error) {
-	at, err := timeOf(o.at)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, seal := range o.seals {
-		if seal == "" || clean(seal) != seal {
-			return nil, nil, withHints(fmt.Errorf("--seal %.80q is not one printable line", seal), "give each seal its own --seal NUMBER")
-		}
-	}
-	e := &record.Seized{Event: record.Header{Exhibit: number}, Seizure: record.Seizure{Seals: o.seals, SeizedAt: at}}
-	if err := e.Seizure.Validate(); err != nil {
-		return nil, nil, misused(err, "one event has at most 100 seals, each of at most 200 bytes")
-	}
-	var open record.Openings
-	if e.Seizure.Description, err = open.Commit(rand.Reader, "/seizure/description", o.description); err != nil {
-		return nil, nil, err
-	}
-	for _, f := range []struct {
-		field *record.Fact[record.Personal]
-		name  string
-		value string
-	}{
-		{&e.Seizure.Place, "place", o.place}, {&e.Seizure.Holder, "holder", o.holder},
-		{&e.Seizure.Officer, "officer", o.officer}, {&e.Seizure.Authority, "authority", o.authority},
-	} {
-		if *f.field, err = open.CommitFact(rand.Reader, "/seizure/"+f.name, f.value, "not given"); err != nil {
-			return nil, nil, err
-		}
-	}
-	return e, open, nil
 }
 
 type showOptions struct {

@@ -104,6 +104,13 @@ func (d draft) check(v verb) error {
 	if err := checkAttach(d["attach"]); err != nil {
 		return err
 	}
+	if v.typ == record.TypeSeized {
+		more, err := d.checkSeizure()
+		if err != nil {
+			return err
+		}
+		lacking = append(lacking, more...)
+	}
 	if v.typ == record.TypeDestroyed {
 		more, err := d.checkOrder()
 		if err != nil {
@@ -181,26 +188,26 @@ func (b *eventBuilder) fact(path, name string) (record.Fact[record.Personal], er
 	}
 }
 
-func (b *eventBuilder) build(t record.Type) (*record.Handled, record.Openings, error) {
+func (b *eventBuilder) handling(t record.Type) (*record.Handled, error) {
 	e, err := record.NewHandled(t)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	e.Event.Exhibit = b.number
 	if b.chain, err = b.c.Chain(b.number); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	h := &e.Handling
 	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld, b.sent} {
 		if err := step(t, h); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	h.SealsApplied, h.SealsRemoved = b.said["seal"], b.said["unseal"]
 	if found := b.said["found"]; len(found) > 0 {
 		h.SealsFound = slices.DeleteFunc(slices.Clone(found), func(s string) bool { return s == "none" })
 	}
-	return e, b.openings, nil
+	return e, nil
 }
 
 func (b *eventBuilder) time(_ record.Type, h *record.Handling) error {
@@ -231,47 +238,44 @@ func enteredTime(flag, at string) (record.Time, error) {
 }
 
 func (b *eventBuilder) facts(t record.Type, h *record.Handling) (err error) {
-	all := map[string]*record.Fact[record.Personal]{"authority": &h.Authority, "condition": &h.Condition, "place": &h.Place,
+	all := map[string]*record.Fact[record.Personal]{"condition": &h.Condition, "place": &h.Place,
 		"purpose": &h.Purpose, "remarks": &h.Remarks, "witness": &h.Witness}
 	if t == record.TypeDestroyed {
 		all["method"] = &h.Method
 	}
 	for name, to := range all {
-		if name == "authority" && b.one("by-order") != "" {
-			h.Authority, err = b.fact("/handling/authority", "by-order")
-		} else {
-			*to, err = b.fact("/handling/"+name, name)
-		}
-		if err != nil {
+		if *to, err = b.fact("/handling/"+name, name); err != nil {
 			return err
 		}
+	}
+	number, issuer := "authority", "authority-issuer"
+	if b.one("by-order") != "" {
+		number, issuer = "by-order", "court"
+	}
+	if h.Authority, err = b.authority("/handling/authority", number, issuer); err != nil {
+		return err
 	}
 	if _, known := h.Remarks.Get(); !known && (t == record.TypeNoted || t == record.TypeCorrected || t == record.TypeRefused) {
 		return errors.New("--remarks must say something")
 	}
-	if reason := b.one("despite"); reason != "" {
-		h.Despite = new(record.Despite)
-		h.Despite.Reason, err = b.openings.Commit(rand.Reader, "/handling/despite/reason", reason)
+	if h.PartOf, err = b.partOf(); err != nil {
+		return err
 	}
+	h.Despite, err = b.despite("/handling/despite/reason")
 	return err
 }
 
 func (b *eventBuilder) parties(t record.Type, h *record.Handling) error {
-	if len(b.said["by"]) == 0 {
-		if name := b.holder(); name != "" {
-			b.said["by"] = []string{name}
-		}
-	}
-	actor, err := b.party("actor", "by")
+	actor, err := b.actor("/handling/actor")
 	if err != nil {
 		return err
 	}
 	h.Actor = *actor
 	switch t {
 	case record.TypeReceived:
-		h.From, err = b.party("from", "from")
+		h.From, err = b.party("/handling/from", "from")
 	case record.TypeReleased, record.TypeReturned, record.TypeDisclosed, record.TypeTransmitted:
-		h.To, err = b.party("to", "to")
+		h.To, err = b.party("/handling/to", "to")
 	}
 	if key := b.one("to-key"); err == nil && key != "" {
 		if _, parseErr := record.ParseLeafHash(key); parseErr != nil {
@@ -291,14 +295,14 @@ func (b *eventBuilder) holder() string {
 	return name
 }
 
-func (b *eventBuilder) party(member, flag string) (*record.Party, error) {
+func (b *eventBuilder) party(path, flag string) (*record.Party, error) {
 	var p record.Party
 	for _, f := range []struct {
 		to           *record.Fact[record.Personal]
 		member, flag string
 	}{{&p.Name, "name", flag}, {&p.Role, "role", flag + "-role"}, {&p.Agency, "agency", flag + "-agency"}, {&p.Identifier, "identifier", flag + "-id"}} {
 		var err error
-		if *f.to, err = b.fact("/handling/"+member+"/"+f.member, f.flag); err != nil {
+		if *f.to, err = b.fact(path+"/"+f.member, f.flag); err != nil {
 			return nil, err
 		}
 	}

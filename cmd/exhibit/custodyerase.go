@@ -30,7 +30,7 @@ func (d draft) checkOrder() (lacking []string, err error) {
 		}
 		return lacking, nil
 	}
-	for _, name := range []string{"authority", "found", "unseal"} {
+	for _, name := range []string{"authority", "authority-issuer", "found", "unseal"} {
 		if len(d[name]) > 0 {
 			return nil, withHints(fmt.Errorf("--%s and --by-order exclude each other", name), "data is erased by the order alone, and has no seals")
 		}
@@ -55,9 +55,6 @@ func (b *eventBuilder) erasure(t record.Type, h *record.Handling) (err error) {
 		return nil
 	}
 	e := &record.Erasure{Images: []record.ErasedImage{}, Openings: []record.LeafHash{}}
-	if e.Court, err = b.fact("/handling/erasure/court", "court"); err != nil {
-		return err
-	}
 	if e.Copies, err = b.fact("/handling/erasure/copies", "copies"); err != nil {
 		return err
 	}
@@ -161,13 +158,14 @@ func (b *eventBuilder) erasedAttachments() ([]record.Digest, error) {
 
 // toRemove lists on the terminal what an order had erased and is still here. Exhibit deletes no evidence itself: how data is
 // erased for good depends on the storage, and is said by --method.
-func toRemove(u *ui, c *custody.Case, event *record.Handled, chain []custody.Entry) {
-	e := event.Handling.Erasure
-	if e == nil {
+func toRemove(u *ui, c *custody.Case, event record.Event, chain []custody.Entry) {
+	h, ok := event.(*record.Handled)
+	if !ok || h.Handling.Erasure == nil {
 		return
 	}
+	e := h.Handling.Erasure
 	var names []string
-	dir, err := layout.ExhibitDir(event.Event.Exhibit)
+	dir, err := layout.ExhibitDir(h.Event.Exhibit)
 	if err != nil {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/state"
 )
 
 // field is something that an event can say: a flag of its command, and a member of a file of --from-file.
@@ -29,7 +30,9 @@ var fields = []field{
 	{"by-id", "badge or identity `NUMBER` of who did it", false},
 	{"place", "where, in `WORDS`", false},
 	{"purpose", "why, in `WORDS`", false},
-	{"authority", "the warrant, order or other ground, in `WORDS`", false},
+	{"authority", "the warrant, order or other ground: its `NUMBER`, or words", false},
+	{"authority-kind", "`KIND` of that ground: " + strings.Join(record.AuthorityKinds, ", "), false},
+	{"authority-issuer", "who gave that ground: `NAME` of the court, the office or the person", false},
 	{"condition", "the state of exhibit and wrapping, in `WORDS`", false},
 	{"witness", "who saw it: `NAME`", false},
 	{"remarks", "anything else, in `WORDS`", false},
@@ -40,6 +43,29 @@ var fields = []field{
 	{"from-role", "`ROLE` of who gave it", false},
 	{"from-agency", "`AGENCY` of who gave it", false},
 	{"from-id", "badge or identity `NUMBER` of who gave it", false},
+	{"holder-present", "whether who held it was there: `yes` or no", false},
+	{"holder-signature", "what who held it did with the paper record: `signed` or refused", false},
+	{"description", "what it is, as on the label, in `WORDS`", false},
+	{"make", "`MAKER` of the device", false},
+	{"model", "`MODEL` of the device", false},
+	{"colour", "`COLOUR` of the device", false},
+	{"serial", "serial `NUMBER` of the device", false},
+	{"imei", "IMEI `NUMBER` of a telephone; may be repeated", true},
+	{"mac", "MAC `ADDRESS` of the device; may be repeated", true},
+	{"uin", "another identity `NUMBER`: of a card, an account, a service; may be repeated", true},
+	{"capacity", "`CAPACITY` as the label states it: 128GB, 64GiB, or bytes", false},
+	{"power", "power `STATE` when it was found: " + strings.Join(record.PowerStates, ", ") + "; locked and unlocked are on", false},
+	{"origin", "`KIND` of way by which it came: " + strings.Join(record.OriginKinds, ", ") + " (default: seizure)", false},
+	{"provider", "who handed it over, if it was not seized: `NAME` of the service, the foreign authority, the customs office", false},
+	{"provider-role", "`ROLE` of who handed it over", false},
+	{"provider-agency", "`AGENCY` of who handed it over", false},
+	{"provider-id", "badge or identity `NUMBER` of who handed it over", false},
+	{"extractor", "who took the data out of the system that held it: `NAME`", false},
+	{"extractor-role", "`ROLE` of who took the data out", false},
+	{"extractor-agency", "`AGENCY` of who took the data out", false},
+	{"extractor-id", "badge or identity `NUMBER` of who took the data out", false},
+	{"extracted-at", "`TIME` when the data was taken out, RFC 3339 with offset", false},
+	{"part-of", "`NUMBER` of the exhibit that it was taken out of, as the card of a telephone", false},
 	{"to", "to whom it goes: `NAME`", false},
 	{"to-role", "`ROLE` of who gets it", false},
 	{"to-agency", "`AGENCY` of who gets it", false},
@@ -69,7 +95,7 @@ var fields = []field{
 }
 
 // common is how many of fields every verb has.
-const common = 13
+const common = 15
 
 // verb is a command that logs one type of event.
 type verb struct {
@@ -83,9 +109,15 @@ type verb struct {
 }
 
 var verbs = []verb{
+	{"seize", record.TypeSeized, "Begin an exhibit's chain of custody: what was seized, where, from whom",
+		"What came by another way than a seizure names that by --origin; then who handed it over, who extracted it and when.",
+		`--description "laptop, black, one drive" --place "12 Example Street" --serial X-99 --power off --seal S-1001`,
+		"from from-role from-agency from-id holder-present holder-signature description make model colour serial imei mac uin capacity power " +
+			"origin provider provider-role provider-agency provider-id extractor extractor-role extractor-agency extractor-id extracted-at part-of seal",
+		"description"},
 	{"receive", record.TypeReceived, "Log that an exhibit came from somebody who signs nothing here",
 		"Whoever signs holds the exhibit then. From somebody with a key in the case it comes by release and accept.",
-		`--from "H. Older" --place "Example store"`, "from from-role from-agency from-id found unseal seal paper", "from place"},
+		`--from "H. Older" --place "Example store"`, "from from-role from-agency from-id part-of found unseal seal paper", "from place"},
 	{"seal", record.TypeSealed, "Log that seals were put on an exhibit", "", `--seal S-1002`, "seal found", "seal"},
 	{"unseal", record.TypeUnsealed, "Log that seals were taken off an exhibit", "",
 		`--unseal S-1001 --purpose imaging`, "unseal found", "unseal purpose"},
@@ -233,7 +265,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 		return err
 	}
 	b := eventBuilder{ctx: ctx, u: u, c: c, number: number, said: o.said, verify: o.verify, keyID: keyID}
-	event, openings, err := b.build(v.typ)
+	built, err := b.build(v.typ)
 	if err != nil {
 		return err
 	}
@@ -241,19 +273,20 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err != nil {
 		return err
 	}
-	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: v.typ, path: "/handling", despite: event.Handling.Despite != nil}
-	if event.Handling.Attachments, err = attached.add(o.said["attach"], &openings); err != nil {
+	despite := record.DespiteOf(built.event)
+	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: v.typ, path: built.path, despite: despite != nil}
+	if *built.attachments, err = attached.add(o.said["attach"], &b.openings); err != nil {
 		return ruleHints(err)
 	}
 	if attached.phrase {
-		event.Handling.Despite.Rules = []record.Rule{record.RuleRecoveryPhrase}
+		despite.Rules = []record.Rule{record.RuleRecoveryPhrase}
 	}
 	if giver != "" {
 		if _, err := c.Anchor(ctx, giver, keys.signer, keys.log, now); err != nil {
 			return err
 		}
 	}
-	if _, err := c.Append(ctx, event, openings, keys.signer, keys.log, now); err != nil {
+	if _, err := c.Append(ctx, built.event, b.openings, keys.signer, keys.log, now); err != nil {
 		return ruleHints(err)
 	}
 	if out != "" {
@@ -264,7 +297,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err := showHistory(u, c, number); err != nil {
 		return err
 	}
-	toRemove(u, c, event, b.chain)
+	toRemove(u, c, built.event, b.chain)
 	return nil
 }
 
@@ -333,7 +366,10 @@ func ruleHints(err error) error {
 	}
 	see := fmt.Sprintf("see what the log says of it with: exhibit custody show %q", e.Exhibit)
 	if e.Type == record.TypeSeized {
-		return withHints(err, "leave the words out: whoever is given the record could read them")
+		see = "see what the log says of the others with: exhibit case status"
+	}
+	if slices.ContainsFunc(e.Breaches, func(b state.Breach) bool { return b.Rule == record.RuleRecoveryPhrase }) {
+		see = "leave the words out: whoever is given the record could read them"
 	}
 	return withHints(err, see, "if it is so all the same, log it with --despite REASON; every report will show that")
 }

@@ -251,8 +251,8 @@ func newCaseJoinCommand(u *ui) *cobra.Command {
 }
 
 func runCaseJoin(ctx context.Context, u *ui, dir string, o *joinOptions) error {
-	if o.from == "" {
-		return withHints(errors.New("--from is required"), "see: exhibit case join -h")
+	if err := o.required("from", o.from); err != nil {
+		return err
 	}
 	f, release, err := openForeign(ctx, o.from)
 	if err != nil {

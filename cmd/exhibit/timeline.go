@@ -35,12 +35,9 @@ func momentOf(m custody.Moment) moment {
 	said := teller{openings: m.Entry.Openings}
 	switch e := event.(type) {
 	case *record.Seized:
-		row.When, row.Who = localTime(e.Seizure.SeizedAt), said.value("/seizure/officer")
+		row.When, row.Who = localTime(e.Seizure.SeizedAt), said.party("/seizure/officer")
 		said.late(e.Seizure.SeizedAt, h.Time)
-		for _, path := range []string{"description", "place", "holder", "authority"} {
-			said.say(map[string]string{"holder": "from"}[path], path, "/seizure/"+path)
-		}
-		said.attachments("/seizure", e.Seizure.Attachments)
+		said.seizure(&e.Seizure)
 	case *record.Acquired:
 		row.Who = said.value("/circumstances/examiner")
 		said.add("acquisition", e.Acquisition.ID)
@@ -80,14 +77,6 @@ func (t *teller) add(name, text string) {
 	}
 }
 
-// say adds what stands at path, under name, or else under other.
-func (t *teller) say(name, other, path string) {
-	if name == "" {
-		name = other
-	}
-	t.add(name, t.value(path))
-}
-
 func (t *teller) party(path string) string {
 	var parts []string
 	for _, member := range []string{"name", "role", "agency", "identifier"} {
@@ -110,9 +99,11 @@ func (t *teller) handling(h *record.Handling) {
 	if h.To != nil && h.To.Key != "" {
 		t.add("to key", h.To.Key[:16])
 	}
-	for _, name := range []string{"place", "purpose", "authority", "condition", "witness", "method"} {
+	t.add("part of exhibit", h.PartOf)
+	for _, name := range []string{"place", "purpose", "condition", "witness", "method"} {
 		t.add(name, t.value("/handling/"+name))
 	}
+	t.authority("/handling/authority", h.Authority)
 	if h.SealsFound != nil {
 		t.add("seals found", sealsText(h.SealsFound))
 	}
@@ -132,7 +123,6 @@ func (t *teller) handling(h *record.Handling) {
 		t.add("authorised by", t.value("/handling/withheld/authoriser"))
 	}
 	if e := h.Erasure; e != nil {
-		t.add("court", t.value("/handling/erasure/court"))
 		for _, image := range e.Images {
 			t.add("erased by order, of "+image.Acquisition, strings.Join(image.Files, ", "))
 		}
@@ -157,8 +147,12 @@ func (t *teller) handling(h *record.Handling) {
 	}
 	t.attachments("/handling", h.Attachments)
 	t.add("remarks", t.value("/handling/remarks"))
-	if d := h.Despite; d != nil {
-		t.add("DESPITE THE RULE", fmt.Sprintf("%v, because %q", d.Rules, t.value("/handling/despite/reason")))
+	t.despite("/handling/despite/reason", h.Despite)
+}
+
+func (t *teller) despite(path string, d *record.Despite) {
+	if d != nil {
+		t.add("DESPITE THE RULE", fmt.Sprintf("%v, because %q", d.Rules, t.value(path)))
 	}
 }
 
@@ -190,6 +184,13 @@ func endorsers(e custody.Entry, now state.Report) []string {
 		}
 	}
 	return out
+}
+
+// authority tells kind, number and issuer of a legal ground in one line.
+func (t *teller) authority(path string, a record.Authority) {
+	kind, _ := a.Kind.Get()
+	parts := []string{kind, t.value(path + "/number"), named("by ", t.value(path+"/issuer"), "")}
+	t.add("authority", strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", "))
 }
 
 // localTime shows a time as the clock on the wall there did.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/custody/state"
 )
 
 //go:embed timeline.html
@@ -29,6 +30,39 @@ type nowPart struct {
 	Holder, Place, Seals string
 	Open                 []string
 	Closed               string // how the log ended, if it did
+	Related              []fact // the exhibit that it is part of, its parts, its images and their copies
+}
+
+// related names the exhibits and images that belong to an exhibit.
+func related(r state.Report, parts []string) []fact {
+	var out []fact
+	if r.PartOf != "" {
+		out = append(out, fact{"Part of", "exhibit " + clean(r.PartOf), false})
+	}
+	if len(parts) > 0 {
+		out = append(out, fact{"Parts", clean(partsText(parts)), false})
+	}
+	for _, id := range r.Acquisitions {
+		out = append(out, fact{"Image", id, true})
+	}
+	for _, c := range r.Copies {
+		out = append(out, fact{"Copy", c.ID + ", made of " + c.Source, true})
+	}
+	return out
+}
+
+// partsOf finds the exhibits that were taken out of one, for which the whole case is read.
+func partsOf(c *custody.Case, exhibit string) ([]string, error) {
+	all, err := c.States()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		if r.Exhibit == exhibit {
+			return r.Parts, nil
+		}
+	}
+	return nil, nil
 }
 
 // span is a time during which something was the same.
@@ -59,7 +93,7 @@ func (m moment) Facts() []fact {
 	var out []fact
 	for _, line := range m.Lines {
 		name, text, _ := strings.Cut(line, ": ")
-		out = append(out, fact{name, text, strings.HasSuffix(name, "digest") || name == "image" || name == "acquisition" || strings.Contains(name, "scan")})
+		out = append(out, fact{name, text, strings.HasSuffix(name, "digest") || name == "image" || name == "acquisition" || name == "IMEI" || name == "MAC" || name == "serial number" || strings.Contains(name, "scan")})
 	}
 	return out
 }
@@ -67,9 +101,13 @@ func (m moment) Facts() []fact {
 // writeTimeline writes the page of an exhibit to a new file: the events from that place on, and all that they come to.
 func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, from int, file string) error {
 	last := moments[len(moments)-1].After
+	parts, err := partsOf(c, exhibit)
+	if err != nil {
+		return err
+	}
 	page := timelinePage{Exhibit: clean(exhibit), Case: clean(c.Genesis().Case), Agency: clean(c.Genesis().Agency), Origin: c.Genesis().Origin,
 		Fingerprint: sign.Fingerprint(c.Fingerprint().String()),
-		Now:         nowPart{clean(holderText(last)), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, ""}}
+		Now:         nowPart{clean(holderText(last)), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, "", related(last, parts)}}
 	if e, closed, err := c.Closed(); err != nil {
 		return err
 	} else if closed {

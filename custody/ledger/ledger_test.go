@@ -117,13 +117,12 @@ var sharedWorld = sync.OnceValue(newWorld)
 
 // seized makes the event number of an exhibit, signed, for a log as h describes it.
 func (w *world) seized(h Head, exhibit string, number int64, previous *record.LeafHash) Item {
-	s := &record.Seized{Event: record.Header{
+	s := record.NewSeized(exhibit, testTime(), "test")
+	s.Event = record.Header{
 		Exhibit: exhibit, Number: number, Previous: previous, Time: testTime(),
 		Log: record.LogState{Anchors: h.Anchors, Attestations: h.Attestations, Checkpoint: h.Checkpoint, Keys: h.Keys.Before(h.Size), Origin: h.Origin, Size: h.Size},
-	}}
+	}
 	var openings record.Openings
-	unknown := record.Unknown[record.Personal]("test")
-	s.Seizure = record.Seizure{Authority: unknown, Holder: unknown, Officer: unknown, Place: unknown, SeizedAt: testTime()}
 	s.Seizure.Description = must(openings.Commit(rand.Reader, "/seizure/description", "a disk, serial 0815"))
 	return Item{Envelope: must(sign.Seal(w.person, must(record.Encode(s)))), Openings: openings}
 }

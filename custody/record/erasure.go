@@ -8,11 +8,10 @@ import (
 )
 
 // Erasure names the data that an order had erased. What stands here may be absent; whatever does not is missing as before.
-// The order itself is the event's authority.
+// The order itself, and who gave it, is the event's authority.
 type Erasure struct {
 	Attachments []Digest       `json:"attachments,omitzero"` // SHA-256 of attachments of the exhibit's events; sorted, nil for none
 	Copies      Fact[Personal] `json:"copies"`               // what became of copies that this log does not know
-	Court       Fact[Personal] `json:"court"`                // who gave the order
 	Images      []ErasedImage  `json:"images"`               // sorted by acquisition
 	Openings    []LeafHash     `json:"openings"`             // of the statements whose files of openings were erased; sorted
 }
@@ -40,7 +39,7 @@ func (h *Handling) checkErasure() error {
 	if e == nil {
 		return nil
 	}
-	if _, known := h.Authority.Get(); !known {
+	if _, known := h.Authority.Number.Get(); !known {
 		return fmt.Errorf("%w: an erasure without its order", ErrMalformed)
 	}
 	if h.SealsFound != nil || len(h.SealsRemoved) > 0 {

@@ -98,56 +98,11 @@ func FoldExhibit(number string) string {
 	}, strings.TrimSpace(number))
 }
 
-// Seized is the event that starts an exhibit's chain.
-type Seized struct {
-	Event   Header  `json:"event"`
-	Seizure Seizure `json:"seizure"`
-}
-
-// Seizure says what was seized, where, from whom, by whom and on what ground.
-type Seizure struct {
-	Attachments []Attachment   `json:"attachments,omitzero"`
-	Authority   Fact[Personal] `json:"authority"` // warrant or other legal ground
-	Description Personal       `json:"description"`
-	Holder      Fact[Personal] `json:"holder"`  // from whom
-	Officer     Fact[Personal] `json:"officer"` // by whom
-	Place       Fact[Personal] `json:"place"`
-	Seals       []string       `json:"seals"` // numbers of the seals put on, in order
-	SeizedAt    Time           `json:"seizedAt"`
-}
-
 // MaxSeals bounds the seals of one event, maxSeal the text of one.
 const (
 	MaxSeals = 100
 	maxSeal  = 200
 )
-
-// Type implements Predicate.
-func (s *Seized) Type() Type { return TypeSeized }
-
-// Header implements Event.
-func (s *Seized) Header() *Header { return &s.Event }
-
-func (s *Seized) subjects() []subject { return nil }
-
-// Validate implements Predicate.
-func (s *Seized) Validate() error {
-	if err := s.Event.Validate(); err != nil {
-		return err
-	}
-	return s.Seizure.Validate()
-}
-
-// Validate reports the first thing wrong with s.
-func (s *Seizure) Validate() error {
-	if err := checkSeals("seals", s.Seals); err != nil {
-		return err
-	}
-	if err := checkAttachments(s.Attachments); err != nil {
-		return err
-	}
-	return s.SeizedAt.Validate()
-}
 
 func checkSeals(field string, seals []string) error {
 	if len(seals) > MaxSeals {

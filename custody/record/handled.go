@@ -18,7 +18,7 @@ type Handled struct {
 type Handling struct {
 	Actor        Party           `json:"actor"` // who did it, as that person says; that they signed says the envelope
 	Attachments  []Attachment    `json:"attachments,omitzero"`
-	Authority    Fact[Personal]  `json:"authority"` // warrant, order or other legal ground
+	Authority    Authority       `json:"authority"`
 	Condition    Fact[Personal]  `json:"condition"` // of exhibit and wrapping
 	Corrects     *LeafHash       `json:"corrects,omitzero"`
 	Despite      *Despite        `json:"despite,omitzero"`  // absent where no rule stood against the event
@@ -30,6 +30,7 @@ type Handling struct {
 	OccurredAt   Time            `json:"occurredAt"`       // entered by a person: a late entry, written down on paper first
 	Package      *Attachment     `json:"package,omitzero"` // the file that was sent, which stays where it is
 	Paper        []Digest        `json:"paper,omitzero"`
+	PartOf       string          `json:"partOf,omitzero"` // number of the exhibit that this one was taken out of; absent: not said
 	Place        Fact[Personal]  `json:"place"`
 	Purpose      Fact[Personal]  `json:"purpose"`
 	Reference    Fact[Personal]  `json:"reference,omitzero"` // under which it was sent, as the number of a request
@@ -76,6 +77,17 @@ type Despite struct {
 	Rules  []Rule   `json:"rules"` // that the event broke when it was logged; sorted, never empty
 }
 
+// DespiteOf is why an event was logged although rules stood against it; nil of one that gives no such reason.
+func DespiteOf(e Event) *Despite {
+	switch e := e.(type) {
+	case *Seized:
+		return e.Seizure.Despite
+	case *Handled:
+		return e.Handling.Despite
+	}
+	return nil
+}
+
 // MaxImages bounds the images that one event names.
 const MaxImages = 1000
 
@@ -101,13 +113,14 @@ const (
 	hasPackage
 	hasReference
 	hasEndorses
+	hasPartOf
 )
 
 // shape says which of these members a type must and may have.
 type shape struct{ must, may member }
 
 var shapes = map[Type]shape{
-	TypeReceived:   {hasFrom, hasFound | hasApplied | hasRemoved | hasPaper},
+	TypeReceived:   {hasFrom, hasFound | hasApplied | hasRemoved | hasPaper | hasPartOf},
 	TypeSealed:     {hasApplied, hasFound},
 	TypeUnsealed:   {hasRemoved, hasFound},
 	TypeReleased:   {hasTo, hasFound},
@@ -162,6 +175,9 @@ func (h *Handled) Validate() error {
 	if h.kind == TypeTransmitted && has&(hasImages|hasPackage) == 0 {
 		return fmt.Errorf("%w: it says neither which images nor which package was sent", ErrMalformed)
 	}
+	if err := CheckPartOf(h.Handling.PartOf, h.Event.Exhibit); err != nil {
+		return err
+	}
 	return h.Handling.validate()
 }
 
@@ -173,6 +189,7 @@ func (h *Handling) members() (m member) {
 		hasImages: h.Images != nil, hasFound: h.SealsFound != nil, hasApplied: len(h.SealsApplied) > 0,
 		hasRemoved: len(h.SealsRemoved) > 0, hasRemarks: remarks, hasErasure: h.Erasure != nil, hasWithheld: h.Withheld != nil,
 		hasVerification: h.Verification != nil, hasPackage: h.Package != nil, hasReference: h.Reference != Fact[Personal]{}, hasEndorses: h.Endorses != nil,
+		hasPartOf: h.PartOf != "",
 	} {
 		if there {
 			m |= bit
@@ -184,7 +201,7 @@ func (h *Handling) members() (m member) {
 func (m member) String() string {
 	var names []string
 	for i, name := range []string{"from", "to", "release", "paper", "restriction", "corrects", "method", "images", "sealsFound",
-		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld", "verification", "package", "reference", "endorses"} {
+		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld", "verification", "package", "reference", "endorses", "partOf"} {
 		if m&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -216,7 +233,7 @@ func (h *Handling) validate() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{h.checkImages, h.checkRestriction, h.checkDespite, h.checkErasure, h.checkRedaction, h.checkVerification, h.checkPackage, h.checkEndorses} {
+	for _, check := range []func() error{h.Authority.validate, h.checkImages, h.checkRestriction, h.Despite.validate, h.checkErasure, h.checkRedaction, h.checkVerification, h.checkPackage, h.checkEndorses} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -263,11 +280,11 @@ func (h *Handling) checkRestriction() error {
 	return nil
 }
 
-func (h *Handling) checkDespite() error {
-	if h.Despite == nil {
+func (d *Despite) validate() error {
+	if d == nil {
 		return nil
 	}
-	rules := h.Despite.Rules
+	rules := d.Rules
 	if len(rules) == 0 || !slices.IsSorted(rules) || len(slices.Compact(slices.Clone(rules))) != len(rules) {
 		return fmt.Errorf("%w: the rules are none, doubled or out of order", ErrMalformed)
 	}

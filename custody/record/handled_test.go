@@ -18,7 +18,7 @@ func exampleHandled(t Type) *Handled {
 		panic(err)
 	}
 	two := []Digest{exampleDigest(BLAKE3, 1), exampleDigest(SHA256, 2)}
-	h := &Handled{t, exampleHeader(2), Handling{Actor: *party(), Authority: none, Condition: none, OccurredAt: exampleTime(), Place: none,
+	h := &Handled{t, exampleHeader(2), Handling{Actor: *party(), Authority: NoAuthority("not given"), Condition: none, OccurredAt: exampleTime(), Place: none,
 		Purpose: none, Remarks: Known(p), Witness: none, Despite: &Despite{p, []Rule{RuleNotHolder, RuleSealed}}}}
 	a, has := &h.Handling, shapes[t].must|shapes[t].may
 	for bit, set := range map[member]func(){
@@ -37,9 +37,10 @@ func exampleHandled(t Type) *Handled {
 		hasPackage:   func() { a.Package = &Attachment{two, Known(p), 7} },
 		hasReference: func() { a.Reference = Known(p) },
 		hasEndorses:  func() { a.Endorses = []LeafHash{{1}, {2}} },
+		hasPartOf:    func() { a.PartOf = "6" },
 		hasRemarks:   func() {}, hasErasure: func() {
-			a.Authority = Known(p)
-			a.Erasure = &Erasure{[]Digest{exampleDigest(SHA256, 2), exampleDigest(SHA256, 4)}, none, Known(p), []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
+			a.Authority = Authority{Known(p), Known("court-order"), Known(p)}
+			a.Erasure = &Erasure{[]Digest{exampleDigest(SHA256, 2), exampleDigest(SHA256, 4)}, none, []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
 		},
 	} {
 		if has&bit != 0 {

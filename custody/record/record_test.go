@@ -83,8 +83,9 @@ func exampleSeized(o *Openings) *Seized {
 	if err != nil {
 		panic(err)
 	}
-	none := Unknown[Personal]("not given")
-	return &Seized{exampleHeader(1), Seizure{nil, none, description, none, none, none, []string{"S-1"}, exampleTime()}}
+	s := NewSeized("7", exampleTime(), "not given")
+	s.Event, s.Seizure.Description, s.Seizure.Seals = exampleHeader(1), description, []string{"S-1"}
+	return s
 }
 
 func exampleAcquired() *Acquired {

@@ -14,6 +14,7 @@ const (
 	RuleHandoverOpen      Rule = "handover-open"       // a release waits for its answer
 	RuleNoSuchAcquisition Rule = "no-such-acquisition" // it names an image that the log does not have
 	RuleNoSuchEvent       Rule = "no-such-event"       // it corrects, or endorses, an event that the exhibit does not have
+	RuleNoSuchExhibit     Rule = "no-such-exhibit"     // it is part of an exhibit that the case does not have
 	RuleNoSuchRelease     Rule = "no-such-release"     // it answers a release that the exhibit does not have
 	RuleNoSuchSeal        Rule = "no-such-seal"        // it takes off a seal that is not on
 	RuleNotBegun          Rule = "not-begun"           // the exhibit has no event yet
@@ -30,5 +31,5 @@ const (
 
 // Rules lists every rule, sorted.
 var Rules = []Rule{RuleAcceptedTwice, RuleAlreadyHeld, RuleDestroyed, RuleEndorsedTwice, RuleErased, RuleFuture, RuleHandoverOpen, RuleNoSuchAcquisition,
-	RuleNoSuchEvent, RuleNoSuchRelease, RuleNoSuchSeal, RuleNotBegun, RuleNotHolder, RuleNotReceiver, RuleNotRestricted, RuleOwnSignature,
+	RuleNoSuchEvent, RuleNoSuchExhibit, RuleNoSuchRelease, RuleNoSuchSeal, RuleNotBegun, RuleNotHolder, RuleNotReceiver, RuleNotRestricted, RuleOwnSignature,
 	RuleRecoveryPhrase, RuleRestricted, RuleSealed, RuleSealedTwice, RuleSealsDiffer}

@@ -12,11 +12,13 @@ func (c *chain) seized(e LoggedEvent, s *record.Seized) {
 	if c.report.Events > 0 {
 		note(&c.report.Gaps, "event %d (log entry %d) seizes the exhibit although its chain had already begun", s.Event.Number, e.Index)
 	}
+	c.noteBreaches(e, checkSeizure(s))
+	c.report.PartOf = s.Seizure.PartOf
 	c.report.Seals = slices.Clone(s.Seizure.Seals)
 	for _, seal := range s.Seizure.Seals {
 		c.seals[seal] = true
 	}
-	c.hold(e, "/seizure/officer")
+	c.hold(e, "/seizure/officer/name")
 	c.place(e, "/seizure/place")
 }
 
@@ -64,7 +66,7 @@ func (c *chain) acquired(e LoggedEvent, a *record.Acquired) {
 
 // handled takes the event's effects in, whether or not rules stood against it: it says what was done.
 func (c *chain) handled(e LoggedEvent, h *record.Handled) {
-	c.noteBreaches(e, h)
+	c.noteBreaches(e, c.check(e.KeyID, h))
 	c.noteImages(e.Index, h)
 	for _, seal := range h.Handling.SealsRemoved {
 		if i := slices.Index(c.report.Seals, seal); i >= 0 {
@@ -85,22 +87,27 @@ func (c *chain) handled(e LoggedEvent, h *record.Handled) {
 }
 
 // noteBreaches recomputes the rules: what was logged despite them is a gap that no reason closes.
-func (c *chain) noteBreaches(e LoggedEvent, h *record.Handled) {
+func (c *chain) noteBreaches(e LoggedEvent, broken []Breach) {
 	var named []record.Rule
 	reason := "nothing says why"
-	if d := h.Handling.Despite; d != nil {
+	h := e.Event.Header()
+	if d := record.DespiteOf(e.Event); d != nil {
 		named = slices.Clone(d.Rules)
 		reason = "logged despite it, for a reason that is not revealed"
-		if value, ok := e.Openings.Value("/handling/despite/reason"); ok {
+		path := "/handling/despite/reason"
+		if e.Event.Type() == record.TypeSeized {
+			path = "/seizure/despite/reason"
+		}
+		if value, ok := e.Openings.Value(path); ok {
 			reason = "logged despite it, because " + strconv.Quote(value)
 		}
 	}
-	for _, breach := range c.check(e.KeyID, h) {
-		note(&c.report.Gaps, "event %d, %q (log entry %d), breaks the rule %s: %s; %s", h.Event.Number, h.Type(), e.Index, breach.Rule, breach.Reason, reason)
+	for _, breach := range broken {
+		note(&c.report.Gaps, "event %d, %q (log entry %d), breaks the rule %s: %s; %s", h.Number, e.Event.Type(), e.Index, breach.Rule, breach.Reason, reason)
 		named = slices.DeleteFunc(named, func(r record.Rule) bool { return r == breach.Rule })
 	}
 	for _, rule := range named {
-		note(&c.report.Gaps, "event %d, %q (log entry %d), was logged despite the rule %s; %s", h.Event.Number, h.Type(), e.Index, rule, strings.TrimPrefix(reason, "logged despite it, "))
+		note(&c.report.Gaps, "event %d, %q (log entry %d), was logged despite the rule %s; %s", h.Number, e.Event.Type(), e.Index, rule, strings.TrimPrefix(reason, "logged despite it, "))
 	}
 }
 
@@ -182,8 +189,8 @@ func (c *chain) erase(e LoggedEvent, h *record.Handled) {
 			have.erased[name] = h.Event.Number
 		}
 		by := Erased{Number: h.Event.Number, Index: e.Index, Log: e.Log, KeyID: e.KeyID, Acquisition: image.Acquisition, Files: files}
-		by.Order, _ = e.Openings.Value("/handling/authority")
-		by.Court, _ = e.Openings.Value("/handling/erasure/court")
+		by.Order, _ = e.Openings.Value("/handling/authority/number")
+		by.Court, _ = e.Openings.Value("/handling/authority/issuer")
 		c.report.Erased = append(c.report.Erased, by)
 	}
 }
@@ -224,6 +231,9 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 			note(&r.Gaps, "from event %d, which returned the exhibit, to event %d nobody whom this log knows held it", r.Returned, h.Event.Number)
 		}
 		c.hold(e, "/handling/actor/name")
+		if whole := h.Handling.PartOf; whole != "" {
+			r.PartOf = whole
+		}
 	case record.TypeReleased:
 		r.Handover = &Handover{Number: h.Event.Number, Leaf: e.Leaf, From: e.KeyID, To: h.Handling.To.Key, Log: e.Log}
 		r.Handover.ToName, _ = e.Openings.Value("/handling/to/name")

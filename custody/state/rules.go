@@ -27,7 +27,7 @@ func (c *chain) check(keyID string, h *record.Handled) []Breach {
 	if c.report.Events == 0 && h.Type() != record.TypeReceived {
 		b.add(record.RuleNotBegun, "exhibit %q has no event yet: it begins with its seizure, or when it is received", c.report.Exhibit)
 	}
-	if inFuture(h) {
+	if inFuture(h.Handling.OccurredAt, &h.Event) {
 		b.add(record.RuleFuture, "it is said to have happened at %s, after it was signed", h.Handling.OccurredAt.UTC)
 	}
 	c.checkEnded(&b, h)
@@ -41,11 +41,23 @@ func (c *chain) check(keyID string, h *record.Handled) []Breach {
 	return b
 }
 
+// checkSeizure holds an event that begins a chain against what needs no state.
+func checkSeizure(s *record.Seized) []Breach {
+	var b breaches
+	if inFuture(s.Seizure.SeizedAt, &s.Event) {
+		b.add(record.RuleFuture, "it is said to have happened at %s, after it was signed", s.Seizure.SeizedAt.UTC)
+	}
+	if at, known := s.Seizure.Origin.ExtractedAt.Get(); known && inFuture(at, &s.Event) {
+		b.add(record.RuleFuture, "the data is said to have been extracted at %s, after it was signed", at.UTC)
+	}
+	return b
+}
+
 // inFuture reports whether a person wrote down a time that lies after the signature. A clock that was read is no person's word.
-func inFuture(h *record.Handled) bool {
-	occurred, err := h.Handling.OccurredAt.Moment()
-	signed, err2 := h.Event.Time.Moment()
-	return err == nil && err2 == nil && h.Handling.OccurredAt.Clock == record.ClockEntered && occurred.After(signed)
+func inFuture(said record.Time, h *record.Header) bool {
+	at, err := said.Moment()
+	signed, err2 := h.Time.Moment()
+	return err == nil && err2 == nil && said.Clock == record.ClockEntered && at.After(signed)
 }
 
 // onPaperOnly are the events that need no exhibit to be there.

@@ -40,6 +40,9 @@ type Report struct {
 	Erased         []Erased
 	Endorsements   []Endorsement
 	Acquisitions   []string // identifiers, in the log's order
+	Copies         []Copied // in the log's order
+	PartOf         string   // the exhibit that this one was taken out of; empty: none
+	Parts          []string // the exhibits that were taken out of this one, sorted; only of [Book.Reports]
 	Returned       int64    // number of the event that gave the exhibit back for good; 0: it was not, or was received again
 	Destroyed      int64    // number of the event that ended it; 0: none
 	Gaps           []string
@@ -94,6 +97,13 @@ type Erased struct {
 	Files        []string        // names in its folder
 	Attachments  []record.Digest // by SHA-256
 	Order, Court string          // as revealed; may be empty
+}
+
+// Copied is a copy of an acquisition, or of a copy of it.
+type Copied struct {
+	ID       string
+	Source   string // that it was made of
+	Original string // the acquisition that it descends from
 }
 
 // Sound reports whether the chain has events, no gap and no contradiction.
@@ -156,8 +166,11 @@ func (c *chain) held(origin string) bool {
 }
 
 // Check returns the rules that e would break as the next event of its exhibit, sorted by name; none if it may be logged.
-// A seizure and an acquisition break none: what is wrong about them is a gap.
+// An acquisition breaks none: what is wrong about it is a gap.
 func (b *Book) Check(e LoggedEvent) []Breach {
+	if s, ok := e.Event.(*record.Seized); ok {
+		return checkSeizure(s)
+	}
 	h, ok := e.Event.(*record.Handled)
 	if !ok {
 		return nil
@@ -172,10 +185,34 @@ func (b *Book) Check(e LoggedEvent) []Breach {
 // Reports returns one Report an exhibit, sorted by the exhibit's number as text.
 func (b *Book) Reports() []Report {
 	out := make([]Report, 0, len(b.chains))
+	parts := map[string][]string{}
 	for _, exhibit := range slices.Sorted(maps.Keys(b.chains)) {
 		out = append(out, b.chains[exhibit].result(b.closed))
+		if whole := b.chains[exhibit].report.PartOf; whole != "" {
+			parts[whole] = append(parts[whole], exhibit)
+		}
+	}
+	for i := range out {
+		r := &out[i]
+		r.Parts = parts[r.Exhibit]
+		switch {
+		case r.PartOf == "":
+		case b.chains[r.PartOf] == nil:
+			note(&r.Notes, "it is part of exhibit %q, of which there is no event here", r.PartOf)
+		case b.inItself(r.Exhibit):
+			note(&r.Contradictions, "it is part of exhibit %q, which is part of it in turn", r.PartOf)
+		}
 	}
 	return out
+}
+
+// inItself reports whether an exhibit is, by way of others, part of itself.
+func (b *Book) inItself(exhibit string) bool {
+	seen := map[string]bool{}
+	for at := b.chains[exhibit]; at != nil && at.report.PartOf != "" && !seen[at.report.PartOf]; at = b.chains[at.report.PartOf] {
+		seen[at.report.PartOf] = true
+	}
+	return seen[exhibit]
 }
 
 // Report returns that of one exhibit; of one without events, the zero Report with its number.
@@ -250,7 +287,7 @@ func (c *chain) result(closed map[string]bool) Report {
 	for _, list := range []*[]string{&r.Seals, &r.Acquisitions, &r.Gaps, &r.Contradictions, &r.Notes} {
 		*list = slices.Clone(*list)
 	}
-	r.Restrictions, r.Erased, r.Endorsements = slices.Clone(r.Restrictions), slices.Clone(r.Erased), slices.Clone(r.Endorsements)
+	r.Restrictions, r.Erased, r.Endorsements, r.Copies = slices.Clone(r.Restrictions), slices.Clone(r.Erased), slices.Clone(r.Endorsements), slices.Clone(r.Copies)
 	if r.Handover != nil {
 		open := *r.Handover
 		r.Handover = &open
@@ -286,7 +323,7 @@ func (c *chain) add(e LoggedEvent) {
 		}
 		image := newImaged(e.Leaf, false, event.Copy.Image())
 		c.copied(e.Index, &event.Copy, image)
-		c.image(e.Index, event.Copy.ID, image)
+		c.image(e.Index, Copied{event.Copy.ID, event.Copy.Source.ID, event.Copy.Original.ID}, image)
 	case *record.Handled:
 		if c.report.Events == 0 {
 			note(&c.report.Gaps, "the first event (log entry %d) is no seizure but %q", e.Index, e.Event.Type())
@@ -314,12 +351,14 @@ func InLog(origin string) string {
 	return " [in log " + origin[:min(len(origin), 8)] + "]"
 }
 
-func (c *chain) image(index int64, id string, i *imaged) {
+func (c *chain) image(index int64, of Copied, i *imaged) {
+	id := of.ID
 	if _, ok := c.images[id]; ok {
 		note(&c.report.Contradictions, "acquisition %s is recorded a second time (log entry %d)", id, index)
 		return
 	}
 	c.images[id] = i
+	c.report.Copies = append(c.report.Copies, of)
 }
 
 // copied requires that what a copy was made of was recorded before, with the same media stream, and that the

@@ -183,9 +183,9 @@ func (b *benchLog) event() (record.Event, record.Openings, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	none := record.Unknown[record.Personal]("not given")
-	return &record.Seized{Event: record.Header{Exhibit: strconv.Itoa(b.next)},
-		Seizure: record.Seizure{Authority: none, Description: p, Holder: none, Officer: none, Place: none, SeizedAt: clock()}}, open, nil
+	e := record.NewSeized(strconv.Itoa(b.next), clock(), "not given")
+	e.Seizure.Description = p
+	return e, open, nil
 }
 
 func clock() record.Time {
