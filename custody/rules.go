@@ -30,10 +30,17 @@ func (e *RuleError) Error() string {
 	return fmt.Sprintf("exhibit %q, event %q is refused by %s", e.Exhibit, e.Type, strings.Join(all, "; "))
 }
 
+// Is says of a seizure that came too late that it is ErrSeized.
+func (e *RuleError) Is(target error) bool {
+	return target == ErrSeized && slices.ContainsFunc(e.Breaches, func(b state.Breach) bool { return b.Rule == record.RuleAlreadyBegun })
+}
+
 // rules follow the exhibits of one append, under the log's lock.
 type rules struct {
 	book   state.Book
 	loaded map[string]bool
+	looked bool                // for held
+	held   []Held              // as of several
 	built  []state.LoggedEvent // of this append, of exhibits that are not loaded
 }
 
@@ -41,20 +48,24 @@ type rules struct {
 // RuleRecoveryPhrase there already if an attachment breaks it. logged are the indexes of the exhibit's events in the log
 // before this append.
 func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64) error {
-	h, ok := e.Event.(*record.Handled)
-	if !ok {
-		if _, seizure := e.Event.(*record.Seized); seizure && hasPhrase(e.Openings) {
-			return &RuleError{e.Event.Header().Exhibit, e.Event.Type(), []state.Breach{PhraseBreach}}
-		}
-		return nil // an acquisition has happened, and its record is never refused
+	h, handled := e.Event.(*record.Handled)
+	if _, seizure := e.Event.(*record.Seized); !handled && !seizure {
+		return nil // an acquisition or a copy has happened, and its record is never refused
 	}
-	if err := r.load(c, h.Event.Exhibit, logged); err != nil {
+	exhibit := e.Event.Header().Exhibit
+	if err := r.load(c, exhibit, logged); err != nil {
 		return err
 	}
-	found := r.book.Check(state.LoggedEvent{KeyID: keyID, Event: h, Openings: e.Openings})
-	attached := h.Handling.Despite != nil && slices.Contains(h.Handling.Despite.Rules, record.RuleRecoveryPhrase)
+	found := r.book.Check(state.LoggedEvent{KeyID: keyID, Event: e.Event, Openings: e.Openings})
+	attached := handled && h.Handling.Despite != nil && slices.Contains(h.Handling.Despite.Rules, record.RuleRecoveryPhrase)
 	if attached || hasPhrase(e.Openings) {
 		found = append(found, PhraseBreach)
+	}
+	if !handled {
+		if len(found) > 0 {
+			return &RuleError{exhibit, e.Event.Type(), found}
+		}
+		return nil
 	}
 	switch despite := h.Handling.Despite; {
 	case len(found) == 0 && despite != nil:
@@ -77,7 +88,7 @@ func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 	if r.loaded[exhibit] {
 		return nil
 	}
-	entries, err := c.known(exhibit, logged)
+	entries, err := r.known(c, exhibit, logged)
 	if err != nil {
 		return err
 	}
@@ -97,13 +108,16 @@ func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 }
 
 // known returns the exhibit's events before this append. logged is as of hold.
-func (c *Case) known(exhibit string, logged []int64) ([]Entry, error) {
-	held, err := c.several()
-	if err != nil {
-		return nil, err
+func (r *rules) known(c *Case, exhibit string, logged []int64) ([]Entry, error) {
+	if !r.looked {
+		held, err := c.several()
+		if err != nil {
+			return nil, err
+		}
+		r.held, r.looked = held, true
 	}
-	if held != nil {
-		return c.merged(held, exhibit)
+	if r.held != nil {
+		return c.merged(r.held, exhibit)
 	}
 	return c.events(exhibit, logged)
 }
@@ -155,8 +169,8 @@ func (c *Case) events(exhibit string, indexes []int64) ([]Entry, error) {
 
 // Chain reads the events of one exhibit from all logs of the case, the oldest first; none is no error. Nothing is verified, as
 // of [Case.Entries]. In a home log alone it goes back from the newest event to the one whose leaf each names; where a leaf leads
-// nowhere the whole log is read, for what is there must be shown. Where others have joined the case every entry of every log is
-// read.
+// nowhere the whole log is read, for what is there must be shown. Where others have joined the case, or a log continues another, every entry of every
+// log is read.
 func (c *Case) Chain(exhibit string) ([]Entry, error) {
 	held, err := c.several()
 	if err != nil {
@@ -229,35 +243,40 @@ func (e Entry) of(exhibit string) bool {
 	return ok && event.Header().Exhibit == exhibit
 }
 
-// States computes what the events of all logs of the case say of each exhibit, sorted by number. Nothing is verified.
-func (c *Case) States() ([]state.Report, error) {
-	var book state.Book
+// EachEvent hands the events of all logs of the case to do, in one order. Nothing is verified.
+func (c *Case) EachEvent(do func(Entry)) error {
 	held, err := c.several()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if held != nil {
 		all, err := c.merged(held, "")
-		if err != nil {
-			return nil, err
-		}
 		for _, e := range all {
-			book.Add(e.logged())
+			do(e)
 		}
-		return book.Reports(), nil
+		return err
 	}
 	l, err := c.openLog()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range l.Size() {
 		e, err := readEntry(l, i)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if _, ok := e.Predicate.(record.Event); ok {
-			book.Add(e.logged())
+			do(e)
 		}
+	}
+	return nil
+}
+
+// States computes what the events of all logs of the case say of each exhibit, sorted by number. Nothing is verified.
+func (c *Case) States() ([]state.Report, error) {
+	var book state.Book
+	if err := c.EachEvent(func(e Entry) { book.Add(e.logged()) }); err != nil {
+		return nil, err
 	}
 	return book.Reports(), nil
 }

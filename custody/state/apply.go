@@ -9,8 +9,8 @@ import (
 )
 
 func (c *chain) seized(e LoggedEvent, s *record.Seized) {
-	if c.report.Events > 0 {
-		note(&c.report.Gaps, "event %d (log entry %d) seizes the exhibit although its chain had already begun", s.Event.Number, e.Index)
+	for _, breach := range c.checkSeizure(s) {
+		note(&c.report.Gaps, "event %d, %q (log entry %d), breaks the rule %s: %s", s.Event.Number, s.Type(), e.Index, breach.Rule, breach.Reason)
 	}
 	c.report.Seals = slices.Clone(s.Seizure.Seals)
 	for _, seal := range s.Seizure.Seals {

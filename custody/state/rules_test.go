@@ -128,6 +128,18 @@ func erase(id string, leaf record.LeafHash, files ...string) func(*record.Handli
 		h.Erasure = &record.Erasure{Images: []record.ErasedImage{{Acquisition: id, Files: files, Record: leaf}}}
 	}
 }
+
+// entered is a time that a person wrote down, so long after another.
+func entered(after time.Duration) func(record.Time) record.Time {
+	return func(t record.Time) record.Time {
+		at, err := t.Moment()
+		if err != nil {
+			panic(err)
+		}
+		return record.NewTime(at.Add(after), record.ClockEntered, record.Unknown[bool]("entered by hand"))
+	}
+}
+
 func restrict(r record.RestrictionAct) func(*record.Handling) {
 	return func(h *record.Handling) { h.Restriction = &r }
 }
@@ -224,6 +236,11 @@ func (s *story) wrong(seen map[record.Rule]int) {
 		h.OccurredAt = record.NewTime(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), record.ClockEntered, record.Unknown[bool]("entered"))
 	}
 	s.refused(record.RuleFuture, strange, s.event(record.TypeNoted, late), seen)
+	again := &record.Seized{Event: s.header()}
+	again.Seizure.SeizedAt = again.Event.Time
+	s.refused(record.RuleAlreadyBegun, strange, again, seen)
+	again.Seizure.SeizedAt = entered(time.Hour)(again.Event.Time)
+	s.refused(record.RuleFuture, strange, again, seen)
 	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeCorrected, corrects(none)), seen)
 	s.refused(record.RuleNoSuchRelease, strange, s.event(record.TypeAccepted, answer(none), found(s.seals...)), seen)
 	s.refused(record.RuleNotRestricted, strange, s.event(record.TypeRestricted, restrict(record.RestrictionAct{Lifts: &none})), seen)

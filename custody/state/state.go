@@ -109,17 +109,20 @@ func (b *Book) Add(e LoggedEvent) {
 }
 
 // Check returns the rules that e would break as the next event of its exhibit, sorted by name; none if it may be logged.
-// A seizure and an acquisition break none: what is wrong about them is a gap.
+// An acquisition breaks none: what is wrong about it is a gap.
 func (b *Book) Check(e LoggedEvent) []Breach {
-	h, ok := e.Event.(*record.Handled)
-	if !ok {
-		return nil
-	}
-	c := b.chains[h.Event.Exhibit]
+	exhibit := e.Event.Header().Exhibit
+	c := b.chains[exhibit]
 	if c == nil {
-		c = newChain(h.Event.Exhibit)
+		c = newChain(exhibit)
 	}
-	return c.check(e.KeyID, h)
+	switch event := e.Event.(type) {
+	case *record.Handled:
+		return c.check(e.KeyID, event)
+	case *record.Seized:
+		return c.checkSeizure(event)
+	}
+	return nil
 }
 
 // Reports returns one Report an exhibit, sorted by the exhibit's number as text.
