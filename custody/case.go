@@ -367,9 +367,6 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	if !ok {
 		before = last{int64(len(logged)), leaf}
 	}
-	if e.Event.Type() == record.TypeSeized && before.number > 0 {
-		return ledger.Item{}, fmt.Errorf("exhibit %q: %w, with %d events", header.Exhibit, ErrSeized, before.number)
-	}
 	if id, ok := imageID(e.Event); ok {
 		if err := b.once(header.Exhibit, id, logged); err != nil {
 			return ledger.Item{}, err

@@ -49,7 +49,7 @@ func TestContinue(t *testing.T) {
 	if _, err := c.AppendBatch(context.Background(), []Unlogged{seized(t, "7")}, c.person, c.log, testClock); err == nil {
 		t.Error("the old log key appends to the new log")
 	}
-	logged, err := c.AppendBatch(context.Background(), []Unlogged{seized(t, "7")}, c.person, logKey, testClock)
+	logged, err := c.AppendBatch(context.Background(), []Unlogged{seized(t, "8")}, c.person, logKey, testClock)
 	if err != nil || logged[0].Index != 1 {
 		t.Errorf("append to the new log: %v, %v", logged, err)
 	}
@@ -79,6 +79,95 @@ func TestContinue(t *testing.T) {
 	}
 	if b, err := os.ReadFile(filepath.Join(c.Dir(), layout.EnrolmentFile)); err != nil || string(b) != "certificates" {
 		t.Errorf("further file: %q, %v", b, err)
+	}
+}
+
+// What the old log says of an exhibit stays true: its chain goes on in the new log, without another seizure.
+func TestContinuedExhibits(t *testing.T) {
+	c, _ := pairCase(t)
+	ctx := t.Context()
+	e := seized(t, "7")
+	seizure, ok := e.Event.(*record.Seized)
+	if !ok {
+		t.Fatal("no seizure")
+	}
+	seizure.Seizure.Seals = []string{"S-1"}
+	const id = "20261123T081500Z-00000001"
+	image := acquired(t, "7", id)
+	_, err := c.by(c.person, e)
+	mustDo(t, err)
+	_, err = c.by(c.station, image)
+	mustDo(t, err)
+	old := c.Genesis().Origin
+	mustDo(t, c.Continue(continuation(), c.person, c.log))
+
+	states, err := c.States()
+	if err != nil || len(states) != 1 || states[0].Events != 2 || states[0].Holder.KeyID != c.person.PublicKey().KeyID() {
+		t.Fatalf("after the continuation: %+v, %v", states, err)
+	}
+	chain, err := c.Chain("7")
+	if err != nil || len(chain) != 2 || chain[0].Log != old {
+		t.Errorf("chain %+v, %v", chain, err)
+	}
+	_, err = c.by(c.person, seized(t, "7"))
+	if !errors.Is(err, ErrSeized) || broken(err) != string(record.RuleAlreadyBegun) {
+		t.Errorf("seized again: %v, want ErrSeized", err)
+	}
+	_, err = c.by(c.person, handled(t, record.TypeSealed, "", func(h *record.Handling) { h.SealsApplied = []string{"S-1"} }))
+	if broken(err) != string(record.RuleSealedTwice) {
+		t.Errorf("a seal that was on: %v", err)
+	}
+	_, err = c.by(c.person, handled(t, record.TypeSealed, "", func(h *record.Handling) { h.SealsApplied = []string{"S-2"} }))
+	mustDo(t, err)
+	chain, err = c.Chain("7")
+	if err != nil || len(chain) != 3 || chain[2].logged().Event.Header().Number != 1 {
+		t.Errorf("chain in both logs: %+v, %v", chain, err)
+	}
+	found, ok, err := c.FindImage("7", id)
+	if err != nil || !ok || len(found.Proof) == 0 || c.CheckSignature(&found) != nil {
+		t.Errorf("the image of the old log: %+v, %t, %v", found, ok, err)
+	}
+	if _, ok, err := c.FindImage("7", "20261123T081500Z-00000009"); ok || err != nil {
+		t.Errorf("an image that is in neither: %t, %v", ok, err)
+	}
+	mustDo(t, os.Rename(filepath.Join(c.Dir(), layout.LogDir(old)), filepath.Join(t.TempDir(), "log")))
+	if _, err := c.States(); !errors.Is(err, ErrMissing) {
+		t.Errorf("without the old log: %v, want ErrMissing", err)
+	}
+	if _, err := c.Append(ctx, seized(t, "9").Event, nil, c.person, c.log, testClock); !errors.Is(err, ErrMissing) {
+		t.Errorf("append without the old log: %v, want ErrMissing", err)
+	}
+}
+
+// A partner who holds a log takes in the one that continues it, and the old one beside the new, and no log that says so falsely.
+func TestImportContinued(t *testing.T) {
+	c := newCarried(t)
+	c.grow(t, "1")
+	d := joined(t, c)
+	n := continuation()
+	n.Files = nil
+	before := c.Fingerprint()
+	old := openFolder(t, handOver(t, c, ""))
+	mustDo(t, c.Continue(n, c.person, c.log))
+	c.grow(t, "2")
+	next := openFolder(t, handOver(t, c, ""))
+	if added, err := d.Import(t.Context(), next); err != nil || added != 2 {
+		t.Fatalf("the new log: %d added, %v", added, err)
+	}
+	states, err := d.States()
+	if err != nil || len(states) != 2 {
+		t.Errorf("states %+v, %v", states, err)
+	}
+	late := newCaseBeside(t, next)
+	if _, err := late.Import(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if added, err := late.Import(t.Context(), old); err != nil || added != 2 || old.Leaf != before {
+		t.Errorf("the old log: %d added, %v", added, err)
+	}
+	next.Genesis.Continues.Checkpoint = record.SHA256Digest([32]byte{1})
+	if err := d.related(next); !errors.Is(err, ErrStrange) {
+		t.Errorf("continued from another checkpoint: %v, want ErrStrange", err)
 	}
 }
 

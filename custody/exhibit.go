@@ -130,9 +130,11 @@ type Entry struct {
 
 // Entries reads the home log's statements from the newest to the oldest. It checks the newest checkpoint and each
 // entry's form, no more: to know that the log is sound use package verify.
-func (c *Case) Entries() iter.Seq2[Entry, error] {
+func (c *Case) Entries() iter.Seq2[Entry, error] { return entriesOf(c.openLog) }
+
+func entriesOf(open func() (*ledger.Log, error)) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		l, err := c.openLog()
+		l, err := open()
 		if err != nil {
 			yield(Entry{}, err)
 			return
@@ -155,17 +157,9 @@ func (c *Case) Entry(i int64) (Entry, error) {
 	return readEntry(l, i)
 }
 
-func (c *Case) openLog() (*ledger.Log, error) {
-	logFS, err := c.LogFS()
-	if err != nil {
-		return nil, err
-	}
-	l, err := ledger.Open(logFS, c.genesis.Origin, c.genesis.LogKeys)
-	if err != nil {
-		return nil, fmt.Errorf("log %s: %w", c.genesis.Origin, missing(err))
-	}
-	return l, nil
-}
+func (c *Case) openLog() (*ledger.Log, error) { return c.openHeld(c.home()) }
+
+func (c *Case) home() Held { return Held{c.genesis.Origin, c.genesis, c.leaf} }
 
 func readEntry(l *ledger.Log, i int64) (Entry, error) {
 	fail := func(err error) (Entry, error) { return Entry{}, fmt.Errorf("log entry %d: %w", i, missing(err)) }
@@ -215,6 +209,7 @@ type Logged struct {
 	Genesis   []byte           // the envelope of leaf 0
 
 	Changes map[string][]byte // by their names in the folder: the changes of keys that the record counts on, and their proofs
+	held    Held              // the log
 }
 
 // Image is what the record says of its image.
@@ -225,8 +220,8 @@ func (l *Logged) Image() record.Image {
 	return l.Record.Acquisition.Image()
 }
 
-// FindAcquisition looks for the record of an acquisition in the home log, newest first. found is false when the log
-// holds none: then it must be signed.
+// FindAcquisition looks for the record of an acquisition in the home log, newest first, and in those that it continues. found is
+// false when they hold none: then it must be signed.
 func (c *Case) FindAcquisition(exhibit, id string) (logged Logged, found bool, err error) {
 	logged, found, err = c.FindImage(exhibit, id)
 	if found && logged.Record == nil {
@@ -237,16 +232,37 @@ func (c *Case) FindAcquisition(exhibit, id string) (logged Logged, found bool, e
 
 // FindImage is FindAcquisition for the record of an acquisition or of a copy. Like Entries it checks no signature.
 func (c *Case) FindImage(exhibit, id string) (logged Logged, found bool, err error) {
-	e, found, err := c.findRecord(exhibit, id)
-	if err != nil || !found {
+	e, found, err := c.findRecord(c.home(), exhibit, id)
+	if err == nil && found {
+		logged, err = c.imageFiles(e, c.home())
+	}
+	if err != nil || found || c.genesis.Continues == nil {
+		return logged, found && err == nil, err
+	}
+	held, err := c.Logs()
+	if err != nil {
 		return Logged{}, false, err
 	}
-	logged, err = c.imageFiles(e)
-	return logged, err == nil, err
+	own, err := c.own(held)
+	if err != nil {
+		return Logged{}, false, err
+	}
+	for _, h := range own[1:] {
+		e, found, err := c.findRecord(h, exhibit, id)
+		if err != nil {
+			return Logged{}, false, err
+		}
+		if found {
+			logged, err = c.imageFiles(e, h)
+			return logged, err == nil, err
+		}
+	}
+	return Logged{}, false, nil
 }
 
-func (c *Case) findRecord(exhibit, id string) (Entry, bool, error) {
-	for e, err := range c.Entries() {
+// findRecord looks for the record of an image in one log.
+func (c *Case) findRecord(h Held, exhibit, id string) (Entry, bool, error) {
+	for e, err := range entriesOf(func() (*ledger.Log, error) { return c.openHeld(h) }) {
 		if err != nil {
 			return Entry{}, false, err
 		}
@@ -266,7 +282,7 @@ func (c *Case) findRecord(exhibit, id string) (Entry, bool, error) {
 
 // recorded returns the entry of an acquisition that the log has already, if it is the same acquisition.
 func (c *Case) recorded(want *record.Acquired) (ledger.Logged, error) {
-	e, found, err := c.findRecord(want.Event.Exhibit, want.Acquisition.ID)
+	e, found, err := c.findRecord(c.home(), want.Event.Exhibit, want.Acquisition.ID)
 	if err != nil {
 		return ledger.Logged{}, err
 	}
@@ -274,7 +290,7 @@ func (c *Case) recorded(want *record.Acquired) (ledger.Logged, error) {
 	if !found || !ok || !sameJSON(have.Acquisition, want.Acquisition) || !sameJSON(have.Circumstances, want.Circumstances) {
 		return ledger.Logged{}, fmt.Errorf("exhibit %q, acquisition %s: %w", want.Event.Exhibit, want.Acquisition.ID, ErrRecorded)
 	}
-	files, err := c.imageFiles(e)
+	files, err := c.imageFiles(e, c.home())
 	if err != nil {
 		return ledger.Logged{}, err
 	}
@@ -290,8 +306,8 @@ func sameJSON(a, b any) bool {
 	return err == nil && bytes.Equal(x, y)
 }
 
-func (c *Case) imageFiles(e Entry) (Logged, error) {
-	out := Logged{Index: e.Index, Leaf: e.Leaf, Openings: e.Openings, Statement: e.Envelope}
+func (c *Case) imageFiles(e Entry, h Held) (Logged, error) {
+	out := Logged{Index: e.Index, Leaf: e.Leaf, Openings: e.Openings, Statement: e.Envelope, held: h}
 	switch p := e.Predicate.(type) {
 	case *record.Acquired:
 		out.Record = p
@@ -302,7 +318,7 @@ func (c *Case) imageFiles(e Entry) (Logged, error) {
 	if out.Personal, err = e.Openings.Encode(); err != nil {
 		return Logged{}, err
 	}
-	l, err := c.openLog()
+	l, err := c.openHeld(h)
 	if err != nil {
 		return Logged{}, err
 	}
@@ -334,8 +350,8 @@ func (c *Case) imageFiles(e Entry) (Logged, error) {
 	return out, err
 }
 
-// CheckSignature requires the statement that the log has of an image to be signed by a key that the genesis admits for it,
-// and to be the one whose leaf the log has. Who makes something that points at it does so first.
+// CheckSignature requires the statement that a log has of an image to be signed by a key that the log's genesis admits for it,
+// and to be the one whose leaf the log has. l is as FindImage returned it. Who makes something that points at it does so first.
 func (c *Case) CheckSignature(l *Logged) error {
 	e, err := sign.ParseEnvelope(l.Statement)
 	if err != nil {
@@ -345,7 +361,7 @@ func (c *Case) CheckSignature(l *Logged) error {
 	if l.Copy != nil {
 		t = record.TypeCopied
 	}
-	log, err := c.openLog()
+	log, err := c.openHeld(l.held)
 	if err != nil {
 		return err
 	}

@@ -31,11 +31,18 @@ func (e *RuleError) Error() string {
 	return fmt.Sprintf("exhibit %q, event %q is refused by %s", e.Exhibit, e.Type, strings.Join(all, "; "))
 }
 
+// Is says of a seizure that came too late that it is ErrSeized.
+func (e *RuleError) Is(target error) bool {
+	return target == ErrSeized && slices.ContainsFunc(e.Breaches, func(b state.Breach) bool { return b.Rule == record.RuleAlreadyBegun })
+}
+
 // rules follow the exhibits of one append, under the log's lock.
 type rules struct {
 	key    sign.LogSigner // of the home log
 	book   state.Book
 	loaded map[string]bool
+	looked bool                // for held
+	held   []Held              // as of several
 	built  []state.LoggedEvent // of this append, of exhibits that are not loaded
 }
 
@@ -58,10 +65,8 @@ func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64, more ...
 		return nil // an acquisition has happened, and its record is never refused
 	}
 	exhibit, typ := e.Event.Header().Exhibit, e.Event.Type()
-	if typ != record.TypeSeized { // which needs no state
-		if err := r.load(c, exhibit, logged); err != nil {
-			return err
-		}
+	if err := r.load(c, exhibit, logged); err != nil {
+		return err
 	}
 	found := append(r.book.Check(state.LoggedEvent{KeyID: keyID, Event: e.Event, Openings: e.Openings}), more...)
 	despite := record.DespiteOf(e.Event)
@@ -70,6 +75,8 @@ func (r *rules) hold(c *Case, keyID string, e Unlogged, logged []int64, more ...
 		found = append(found, PhraseBreach)
 	}
 	switch {
+	case slices.ContainsFunc(found, func(b state.Breach) bool { return b.Rule == record.RuleAlreadyBegun }):
+		return &RuleError{exhibit, typ, found} // no reason makes a second beginning of a chain
 	case len(found) == 0 && despite != nil:
 		return fmt.Errorf("exhibit %q, event %q: %w", exhibit, typ, ErrNothingDespite)
 	case len(found) > 0 && despite == nil:
@@ -95,7 +102,7 @@ func (b *builder) orphan(e record.Event) ([]state.Breach, error) {
 	if err != nil || len(logged) > 0 {
 		return nil, err
 	}
-	others, err := b.c.known(whole, nil, b.rules.key)
+	others, err := b.rules.known(b.c, whole, nil)
 	if err != nil || len(others) > 0 {
 		return nil, err
 	}
@@ -107,7 +114,7 @@ func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 	if r.loaded[exhibit] {
 		return nil
 	}
-	entries, err := c.known(exhibit, logged, r.key)
+	entries, err := r.known(c, exhibit, logged)
 	if err != nil {
 		return err
 	}
@@ -126,14 +133,17 @@ func (r *rules) load(c *Case, exhibit string, logged []int64) error {
 	return nil
 }
 
-// known returns the exhibit's events before this append. logged is as of hold; key is that of the home log.
-func (c *Case) known(exhibit string, logged []int64, key sign.LogSigner) ([]Entry, error) {
-	held, err := c.several()
-	if err != nil {
-		return nil, err
+// known returns the exhibit's events before this append. logged is as of hold.
+func (r *rules) known(c *Case, exhibit string, logged []int64) ([]Entry, error) {
+	if !r.looked {
+		held, err := c.several()
+		if err != nil {
+			return nil, err
+		}
+		r.held, r.looked = held, true
 	}
-	if held != nil {
-		return c.mergedByCache(held, exhibit, key)
+	if r.held != nil {
+		return c.mergedByCache(r.held, exhibit, r.key)
 	}
 	return c.events(exhibit, logged)
 }
@@ -181,8 +191,8 @@ func (c *Case) events(exhibit string, indexes []int64) ([]Entry, error) {
 
 // Chain reads the events of one exhibit from all logs of the case, the oldest first; none is no error. Nothing is verified, as
 // of [Case.Entries]. In a home log alone it goes back from the newest event to the one whose leaf each names; where a leaf leads
-// nowhere the whole log is read, for what is there must be shown. Where others have joined the case every entry of every log is
-// read.
+// nowhere the whole log is read, for what is there must be shown. Where others have joined the case, or a log continues another, every entry of every
+// log is read.
 func (c *Case) Chain(exhibit string) ([]Entry, error) {
 	held, err := c.several()
 	if err != nil {
@@ -255,6 +265,35 @@ func (e Entry) of(exhibit string) bool {
 	return ok && event.Header().Exhibit == exhibit
 }
 
+// EachEvent hands the events of all logs of the case to do, in one order. Nothing is verified.
+func (c *Case) EachEvent(do func(Entry)) error {
+	held, err := c.several()
+	if err != nil {
+		return err
+	}
+	if held != nil {
+		all, err := c.merged(held, "")
+		for _, e := range all {
+			do(e)
+		}
+		return err
+	}
+	l, err := c.openLog()
+	if err != nil {
+		return err
+	}
+	for i := range l.Size() {
+		e, err := readEntry(l, i)
+		if err != nil {
+			return err
+		}
+		if _, ok := e.Predicate.(record.Event); ok {
+			do(e)
+		}
+	}
+	return nil
+}
+
 // States computes what the events of all logs of the case say of each exhibit, sorted by number. Nothing is verified.
 func (c *Case) States() ([]state.Report, error) {
 	book, err := c.book()
@@ -267,44 +306,24 @@ func (c *Case) States() ([]state.Report, error) {
 // book follows every event of all logs of the case.
 func (c *Case) book() (*state.Book, error) {
 	book, err := c.newBook()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = c.EachEvent(func(e Entry) { book.Add(e.logged()) })
 	}
-	held, err := c.several()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = c.closeLogs(book)
 	}
-	if held != nil {
-		all, err := c.merged(held, "")
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range all {
-			book.Add(e.logged())
-		}
-		return book, c.closeLogs(held, book)
-	}
-	l, err := c.openLog()
-	if err != nil {
-		return nil, err
-	}
-	for i := range l.Size() {
-		e, err := readEntry(l, i)
-		if err != nil {
-			return nil, err
-		}
-		switch e.Predicate.(type) {
-		case record.Event:
-			book.Add(e.logged())
-		case *record.CaseClosed:
-			book.Close("")
-		}
-	}
-	return book, nil
+	return book, err
 }
 
-// closeLogs tells the book which of the logs were closed.
-func (c *Case) closeLogs(held []Held, book *state.Book) error {
+// closeLogs tells the book which of the logs that it follows were closed.
+func (c *Case) closeLogs(book *state.Book) error {
+	held, err := c.several()
+	if held == nil {
+		held = []Held{{c.genesis.Origin, c.genesis, c.leaf}}
+	}
+	if err != nil {
+		return err
+	}
 	for i, h := range held {
 		l, err := c.openHeld(h)
 		if err != nil {
@@ -347,14 +366,7 @@ func (c *Case) History(exhibit string) ([]Moment, error) {
 	if len(moments) == 0 {
 		return nil, nil
 	}
-	held, err := c.Logs()
-	if err == nil && !slices.ContainsFunc(held, func(h Held) bool { return h.Genesis.Joins != nil }) {
-		held = held[:1]
-	}
-	if err == nil {
-		err = c.closeLogs(held, book)
-	}
-	if err != nil {
+	if err := c.closeLogs(book); err != nil {
 		return nil, err
 	}
 	moments[len(moments)-1].After = book.Report(exhibit)

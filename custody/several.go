@@ -217,8 +217,39 @@ func (c *Case) related(f *Foreign) error {
 		if j != nil && j.Origin == l.Origin && j.Genesis == l.Leaf || k != nil && k.Origin == f.Genesis.Origin && k.Genesis == f.Leaf {
 			return nil
 		}
+		if continues(f.Genesis, l.Origin) || continues(l.Genesis, f.Genesis.Origin) {
+			return c.continuedFrom(f, l)
+		}
 	}
-	return fmt.Errorf("%w: neither was it opened beside a log that is here, nor one of those beside it", ErrStrange)
+	return fmt.Errorf("%w: neither was it opened beside a log that is here, nor one of those beside it, nor does one continue the other", ErrStrange)
+}
+
+func continues(g *record.CaseOpened, origin string) bool {
+	return g.Continues != nil && g.Continues.Origin == origin
+}
+
+// continuedFrom requires that the older of two logs, of which one continues the other, has the checkpoint that the newer one
+// names. Where the older one is here as a copy that is not that long yet, package verify says so.
+func (c *Case) continuedFrom(f *Foreign, l Held) error {
+	older, k := f.Log, l.Genesis.Continues
+	if continues(f.Genesis, l.Origin) {
+		held, err := c.openHeld(l)
+		if err != nil {
+			return err
+		}
+		older, k = held, f.Genesis.Continues
+	}
+	if older.Size() < k.Size {
+		return nil
+	}
+	at, err := older.At(k.Size)
+	if err != nil {
+		return missing(err)
+	}
+	if record.SHA256Of(at.Checkpoint()) != k.Checkpoint {
+		return fmt.Errorf("%w: of log %s it was continued from another checkpoint of size %d than the one that is known", ErrStrange, k.Origin, k.Size)
+	}
+	return nil
 }
 
 // readCertificates reads those of the keys that the log admits, or did.
@@ -253,7 +284,7 @@ type Held struct {
 // Logs returns the logs that lie in the case folder, the home log first, the others by name. A folder that has no genesis
 // yet, as after an import that was killed, is left out. Nothing is verified.
 func (c *Case) Logs() ([]Held, error) {
-	held := []Held{{c.genesis.Origin, c.genesis, c.leaf}}
+	held := []Held{c.home()}
 	entries, err := fs.ReadDir(c.root.FS(), layout.LogsDir)
 	if err != nil {
 		return nil, err
@@ -281,14 +312,32 @@ func (c *Case) Logs() ([]Held, error) {
 	return held, nil
 }
 
-// several returns the logs of the case when stations or agencies have joined it, else nil: then the home log alone says
-// what is known.
+// several returns the logs of the case when stations or agencies have joined it, or a log continues another, else nil: then the
+// home log alone says what is known. A log that the home log goes on from, and that is not here, is ErrMissing: without it an
+// exhibit would look as if nothing had happened to it.
 func (c *Case) several() ([]Held, error) {
 	held, err := c.Logs()
-	if err != nil || !slices.ContainsFunc(held, func(h Held) bool { return h.Genesis.Joins != nil }) {
+	if err != nil || !slices.ContainsFunc(held, func(h Held) bool { return h.Genesis.Joins != nil || h.Genesis.Continues != nil }) {
 		return nil, err
 	}
-	return held, nil
+	_, err = c.own(held)
+	return held, err
+}
+
+// own returns the logs of this case's writer: the home log, the one that it continues, and so on.
+func (c *Case) own(held []Held) ([]Held, error) {
+	own := held[:1:1]
+	for k := held[0].Genesis.Continues; k != nil; k = own[len(own)-1].Genesis.Continues {
+		i := slices.IndexFunc(held, func(h Held) bool { return h.Origin == k.Origin })
+		if i < 0 {
+			return nil, fmt.Errorf("log %s, which log %s continues: %w: %q", k.Origin, own[len(own)-1].Origin, ErrMissing, layout.LogDir(k.Origin))
+		}
+		if len(own) == len(held) {
+			return nil, fmt.Errorf("%w: the logs of the case continue each other in a circle", record.ErrMalformed)
+		}
+		own = append(own, held[i])
+	}
+	return own, nil
 }
 
 // merged reads the events of one exhibit, or of all when it is empty, from every log of the case, in one order.

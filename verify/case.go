@@ -56,7 +56,8 @@ func (c *checker) checkCase(ctx context.Context) error {
 	return nil
 }
 
-// books adds what the events of the logs say: of each log by itself, or of all in one order when others have joined the case.
+// books adds what the events of the logs say: of each log by itself, or of all in one order when others have joined the case, or one
+// continues another.
 // The error is that of the context.
 func (c *checker) books(logs []*logCheck, home string) error {
 	for _, l := range logs {
@@ -134,7 +135,7 @@ func (c *checker) caseLogs() ([]*logCheck, error) {
 	return logs, nil
 }
 
-// hasJoined reports whether one of the logs was opened beside another: then what they say is put together.
+// hasJoined reports whether one of the logs was opened beside another, or continues one: then what they say is put together.
 func (c *checker) hasJoined(entries []fs.DirEntry) bool {
 	for _, e := range entries {
 		if !record.ValidOrigin(e.Name()) {
@@ -144,7 +145,7 @@ func (c *checker) hasJoined(entries []fs.DirEntry) bool {
 		if err != nil {
 			continue // said when the log is checked
 		}
-		if g, err := readGenesis(b, nil); err == nil && g.opened.Joins != nil {
+		if g, err := readGenesis(b, nil); err == nil && (g.opened.Joins != nil || g.opened.Continues != nil) {
 			return true
 		}
 	}

@@ -58,3 +58,24 @@ func TestContinuation(t *testing.T) {
 		})
 	}
 }
+
+// The events of a log and of the one that continues it are one chain: what was open stays open, and what was closed is.
+func TestContinuedChain(t *testing.T) {
+	old := newForge(t)
+	old.seize("7")
+	files := old.build()
+	next := newForge(t)
+	next.genesis.Continues = &record.Continuation{Because: record.Personal{Commitment: record.SHA256Digest([32]byte{1})}, Origin: old.origin, Size: 2,
+		Checkpoint: record.SHA256Digest(sha256.Sum256(old.checkpoints[2])), Counter: record.Unknown[int64]("no TPM")}
+	next.again()
+	next.handle(next.person, "7", record.TypeRestricted, func(h *record.Handling, _ *record.Openings) {
+		h.Restriction = &record.RestrictionAct{Kind: "privilege"}
+	})
+	maps.Copy(files, next.build())
+	p := old.policy()
+	p.Trust = append(p.Trust, next.policy().Trust...)
+	r := check(t, files.fs(""), "", p, ExitUnknown)
+	if len(r.Exhibits) != 1 || r.Exhibits[0].Events != 2 || r.Exhibits[0].Custody != Verified {
+		t.Errorf("exhibits %+v\n%s", r.Exhibits, show(r))
+	}
+}

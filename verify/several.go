@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -39,28 +40,58 @@ func (s *severalLogs) keep(i int64, e loadedEntry, leaf record.LeafHash, event s
 	s.steps, s.events = append(s.steps, state.StepOf(i, leaf, p)), append(s.events, event)
 }
 
-// joined adds to known the logs that were opened beside one of them, and those beside which one of them was opened, by
-// origin. What a genesis says of the log it joins must be so.
+// joined adds to known the logs that were opened beside one of them, or continue one, and those beside which one of them was
+// opened, or which one continues, by origin. What a genesis says of the log it names must be so.
 func (c *checker) joined(known map[string]bool, logs []*logCheck) {
+	own := maps.Clone(known)
 	for more := true; more; {
 		more = false
 		for _, l := range logs {
-			if l.gen == nil || l.gen.opened.Joins == nil {
-				continue
+			for _, origin := range named(l) {
+				i := slices.IndexFunc(logs, func(o *logCheck) bool { return o.origin == origin })
+				if known[l.origin] == known[origin] || i < 0 {
+					continue
+				}
+				known[l.origin], known[origin], more = true, true, true
 			}
-			j := l.gen.opened.Joins
-			i := slices.IndexFunc(logs, func(o *logCheck) bool { return o.origin == j.Origin })
-			if known[l.origin] == known[j.Origin] || i < 0 {
-				continue
-			}
-			known[l.origin], known[j.Origin], more = true, true, true
 		}
 	}
 	for _, l := range logs {
-		if l.gen != nil && l.gen.opened.Joins != nil && known[l.origin] {
+		if l.gen == nil || !known[l.origin] {
+			continue
+		}
+		if l.gen.opened.Joins != nil {
 			c.checkJoining(l, logs)
 		}
+		if k := l.gen.opened.Continues; k != nil && !own[l.origin] {
+			c.checkContinued(l, logs)
+		}
 	}
+}
+
+// named are the origins of the logs that a log's genesis names.
+func named(l *logCheck) (origins []string) {
+	if l.gen == nil {
+		return nil
+	}
+	if j := l.gen.opened.Joins; j != nil {
+		origins = append(origins, j.Origin)
+	}
+	if k := l.gen.opened.Continues; k != nil {
+		origins = append(origins, k.Origin)
+	}
+	return origins
+}
+
+// checkContinued holds what the genesis of another writer's log says of the one that it continues against that log.
+func (c *checker) checkContinued(l *logCheck, logs []*logCheck) {
+	k := l.gen.opened.Continues
+	i := slices.IndexFunc(logs, func(o *logCheck) bool { return o.origin == k.Origin })
+	if i < 0 || logs[i].gen == nil {
+		c.lines[4].add(Finding{Severity: Missing, File: layout.LogDir(k.Origin), Text: "the log that log " + l.origin + " continues is missing or cannot be read", Advice: adviceMissing})
+		return
+	}
+	c.continuation(within(layout.LogDir(l.origin), layout.StatementFile(0)), l.gen.opened, logs[i])
 }
 
 // checkJoining holds what a genesis says of the log that it joins against that log.

@@ -199,7 +199,7 @@ func newHandleCommand(u *ui, v verb) *cobra.Command {
 	return newCommand(command{
 		use: v.name + " NUMBER", short: v.short,
 		long: long + "Names and free text stand in the log only as commitments. What nobody knows is written as the word unknown. An event that\n" +
-			"contradicts what the log says of the exhibit is refused with the rule's name (docs/format.md, section 5.9).",
+			"contradicts what the log says of the exhibit is refused with the rule's name (docs/format.md, section 5.10).",
 		example: "  exhibit custody " + v.name + " 7 " + v.example,
 		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
@@ -366,10 +366,28 @@ func ruleHints(err error) error {
 	}
 	see := fmt.Sprintf("see what the log says of it with: exhibit custody show %q", e.Exhibit)
 	if e.Type == record.TypeSeized {
+		if e.Is(custody.ErrSeized) {
+			return withHints(err, seizureHints(e)...)
+		}
 		see = "see what the log says of the others with: exhibit case status"
 	}
 	if slices.ContainsFunc(e.Breaches, func(b state.Breach) bool { return b.Rule == record.RuleRecoveryPhrase }) {
 		see = "leave the words out: whoever is given the record could read them"
 	}
 	return withHints(err, see, "if it is so all the same, log it with --despite REASON; every report will show that")
+}
+
+// seizureHints say what to do about a seizure that was refused: there is no way around its rules.
+func seizureHints(e *custody.RuleError) (hints []string) {
+	for _, b := range e.Breaches {
+		switch b.Rule {
+		case record.RuleAlreadyBegun:
+			hints = append(hints, fmt.Sprintf("what was given back and comes again is logged with: exhibit custody receive %q; another item needs a number of its own", e.Exhibit))
+		case record.RuleFuture:
+			hints = append(hints, "give the time at which it was seized: --at 2026-11-23T09:15:00+01:00")
+		default:
+			hints = append(hints, "leave the words out: whoever is given the record could read them")
+		}
+	}
+	return hints
 }

@@ -93,13 +93,13 @@ func (r *restoring) sources() ([]record.Medium, error) {
 		return nil, fmt.Errorf("find the drives that must not be overwritten: %w", err)
 	}
 	defer c.Close() //nolint:errcheck // opened for reading
-	for e, err := range c.Entries() {
-		if err != nil {
-			return nil, fmt.Errorf("find the drives that must not be overwritten: %w", err)
-		}
+	err = c.EachEvent(func(e custody.Entry) {
 		if a, ok := e.Predicate.(*record.Acquired); ok {
 			media = append(media, a.Acquisition.Medium)
 		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the drives that must not be overwritten: %w", err)
 	}
 	return r.unfinished(c, media)
 }

@@ -6,6 +6,7 @@ type Rule string
 // The rules. What each requires is docs/format.md's to say; package state computes which ones an event breaks.
 const (
 	RuleAcceptedTwice     Rule = "accepted-twice"      // the release was answered already
+	RuleAlreadyBegun      Rule = "already-begun"       // seized though it has events
 	RuleAlreadyHeld       Rule = "already-held"        // received while somebody in the log holds the exhibit
 	RuleDestroyed         Rule = "destroyed"           // the exhibit is no more
 	RuleEndorsedTwice     Rule = "endorsed-twice"      // the same key has endorsed the event before
@@ -30,6 +31,6 @@ const (
 )
 
 // Rules lists every rule, sorted.
-var Rules = []Rule{RuleAcceptedTwice, RuleAlreadyHeld, RuleDestroyed, RuleEndorsedTwice, RuleErased, RuleFuture, RuleHandoverOpen, RuleNoSuchAcquisition,
+var Rules = []Rule{RuleAcceptedTwice, RuleAlreadyBegun, RuleAlreadyHeld, RuleDestroyed, RuleEndorsedTwice, RuleErased, RuleFuture, RuleHandoverOpen, RuleNoSuchAcquisition,
 	RuleNoSuchEvent, RuleNoSuchExhibit, RuleNoSuchRelease, RuleNoSuchSeal, RuleNotBegun, RuleNotHolder, RuleNotReceiver, RuleNotRestricted, RuleOwnSignature,
 	RuleRecoveryPhrase, RuleRestricted, RuleSealed, RuleSealedTwice, RuleSealsDiffer}

@@ -9,10 +9,7 @@ import (
 )
 
 func (c *chain) seized(e LoggedEvent, s *record.Seized) {
-	if c.report.Events > 0 {
-		note(&c.report.Gaps, "event %d (log entry %d) seizes the exhibit although its chain had already begun", s.Event.Number, e.Index)
-	}
-	c.noteBreaches(e, checkSeizure(s))
+	c.noteBreaches(e, c.checkSeizure(s))
 	c.report.PartOf = s.Seizure.PartOf
 	c.report.Seals = slices.Clone(s.Seizure.Seals)
 	for _, seal := range s.Seizure.Seals {
@@ -216,8 +213,8 @@ func (c *chain) eraseAttachments(e LoggedEvent, h *record.Handled) {
 		}
 	}
 	if len(by.Attachments) > 0 {
-		by.Order, _ = e.Openings.Value("/handling/authority")
-		by.Court, _ = e.Openings.Value("/handling/erasure/court")
+		by.Order, _ = e.Openings.Value("/handling/authority/number")
+		by.Court, _ = e.Openings.Value("/handling/authority/issuer")
 		c.report.Erased = append(c.report.Erased, by)
 	}
 }

@@ -27,9 +27,7 @@ func (c *chain) check(keyID string, h *record.Handled) []Breach {
 	if c.report.Events == 0 && h.Type() != record.TypeReceived {
 		b.add(record.RuleNotBegun, "exhibit %q has no event yet: it begins with its seizure, or when it is received", c.report.Exhibit)
 	}
-	if inFuture(h.Handling.OccurredAt, &h.Event) {
-		b.add(record.RuleFuture, "it is said to have happened at %s, after it was signed", h.Handling.OccurredAt.UTC)
-	}
+	checkFuture(&b, h.Handling.OccurredAt, h.Event.Time)
 	c.checkEnded(&b, h)
 	c.checkHolder(&b, keyID, h)
 	c.checkHandover(&b, keyID, h)
@@ -41,23 +39,33 @@ func (c *chain) check(keyID string, h *record.Handled) []Breach {
 	return b
 }
 
-// checkSeizure holds an event that begins a chain against what needs no state.
-func checkSeizure(s *record.Seized) []Breach {
+// checkSeizure holds a seizure against the state before it.
+func (c *chain) checkSeizure(s *record.Seized) []Breach {
 	var b breaches
-	if inFuture(s.Seizure.SeizedAt, &s.Event) {
-		b.add(record.RuleFuture, "it is said to have happened at %s, after it was signed", s.Seizure.SeizedAt.UTC)
+	if n := c.report.Events; n > 0 {
+		b.add(record.RuleAlreadyBegun, "the exhibit's chain has already begun, with %s, and is not seized again", plural(n, "event"))
 	}
-	if at, known := s.Seizure.Origin.ExtractedAt.Get(); known && inFuture(at, &s.Event) {
-		b.add(record.RuleFuture, "the data is said to have been extracted at %s, after it was signed", at.UTC)
+	checkFuture(&b, s.Seizure.SeizedAt, s.Event.Time)
+	if at, known := s.Seizure.Origin.ExtractedAt.Get(); known {
+		checkFuture(&b, at, s.Event.Time)
 	}
 	return b
 }
 
-// inFuture reports whether a person wrote down a time that lies after the signature. A clock that was read is no person's word.
-func inFuture(said record.Time, h *record.Header) bool {
-	at, err := said.Moment()
-	signed, err2 := h.Time.Moment()
-	return err == nil && err2 == nil && said.Clock == record.ClockEntered && at.After(signed)
+func plural(n int64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// checkFuture looks for a time that a person wrote down and that lies after the signature. A clock that was read is no person's word.
+func checkFuture(b *breaches, occurred, signed record.Time) {
+	o, err := occurred.Moment()
+	s, err2 := signed.Moment()
+	if err == nil && err2 == nil && occurred.Clock == record.ClockEntered && o.After(s) {
+		b.add(record.RuleFuture, "it is said to have happened at %s, after it was signed", occurred.UTC)
+	}
 }
 
 // onPaperOnly are the events that need no exhibit to be there.

@@ -152,6 +152,18 @@ func eraseAttached(sums ...byte) func(*record.Handling) {
 		}
 	}
 }
+
+// entered is a time that a person wrote down, so long after another.
+func entered(after time.Duration) func(record.Time) record.Time {
+	return func(t record.Time) record.Time {
+		at, err := t.Moment()
+		if err != nil {
+			panic(err)
+		}
+		return record.NewTime(at.Add(after), record.ClockEntered, record.Unknown[bool]("entered by hand"))
+	}
+}
+
 func restrict(r record.RestrictionAct) func(*record.Handling) {
 	return func(h *record.Handling) { h.Restriction = &r }
 }
@@ -265,6 +277,11 @@ func (s *story) wrong(seen map[record.Rule]int) {
 		h.OccurredAt = record.NewTime(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), record.ClockEntered, record.Unknown[bool]("entered"))
 	}
 	s.refused(record.RuleFuture, strange, s.event(record.TypeNoted, late), seen)
+	again := &record.Seized{Event: s.header()}
+	again.Seizure.SeizedAt = again.Event.Time
+	s.refused(record.RuleAlreadyBegun, strange, again, seen)
+	again.Seizure.SeizedAt = entered(time.Hour)(again.Event.Time)
+	s.refused(record.RuleFuture, strange, again, seen)
 	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeCorrected, corrects(none)), seen)
 	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeEndorsed, endorses(none)), seen)
 	i := s.random.IntN(len(s.leaves))

@@ -168,18 +168,18 @@ func (c *chain) held(origin string) bool {
 // Check returns the rules that e would break as the next event of its exhibit, sorted by name; none if it may be logged.
 // An acquisition breaks none: what is wrong about it is a gap.
 func (b *Book) Check(e LoggedEvent) []Breach {
-	if s, ok := e.Event.(*record.Seized); ok {
-		return checkSeizure(s)
-	}
-	h, ok := e.Event.(*record.Handled)
-	if !ok {
-		return nil
-	}
-	c := b.chains[h.Event.Exhibit]
+	exhibit := e.Event.Header().Exhibit
+	c := b.chains[exhibit]
 	if c == nil {
-		c = newChain(h.Event.Exhibit, b.Person)
+		c = newChain(exhibit, b.Person)
 	}
-	return c.check(e.KeyID, h)
+	switch event := e.Event.(type) {
+	case *record.Handled:
+		return c.check(e.KeyID, event)
+	case *record.Seized:
+		return c.checkSeizure(event)
+	}
+	return nil
 }
 
 // Reports returns one Report an exhibit, sorted by the exhibit's number as text.
