@@ -52,7 +52,7 @@ func (c *Case) CloseLog(ctx context.Context, closing Closing, signer sign.Signer
 		}
 		return []ledger.Item{item}, nil
 	})
-	if err != nil && !(again && errors.Is(err, ledger.ErrNothing)) {
+	if err != nil && (!again || !errors.Is(err, ledger.ErrNothing)) {
 		return Entry{}, false, err
 	}
 	e, found, err := c.Closed()

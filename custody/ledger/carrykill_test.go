@@ -23,11 +23,11 @@ func childImport(dir, from string) int {
 	root := must(durable.OpenRoot(dir))
 	l, _, _, err := OpenForeign(context.Background(), os.DirFS(from))
 	if err == nil {
-		must(fmt.Println("begins"))
+		must(fmt.Fprintln(os.Stdout, "begins"))
 		_, err = Import(context.Background(), root, l, nil)
 	}
 	if err != nil {
-		must(fmt.Println("error", err))
+		must(fmt.Fprintln(os.Stdout, "error", err))
 		return 1
 	}
 	return 0

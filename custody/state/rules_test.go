@@ -273,6 +273,7 @@ func (s *story) aside() {
 // wrong tries one illegal step of each kind that can be illegal now.
 func (s *story) wrong(seen map[record.Rule]int) {
 	none, strange := record.LeafHash{9}, s.other(s.holder)
+	s.wrongNames(strange, seen)
 	late := func(h *record.Handling) {
 		h.OccurredAt = record.NewTime(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), record.ClockEntered, record.Unknown[bool]("entered"))
 	}
@@ -282,14 +283,6 @@ func (s *story) wrong(seen map[record.Rule]int) {
 	s.refused(record.RuleAlreadyBegun, strange, again, seen)
 	again.Seizure.SeizedAt = entered(time.Hour)(again.Event.Time)
 	s.refused(record.RuleFuture, strange, again, seen)
-	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeCorrected, corrects(none)), seen)
-	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeEndorsed, endorses(none)), seen)
-	i := s.random.IntN(len(s.leaves))
-	s.refused(record.RuleOwnSignature, s.keys[i], s.event(record.TypeEndorsed, endorses(s.leaves[i])), seen)
-	for _, e := range s.endorsed {
-		s.refused(record.RuleEndorsedTwice, e.key, s.event(record.TypeEndorsed, endorses(e.leaf)), seen)
-	}
-	s.refused(record.RuleNoSuchAcquisition, strange, s.event(record.TypeVerified, images("20200101T000000Z-00000000")), seen)
 	s.refused(record.RuleNoSuchRelease, strange, s.event(record.TypeAccepted, answer(none), found(s.seals...)), seen)
 	s.refused(record.RuleNotRestricted, strange, s.event(record.TypeRestricted, restrict(record.RestrictionAct{Lifts: &none})), seen)
 	s.refused(record.RuleNoSuchAcquisition, strange, s.event(record.TypeInspected, images("20200101T000000Z-00000000")), seen)
@@ -335,6 +328,19 @@ func (s *story) wrong(seen map[record.Rule]int) {
 			s.refused(record.RuleNotReceiver, s.from, s.event(record.TypeAccepted, answer(*s.open), found(s.seals...)), seen)
 		}
 	}
+}
+
+// wrongNames tries events about events and images that are not there.
+func (s *story) wrongNames(strange string, seen map[record.Rule]int) {
+	none := record.LeafHash{9}
+	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeCorrected, corrects(none)), seen)
+	s.refused(record.RuleNoSuchEvent, strange, s.event(record.TypeEndorsed, endorses(none)), seen)
+	i := s.random.IntN(len(s.leaves))
+	s.refused(record.RuleOwnSignature, s.keys[i], s.event(record.TypeEndorsed, endorses(s.leaves[i])), seen)
+	for _, e := range s.endorsed {
+		s.refused(record.RuleEndorsedTwice, e.key, s.event(record.TypeEndorsed, endorses(e.leaf)), seen)
+	}
+	s.refused(record.RuleNoSuchAcquisition, strange, s.event(record.TypeVerified, images("20200101T000000Z-00000000")), seen)
 }
 
 // agree requires that the Book says what the model says, and no gap but the release that is open.
@@ -412,7 +418,10 @@ func TestGaps(t *testing.T) {
 	}
 	imageFound := func(r record.VerificationResult, digest byte) func(*story) record.Event {
 		return func(s *story) record.Event {
-			e := check(record.TypeVerified, digest)(s).(*record.Handled)
+			e, ok := check(record.TypeVerified, digest)(s).(*record.Handled)
+			if !ok {
+				panic("not handled")
+			}
 			e.Handling.Release, e.Handling.Verification = nil, &record.Verification{Result: r}
 			return e
 		}
