@@ -311,7 +311,7 @@ func TestLeftoversThatDoNotFitAreSetAside(t *testing.T) {
 	w := sharedWorld()
 	dir, root := create(t, w)
 	w.append(t, root, "1")
-	stale := w.seized(Head{Origin: w.opened.Origin, Size: 1, Checkpoint: record.SHA256Digest([32]byte{1})}, "2", 1, nil)
+	stale := w.seized(Head{Origin: w.opened.Origin, Size: 1, Checkpoint: record.SHA256Digest([32]byte{1}), Keys: must(GenesisKeys(w.opened))}, "2", 1, nil)
 	for i, name := range []string{layout.StatementFile(2), layout.PersonalFile(2), layout.PersonalFile(4)} {
 		if err := os.WriteFile(filepath.Join(dir, name), [][]byte{stale.Envelope, must(stale.Openings.Encode()), []byte("half")}[i], 0o400); err != nil {
 			t.Fatal(err)

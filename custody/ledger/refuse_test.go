@@ -322,7 +322,7 @@ func TestReadGenesisRefuses(t *testing.T) {
 	w := sharedWorld()
 	e := must(sign.ParseEnvelope(w.genesis.Envelope))
 	newer := bytes.Replace(e.Payload, []byte("case-opened/v1"), []byte("case-opened/v2"), 1)
-	event := w.seized(Head{Origin: w.opened.Origin, Size: 1, Checkpoint: record.SHA256Digest(sha256.Sum256(nil))}, "1", 1, nil)
+	event := w.seized(Head{Origin: w.opened.Origin, Size: 1, Checkpoint: record.SHA256Digest(sha256.Sum256(nil)), Keys: must(GenesisKeys(w.opened))}, "1", 1, nil)
 	for name, c := range map[string]struct {
 		envelope []byte
 		want     error
