@@ -29,7 +29,7 @@ func (o *acquireOptions) prepareRescueFirst(c *custody.Case, m *medium.Medium, k
 		return misused(fmt.Errorf("--also cannot be had together with --format e01 --on-error rescue"),
 			"acquire as raw into both places, and convert then: exhibit image convert FOLDER --format e01")
 	}
-	admitted, err := c.Keys()
+	admitted, _, err := currentKeys(c)
 	if err != nil {
 		return err
 	}

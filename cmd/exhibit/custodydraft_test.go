@@ -28,7 +28,7 @@ func TestVerbs(t *testing.T) {
 		}
 	}
 	for _, typ := range record.EventTypes {
-		own := slices.Contains([]record.Type{record.TypeSeized, record.TypeAcquired, record.TypeCopied, record.TypeVerified}, typ)
+		own := slices.Contains([]record.Type{record.TypeAcquired, record.TypeCopied, record.TypeVerified}, typ)
 		if slices.Contains(types, typ) == own {
 			t.Errorf("event %q: has a verb: %t", typ, !own)
 		}

@@ -256,8 +256,18 @@ func unlockLog(store keyStore, name string, passphrase []byte) (sign.LogSigner, 
 	return key, nil
 }
 
+// currentKeys are the keys of a case now. Where its log cannot be read they are those of the genesis, and damaged says why: an
+// image can be made all the same, for the medium may not be there tomorrow, and the append says what is wrong.
+func currentKeys(c *custody.Case) (keys *ledger.Keys, damaged, err error) {
+	if keys, damaged = c.Keys(); damaged == nil {
+		return keys, nil, nil
+	}
+	keys, err = ledger.GenesisKeys(c.Genesis())
+	return keys, damaged, err
+}
+
 func chooseKey(infos []sign.Info, c *custody.Case, name string, t record.Type) (sign.Info, error) {
-	keys, err := c.Keys()
+	keys, damaged, err := currentKeys(c)
 	if err != nil {
 		return sign.Info{}, err
 	}
@@ -265,6 +275,9 @@ func chooseKey(infos []sign.Info, c *custody.Case, name string, t record.Type) (
 	for _, i := range infos {
 		if i.Name == name && !keys.MaySign(i.KeyID, t, ledger.Next) {
 			// Before a passphrase is typed for nothing.
+			if damaged != nil {
+				return sign.Info{}, damaged
+			}
 			return sign.Info{}, fmt.Errorf("key %q: %w", name, custody.ErrNotAdmitted)
 		}
 		if i.Name == name {
@@ -280,6 +293,8 @@ func chooseKey(infos []sign.Info, c *custody.Case, name string, t record.Type) (
 	switch {
 	case name != "":
 		return sign.Info{}, withHints(fmt.Errorf("there is no key %q on this station", name), "see: exhibit key list")
+	case len(admitted) == 0 && damaged != nil:
+		return sign.Info{}, damaged
 	case len(admitted) == 0:
 		return sign.Info{}, withHints(fmt.Errorf("none of this station's keys is admitted to sign %q in case %q", t, c.Genesis().Case),
 			"see which keys the case admits with: exhibit case show")
@@ -290,7 +305,7 @@ func chooseKey(infos []sign.Info, c *custody.Case, name string, t record.Type) (
 }
 
 func chooseLogKey(infos []sign.Info, c *custody.Case) (sign.Info, error) {
-	keys, err := c.Keys()
+	keys, damaged, err := currentKeys(c)
 	if err != nil {
 		return sign.Info{}, err
 	}
@@ -298,6 +313,9 @@ func chooseLogKey(infos []sign.Info, c *custody.Case) (sign.Info, error) {
 		if i.Kind == sign.KindLog && slices.Equal(i.LogKeys[:], keys.LogKey()) {
 			return i, nil
 		}
+	}
+	if damaged != nil {
+		return sign.Info{}, damaged
 	}
 	return sign.Info{}, withHints(fmt.Errorf("the log key of case %q is not on this station: only the station that keeps the log may append to it", c.Genesis().Case),
 		"run the command on the station that opened the case, or set EXHIBIT_HOME to its folder")

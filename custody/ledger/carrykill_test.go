@@ -140,14 +140,14 @@ func TestFaultsOfAnImport(t *testing.T) {
 // A process that takes a log in is killed, at whatever place it is.
 func TestKillMinus9OfAnImport(t *testing.T) {
 	t.Parallel()
-	c := newCarried(t, 200, 400) // across the end of a tile, and of another
+	c := newCarried(t, 200, 300) // across the end of a tile, and of another
 	random, sizes := rand.New(rand.NewPCG(3, 4)), map[int64]int{}
 	begun := time.Now()
 	if _, err := c.killed(t, -1); err != nil {
 		t.Fatalf("the child that was not killed: %v", err)
 	}
 	whole := time.Since(begun)
-	for range 24 {
+	for range 12 {
 		if dir, err := c.killed(t, time.Duration(random.Int64N(int64(whole)))); err != nil {
 			sizes[c.mends(t, dir)]++
 		} else {
@@ -155,7 +155,7 @@ func TestKillMinus9OfAnImport(t *testing.T) {
 		}
 	}
 	if sizes[c.old] == 0 {
-		t.Errorf("of 24 kills none came before the new checkpoint: %v", sizes)
+		t.Errorf("of 12 kills none came before the new checkpoint: %v", sizes)
 	}
 	t.Logf("killed with the old size %d times, with the new one %d times", sizes[c.old], sizes[c.size])
 }
