@@ -47,6 +47,9 @@ func momentOf(m custody.Moment) moment {
 		if n := e.Acquisition.Unread.Bytes; n > 0 {
 			said.add("not read", size(n))
 		}
+	case *record.Copied:
+		row.Who = said.value("/circumstances/examiner")
+		said.copied(e)
 	case *record.Handled:
 		row.When, row.Who = localTime(e.Handling.OccurredAt), said.party("/handling/actor")
 		said.late(e.Handling.OccurredAt, h.Time)
@@ -172,6 +175,19 @@ func (t *teller) proof(h *record.Handling) {
 	t.add("reference", t.value("/handling/reference"))
 	for _, leaf := range h.Endorses {
 		t.add("endorses the event with leaf", leaf.String()[:16])
+	}
+}
+
+// copied tells of a copy of an image.
+func (t *teller) copied(e *record.Copied) {
+	t.add("copy", e.Copy.ID)
+	t.add("of acquisition", e.Copy.Original.ID)
+	if e.Copy.Source.ID != e.Copy.Original.ID {
+		t.add("read from", e.Copy.Source.ID)
+	}
+	t.add("format", e.Copy.Format)
+	for _, d := range e.Copy.Digests {
+		t.add("digest", d.Digest.String())
 	}
 }
 

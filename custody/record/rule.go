@@ -28,9 +28,10 @@ const (
 	RuleSealed            Rule = "sealed"              // examined while a seal is on
 	RuleSealedTwice       Rule = "sealed-twice"        // it puts on a seal whose number was used before
 	RuleSealsDiffer       Rule = "seals-differ"        // the seals found are not those that are on
+	RuleTooEarly          Rule = "too-early"           // said to have happened before the exhibit last changed hands
 )
 
 // Rules lists every rule, sorted.
 var Rules = []Rule{RuleAcceptedTwice, RuleAlreadyBegun, RuleAlreadyHeld, RuleDestroyed, RuleEndorsedTwice, RuleErased, RuleFuture, RuleHandoverOpen, RuleNoSuchAcquisition,
 	RuleNoSuchEvent, RuleNoSuchExhibit, RuleNoSuchRelease, RuleNoSuchSeal, RuleNotBegun, RuleNotHolder, RuleNotReceiver, RuleNotRestricted, RuleOwnSignature,
-	RuleRecoveryPhrase, RuleRestricted, RuleSealed, RuleSealedTwice, RuleSealsDiffer}
+	RuleRecoveryPhrase, RuleRestricted, RuleSealed, RuleSealedTwice, RuleSealsDiffer, RuleTooEarly}

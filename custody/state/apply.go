@@ -15,8 +15,17 @@ func (c *chain) seized(e LoggedEvent, s *record.Seized) {
 	for _, seal := range s.Seizure.Seals {
 		c.seals[seal] = true
 	}
+	c.follow(e, s.Seizure.SeizedAt)
 	c.hold(e, "/seizure/officer/name")
 	c.place(e, "/seizure/place")
+}
+
+// follow remembers when the exhibit changed hands.
+func (c *chain) follow(e LoggedEvent, at record.Time) {
+	c.moved = moved{e.Event.Header().Number, e.Log, at}
+	if c.begun.number == 0 {
+		c.begun = c.moved
+	}
 }
 
 // hold says that the exhibit came to whoever signed e.
@@ -223,6 +232,10 @@ func (c *chain) eraseAttachments(e LoggedEvent, h *record.Handled) {
 func (c *chain) move(e LoggedEvent, h *record.Handled) {
 	r := &c.report
 	switch h.Type() {
+	case record.TypeReceived, record.TypeReleased, record.TypeAccepted, record.TypeRefused, record.TypeReturned:
+		defer c.follow(e, h.Handling.OccurredAt)
+	}
+	switch h.Type() {
 	case record.TypeReceived:
 		if r.Returned > 0 {
 			note(&r.Gaps, "from event %d, which returned the exhibit, to event %d nobody whom this log knows held it", r.Returned, h.Event.Number)
@@ -232,7 +245,7 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 			r.PartOf = whole
 		}
 	case record.TypeReleased:
-		r.Handover = &Handover{Number: h.Event.Number, Leaf: e.Leaf, From: e.KeyID, To: h.Handling.To.Key, Log: e.Log}
+		r.Handover = &Handover{Number: h.Event.Number, Leaf: e.Leaf, From: e.KeyID, To: h.Handling.To.Key, Log: e.Log, At: h.Handling.OccurredAt}
 		r.Handover.ToName, _ = e.Openings.Value("/handling/to/name")
 	case record.TypeAccepted:
 		c.accepted(e, h)
@@ -262,6 +275,9 @@ func (c *chain) accepted(e LoggedEvent, h *record.Handled) {
 	open := c.report.Handover
 	if open != nil && open.Leaf == *h.Handling.Release {
 		c.report.Handovers++
+		if d, ok := between(open.At, h.Handling.OccurredAt); ok && d > 0 {
+			note(&c.report.Notes, "in transit from %s to %s, between events %d and %d: nobody signed for it", open.At.UTC, h.Handling.OccurredAt.UTC, open.Number, h.Event.Number)
+		}
 		switch {
 		case c.same(open.From, e.KeyID) && h.Handling.Paper != nil:
 			note(&c.report.Gaps, "the handover of events %d and %d is one-sided: key %s signed both sides, and the receiver on paper", open.Number, h.Event.Number, short(e.KeyID))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 )
@@ -28,6 +29,7 @@ func (c *chain) check(keyID string, h *record.Handled) []Breach {
 		b.add(record.RuleNotBegun, "exhibit %q has no event yet: it begins with its seizure, or when it is received", c.report.Exhibit)
 	}
 	checkFuture(&b, h.Handling.OccurredAt, h.Event.Time)
+	c.checkEarly(&b, h)
 	c.checkEnded(&b, h)
 	c.checkHolder(&b, keyID, h)
 	c.checkHandover(&b, keyID, h)
@@ -50,6 +52,29 @@ func (c *chain) checkSeizure(s *record.Seized) []Breach {
 		checkFuture(&b, at, s.Event.Time)
 	}
 	return b
+}
+
+// checkEarly looks for a time that a person wrote down and that lies before what came before it. The thing itself is in one place at a
+// time, so what was done with it is held against its last change of hands; an image can be examined when the thing is
+// elsewhere, and is held against the beginning. People write down minutes, so minutes are compared.
+func (c *chain) checkEarly(b *breaches, h *record.Handled) {
+	since := c.begun
+	if ofExhibit(h) || h.Type() == record.TypeReceived || h.Type() == record.TypeAccepted || h.Type() == record.TypeRefused {
+		since = c.moved
+	}
+	if since.number == 0 || onPaperOnly(h) || h.Handling.OccurredAt.Clock != record.ClockEntered {
+		return
+	}
+	if d, ok := between(since.at, h.Handling.OccurredAt); ok && d < 0 {
+		b.add(record.RuleTooEarly, "it is said to have happened at %s, and event %d before it at %s%s", h.Handling.OccurredAt.UTC, since.number, since.at.UTC, InLog(since.log))
+	}
+}
+
+// between is the time from one to the other, in whole minutes; not ok: one of them cannot be read.
+func between(from, to record.Time) (d time.Duration, ok bool) {
+	f, err := from.Moment()
+	t, err2 := to.Moment()
+	return t.Truncate(time.Minute).Sub(f.Truncate(time.Minute)), err == nil && err2 == nil
 }
 
 func plural(n int64, word string) string {

@@ -187,7 +187,7 @@ func (s *story) begin() {
 	}
 	seal := s.newSeal()
 	s.seals, s.taken = []string{seal}, []string{seal}
-	s.log(s.holder, &record.Seized{Event: s.header(), Seizure: record.Seizure{Seals: s.seals}})
+	s.log(s.holder, &record.Seized{Event: s.header(), Seizure: record.Seizure{Seals: s.seals, SeizedAt: s.header().Time}})
 }
 
 // step takes one legal step, if the one that was drawn is possible now.
@@ -278,6 +278,10 @@ func (s *story) wrong(seen map[record.Rule]int) {
 		h.OccurredAt = record.NewTime(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), record.ClockEntered, record.Unknown[bool]("entered"))
 	}
 	s.refused(record.RuleFuture, strange, s.event(record.TypeNoted, late), seen)
+	early := func(h *record.Handling) {
+		h.OccurredAt = record.NewTime(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), record.ClockEntered, record.Unknown[bool]("entered"))
+	}
+	s.refused(record.RuleTooEarly, s.holder, s.event(record.TypeInspected, early), seen)
 	again := &record.Seized{Event: s.header()}
 	again.Seizure.SeizedAt = again.Event.Time
 	s.refused(record.RuleAlreadyBegun, strange, again, seen)

@@ -63,10 +63,11 @@ type Holder struct {
 type Handover struct {
 	Number int64 // of the released event
 	Leaf   record.LeafHash
-	From   string // key identifier
-	To     string // key identifier; empty: the receiver is named without a key
-	ToName string // as revealed; may be empty
-	Log    string // as in LoggedEvent
+	From   string      // key identifier
+	To     string      // key identifier; empty: the receiver is named without a key
+	ToName string      // as revealed; may be empty
+	Log    string      // as in LoggedEvent
+	At     record.Time // when the giver gave it away, as they say
 }
 
 // Restriction forbids to examine, copy, disclose and transmit, until it is lifted.
@@ -232,6 +233,8 @@ type chain struct {
 	leaves   map[record.LeafHash]signed
 	answered map[record.LeafHash]bool // releases that were accepted or refused
 	seals    map[string]bool          // every number that was ever on
+	begun    moved                    // the first event by which it came to anybody
+	moved    moved                    // the last one by which it changed hands, or was released
 	attached map[record.Digest]int64  // SHA-256 of every attachment; number of the event by which an order had it erased, or 0
 }
 
@@ -240,6 +243,13 @@ type signed struct {
 	number int64 // never 0
 	log    string
 	keyID  string
+}
+
+// moved is when an event is said to have happened.
+type moved struct {
+	number int64 // of the event; 0: none
+	log    string
+	at     record.Time
 }
 
 // place is an event as the next one in its log must name it.

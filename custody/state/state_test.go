@@ -129,6 +129,32 @@ func expect(t *testing.T, what string, got []string, part string) {
 	}
 }
 
+// What lies between release and acceptance is said; an acceptance that a person dates before the release is too early.
+func TestTransit(t *testing.T) {
+	handed := func(index int64, typ record.Type, day int, change func(*record.Handling)) LoggedEvent {
+		h, err := record.NewHandled(typ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Event = header("7", index, after(byte(index-1)), int(index))
+		h.Handling.OccurredAt = record.NewTime(time.Date(2026, 11, day, 9, 0, 0, 0, time.UTC), record.ClockEntered, record.Unknown[bool]("entered"))
+		change(&h.Handling)
+		return LoggedEvent{Index: index, Leaf: leaf(byte(index)), KeyID: "ab"[index%2 : index%2+1], Event: h}
+	}
+	begin := seized(1, "7", 1, nil)
+	begin.Event.(*record.Seized).Seizure.SeizedAt = record.NewTime(time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC), record.ClockEntered, record.Unknown[bool]("entered")) //nolint:errcheck // a test: it panics
+	release := handed(2, record.TypeReleased, 2, func(h *record.Handling) { h.To = new(record.Party) })
+	accept := func(day int) LoggedEvent {
+		return handed(3, record.TypeAccepted, day, func(h *record.Handling) { h.Release, h.SealsFound = after(2), []string{} })
+	}
+	late := check([]LoggedEvent{begin, release, accept(20)})[0]
+	expect(t, "gaps", late.Gaps, "")
+	expect(t, "notes", late.Notes, "in transit from 2026-11-02T09:00:00")
+	early := check([]LoggedEvent{begin, release, accept(1)})[0]
+	expect(t, "gaps", early.Gaps, "breaks the rule too-early")
+	expect(t, "notes", early.Notes, "")
+}
+
 func TestNothingIsNotSound(t *testing.T) {
 	if (Report{}).Sound() {
 		t.Error("the zero Report is sound")
