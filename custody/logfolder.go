@@ -84,6 +84,23 @@ func (c *Case) inLog(do func(*durable.Root) error) error {
 	return errors.Join(do(root), root.Close())
 }
 
+// Unsettled reports whether an append to the home log was interrupted and has left something that the next one logs. A statement
+// that is no part of the log yet may be among it.
+func (c *Case) Unsettled() (bool, error) {
+	l, err := c.openLog()
+	if err != nil {
+		return false, err
+	}
+	dir := layout.LogDir(c.genesis.Origin)
+	for _, name := range []string{layout.Pending, layout.StatementFile(l.Size())} {
+		_, err := c.root.Lstat(dir + "/" + name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 // Quote returns what a TPM quoted for the record at leaf i of the home log; fs.ErrNotExist when there is nothing. It is not
 // checked.
 func (c *Case) Quote(i int64) (quote []byte, err error) {

@@ -156,6 +156,14 @@ func finishConvert(u *ui, folder string) error {
 	case found && logged.Copy == nil:
 		return misused(fmt.Errorf("%q is an acquisition that is not finished", folder), "finish it with: exhibit acquire --resume "+shellWord(folder))
 	case !found:
+		left, err := c.Unsettled()
+		if err != nil {
+			return err
+		}
+		if left {
+			return withHints(withCode(codeResumable, fmt.Errorf("%q is not finished, and an append that was interrupted may have its record", folder)),
+				"let the log complete it with any entry, as exhibit custody note, and repeat this command")
+		}
 		return misused(fmt.Errorf("%q is not finished, and the log has no record of it as a copy", folder),
 			"if it is one, remove the folder, and convert the image again; an acquisition is finished with: exhibit acquire --resume "+shellWord(folder))
 	}
