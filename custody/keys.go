@@ -80,12 +80,7 @@ func (c *Case) person(home *ledger.Keys) (func(string) string, error) {
 		}
 		logs = append(logs, l.Keys())
 	}
-	return func(keyID string) string {
-		for _, k := range logs {
-			keyID = k.Person(keyID)
-		}
-		return keyID
-	}, nil
+	return ledger.Persons(logs), nil
 }
 
 // newBook is a book for the events of the case's logs.

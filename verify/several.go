@@ -246,14 +246,13 @@ func (c *checker) mergedBook(logs []*logCheck, home string) (book state.Book, un
 			sequences[i].After, sequences[i].Size = k.Origin, k.Size
 		}
 	}
-	book.Person = func(keyID string) string {
-		for _, l := range logs {
-			if l.gen != nil {
-				keyID = l.gen.keys.Person(keyID)
-			}
+	var keys []*ledger.Keys
+	for _, l := range logs {
+		if l.gen != nil {
+			keys = append(keys, l.gen.keys)
 		}
-		return keyID
 	}
+	book.Person = ledger.Persons(keys)
 	order, circular := state.Order(sequences)
 	if circular {
 		c.lines[4].add(mismatch(layout.LogsDir, "", "", "", "each of the logs says that it saw what came later in another: that cannot be true of what their writers saw"))

@@ -200,6 +200,44 @@ func (k *Keys) Person(keyID string) string {
 	return keyID
 }
 
+// Persons is Person over several logs of a case. Of its own keys each writer says who succeeds whom; of a key that the log of another
+// writer admits, too, nobody but that one does: else whoever joins a case could make themselves the successor of its
+// officers. A log and the one that it continues are those of one writer.
+func Persons(logs []*Keys) func(keyID string) string {
+	byOrigin := map[string]*Keys{}
+	for _, k := range logs {
+		byOrigin[k.genesis.Origin] = k
+	}
+	writer := func(k *Keys) string {
+		origin := k.genesis.Origin
+		for range logs { // as many steps as there can be
+			at := byOrigin[origin]
+			if at == nil || at.genesis.Continues == nil {
+				break
+			}
+			origin = at.genesis.Continues.Origin
+		}
+		return origin
+	}
+	others := func(k *Keys, keyID string) bool {
+		return slices.ContainsFunc(logs, func(other *Keys) bool { return writer(other) != writer(k) && other.Kind(keyID) != "" })
+	}
+	return func(keyID string) string {
+		for range logs { // a key may succeed one in the log that was continued, which succeeded another
+			before := keyID
+			for _, k := range logs {
+				if older := k.Person(keyID); older != keyID && !others(k, older) {
+					keyID = older
+				}
+			}
+			if keyID == before {
+				break
+			}
+		}
+		return keyID
+	}
+}
+
 // OpenCheckpoint verifies every line of a signed checkpoint that is in force at its size, and reads it. Errors are those of the
 // function OpenCheckpoint.
 func (k *Keys) OpenCheckpoint(note []byte) (Checkpoint, error) {

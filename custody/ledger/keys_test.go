@@ -244,6 +244,37 @@ func TestKeysOfACounterStay(t *testing.T) {
 	}
 }
 
+// Nobody becomes the successor of a key of another writer's log by saying so in their own.
+func TestPersonsOfSeveralLogs(t *testing.T) {
+	t.Parallel()
+	home, strange, later := changer(), changer(), changer()
+	later.opened.Continues = &record.Continuation{Origin: home.opened.Origin}
+	a, thief, next := home.person, newSigner(), newSigner()
+	id := func(s sign.Signer) string { return s.PublicKey().KeyID() }
+	succeed := func(w *world, old, successor sign.Signer) *Keys {
+		t.Helper()
+		k := must(GenesisKeys(w.opened))
+		events := []record.Type{record.TypeKeysChanged, record.TypeSeized}
+		c := &record.KeysChanged{Admits: []record.Signer{signerOf(old, record.KindPerson, events...)}, Log: record.LogState{Origin: w.opened.Origin, Size: 1}}
+		if err := k.apply(1, c, record.LeafHash{1}); err != nil {
+			t.Fatal(err)
+		}
+		c = &record.KeysChanged{Admits: []record.Signer{signerOf(successor, record.KindPerson, events...)}, Withdraws: []record.Withdrawal{withdrawal(old, successor)},
+			Log: record.LogState{Origin: w.opened.Origin, Size: 2, Keys: k.Before(2)}}
+		if err := k.apply(2, c, record.LeafHash{2}); err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	own := must(GenesisKeys(home.opened))
+	if got := Persons([]*Keys{own, succeed(strange, a, thief)})(id(thief)); got != id(thief) {
+		t.Error("the key of another log passes for that of the home log's person")
+	}
+	if got := Persons([]*Keys{own, succeed(later, a, next)})(id(next)); got != id(a) {
+		t.Error("in the log that continues it, the successor does not count as the person")
+	}
+}
+
 // rotation is the append that brings next as the log key.
 func rotation(w *world, next *notary) func(Head) ([]Item, error) {
 	keys := next.Keys()
