@@ -137,6 +137,16 @@ func TestContinuedExhibits(t *testing.T) {
 	if _, err := c.Append(ctx, seized(t, "9").Event, nil, c.person, c.log, testClock); !errors.Is(err, ErrMissing) {
 		t.Errorf("append without the old log: %v, want ErrMissing", err)
 	}
+	// An image is logged and sealed whatever became of the old log: its medium may not be there tomorrow.
+	const late = "20261124T081500Z-00000002"
+	if _, found, err := c.FindAcquisition("7", late); found || err != nil {
+		t.Errorf("look for a new image without the old log: %t, %v", found, err)
+	}
+	_, err = c.by(c.station, acquired(t, "7", late))
+	mustDo(t, err)
+	if _, found, err := c.FindAcquisition("7", late); !found || err != nil {
+		t.Errorf("find it: %t, %v", found, err)
+	}
 }
 
 // A partner who holds a log takes in the one that continues it, and the old one beside the new, and no log that says so falsely.
