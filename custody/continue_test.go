@@ -85,7 +85,6 @@ func TestContinue(t *testing.T) {
 // What the old log says of an exhibit stays true: its chain goes on in the new log, without another seizure.
 func TestContinuedExhibits(t *testing.T) {
 	c, _ := pairCase(t)
-	ctx := t.Context()
 	e := seized(t, "7")
 	seizure, ok := e.Event.(*record.Seized)
 	if !ok {
@@ -130,11 +129,17 @@ func TestContinuedExhibits(t *testing.T) {
 	if _, ok, err := c.FindImage("7", "20261123T081500Z-00000009"); ok || err != nil {
 		t.Errorf("an image that is in neither: %t, %v", ok, err)
 	}
+	withoutOld(t, c, old)
+}
+
+// withoutOld moves the old log away: then no event goes by the new one alone, but an image is signed.
+func withoutOld(t *testing.T, c *testCase, old string) {
+	t.Helper()
 	mustDo(t, os.Rename(filepath.Join(c.Dir(), layout.LogDir(old)), filepath.Join(t.TempDir(), "log")))
 	if _, err := c.States(); !errors.Is(err, ErrMissing) {
 		t.Errorf("without the old log: %v, want ErrMissing", err)
 	}
-	if _, err := c.Append(ctx, seized(t, "9").Event, nil, c.person, c.log, testClock); !errors.Is(err, ErrMissing) {
+	if _, err := c.Append(t.Context(), seized(t, "9").Event, nil, c.person, c.log, testClock); !errors.Is(err, ErrMissing) {
 		t.Errorf("append without the old log: %v, want ErrMissing", err)
 	}
 	// An image is logged and sealed whatever became of the old log: its medium may not be there tomorrow.
@@ -142,7 +147,7 @@ func TestContinuedExhibits(t *testing.T) {
 	if _, found, err := c.FindAcquisition("7", late); found || err != nil {
 		t.Errorf("look for a new image without the old log: %t, %v", found, err)
 	}
-	_, err = c.by(c.station, acquired(t, "7", late))
+	_, err := c.by(c.station, acquired(t, "7", late))
 	mustDo(t, err)
 	if _, found, err := c.FindAcquisition("7", late); !found || err != nil {
 		t.Errorf("find it: %t, %v", found, err)
