@@ -275,7 +275,7 @@ func (c *Case) Append(ctx context.Context, e record.Event, openings record.Openi
 // AppendBatch logs events in order under one checkpoint: all of them, or none is reported as logged. An acquisition that
 // the log has already is ErrRecorded.
 func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) ([]ledger.Logged, error) {
-	logged, err := c.append(ctx, logKey, len(events), func(h ledger.Head) ([]ledger.Item, error) {
+	logged, err := c.append(ctx, logKey, func(h ledger.Head) ([]ledger.Item, error) {
 		if h.Closed {
 			return nil, ledger.ErrClosed
 		}
@@ -305,17 +305,22 @@ func (c *Case) AppendBatch(ctx context.Context, events []Unlogged, signer sign.S
 	return logged, err
 }
 
-// append logs what build returns, which are n statements or none, and tells Recovered what an interrupted append had left.
-func (c *Case) append(ctx context.Context, logKey sign.LogSigner, n int, build func(ledger.Head) ([]ledger.Item, error)) ([]ledger.Logged, error) {
+// append logs what build returns, and tells Recovered what an interrupted append had left.
+func (c *Case) append(ctx context.Context, logKey sign.LogSigner, build func(ledger.Head) ([]ledger.Item, error)) ([]ledger.Logged, error) {
 	var logged []ledger.Logged
+	built := 0
 	err := c.inLog(func(root *durable.Root) (err error) {
-		logged, err = ledger.Append(ctx, root, logKey, c.Waiting, build)
+		logged, err = ledger.Append(ctx, root, logKey, c.Waiting, func(h ledger.Head) ([]ledger.Item, error) {
+			items, err := build(h)
+			built = len(items)
+			return items, err
+		})
 		return missing(err)
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range logged[:max(0, len(logged)-n)] {
+	for _, l := range logged[:len(logged)-built] {
 		if c.Recovered != nil {
 			c.Recovered(l)
 		}
@@ -334,7 +339,7 @@ func admitted(h ledger.Head, signer sign.Signer, t record.Type) error {
 // Settle completes what an interrupted append has left, without appending anything, and requires what an append requires
 // of the log and its counter.
 func (c *Case) Settle(ctx context.Context, logKey sign.LogSigner) error {
-	_, err := c.append(ctx, logKey, 0, func(ledger.Head) ([]ledger.Item, error) { return nil, nil })
+	_, err := c.append(ctx, logKey, func(ledger.Head) ([]ledger.Item, error) { return nil, nil })
 	if errors.Is(err, ledger.ErrNothing) {
 		return nil
 	}

@@ -38,7 +38,7 @@ type Closing struct {
 // was closed before, the one that closed it, and again. What an interrupted append left is completed first. Exhibits that the log
 // leaves open are an *OpenError, unless there is a reason.
 func (c *Case) CloseLog(ctx context.Context, closing Closing, signer sign.Signer, logKey sign.LogSigner) (closed Entry, again bool, err error) {
-	_, err = c.append(ctx, logKey, 1, func(h ledger.Head) ([]ledger.Item, error) {
+	_, err = c.append(ctx, logKey, func(h ledger.Head) ([]ledger.Item, error) {
 		if h.Closed {
 			again = true
 			return nil, nil

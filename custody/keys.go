@@ -112,7 +112,7 @@ func (c *Case) ChangeKeys(ctx context.Context, n KeyChange, signer sign.Signer, 
 			return ledger.Logged{}, err
 		}
 	}
-	logged, err := c.append(ctx, logKey, 1, func(h ledger.Head) ([]ledger.Item, error) {
+	logged, err := c.append(ctx, logKey, func(h ledger.Head) ([]ledger.Item, error) {
 		if err := admitted(h, signer, record.TypeKeysChanged); err != nil {
 			return nil, err
 		}

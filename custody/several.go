@@ -439,7 +439,7 @@ func (c *Case) Anchor(ctx context.Context, origin string, signer sign.Signer, lo
 			break
 		}
 	}
-	_, err = c.append(ctx, logKey, 1, func(head ledger.Head) ([]ledger.Item, error) {
+	_, err = c.append(ctx, logKey, func(head ledger.Head) ([]ledger.Item, error) {
 		if head.Closed {
 			return nil, ledger.ErrClosed
 		}

@@ -311,7 +311,7 @@ func (f *folder) revoked() {
 		return
 	}
 	revoked := revocations(f.c.policy.Trust)
-	for _, id := range []string{id, f.gen.by} {
+	for _, id := range append(f.gen.vouchers(), id) {
 		if _, ok := revoked[id]; ok {
 			f.signature.add(revokedFinding(name, id, f.index))
 		}

@@ -370,8 +370,10 @@ func (s *bundles) revoked(name string, b bundle.Bundle, stamp *anchor.Stamp) {
 	if since, ok := revoked[id]; ok && !before(since) {
 		s.c.lines[2].add(revokedFinding(name, id, b.Index))
 	}
-	if _, ok := revoked[s.gen.by]; ok && b.Index != 0 && id != s.gen.by {
-		s.c.lines[2].add(revokedFinding(name, s.gen.by, 0))
+	for _, by := range s.gen.vouchers() {
+		if _, ok := revoked[by]; ok && b.Index != 0 && id != by {
+			s.c.lines[2].add(revokedFinding(name, by, 0))
+		}
 	}
 	for _, k := range s.gen.keys.LogKeys(b.Size) {
 		if _, ok := revoked[logKeyID(k)]; ok {

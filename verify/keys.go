@@ -54,6 +54,9 @@ func (g *genesis) holder(s signer) string {
 	return "unknown"
 }
 
+// vouchers are the keys by which g says who may sign: of whoever signed it, and of whoever changed the keys after it.
+func (g *genesis) vouchers() []string { return append([]string{g.by}, g.keys.ChangedBy()...) }
+
 // follow takes into g the changes of keys that lead to the one that ref names, the newest that its signer saw. read returns the
 // envelope of an entry. The leaf hash of each is what the one after it says; that the log has them is for others to show.
 func (g *genesis) follow(ref *record.KeysRef, read func(i int64) ([]byte, error)) error {
@@ -101,7 +104,7 @@ func (f *folder) changesAlone() (int64, error) {
 		return 0, err
 	}
 	f.rec = rec
-	var index int64
+	index := rec.event.Log.Size // no change lies between it and the record: a missing proof is no reason to call the signer a stranger
 	if b, err := f.c.fsys.readFile(within(f.dir, layout.Proof), layout.MaxProof); err == nil {
 		if p, err := ledger.ParseProof(b); err == nil {
 			index = p.Index
@@ -206,7 +209,7 @@ func (l *logCheck) newestKeys(note []byte) *ledger.Keys {
 }
 
 // changeKeys takes in entry i, which changes the keys of the log, and reads again what was read with the old ones.
-func (l *logCheck) changeKeys(i int64, leaf record.LeafHash, e *loadedEntry) {
+func (l *logCheck) changeKeys(i int64, e *loadedEntry) {
 	name := l.path(layout.StatementFile(i))
 	change, _, err := l.gen.keys.Change(i, e.change)
 	if err != nil {

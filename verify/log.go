@@ -359,7 +359,7 @@ func (l *logCheck) statement(i int64, leaf record.LeafHash, e *loadedEntry) {
 		l.seen = append(l.seen, sighting{i, e.anchored})
 		return
 	case e.change != nil:
-		l.changeKeys(i, leaf, e)
+		l.changeKeys(i, e)
 		return
 	case e.event == nil:
 		l.log.add(mismatch(name, "predicateType", "", "", fmt.Sprintf("entry %d opens a case a second time", i)))

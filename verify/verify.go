@@ -94,7 +94,7 @@ type checker struct {
 
 	alone       *folder         // of an acquisition folder by itself
 	bundles     *bundles        // of statements that were exported
-	extract     *ledger.Extract // one exhibit\'s entries
+	extract     *ledger.Extract // one exhibit's entries
 	checkpoints int64
 	certified   int64 // of them, by a counter
 	counters    int64

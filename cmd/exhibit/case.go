@@ -263,8 +263,9 @@ func attestationFiles(store keyStore, names ...string) (map[string][]byte, error
 // stationEvents are those about images, which the station makes.
 func stationEvents() []record.Type { return []record.Type{record.TypeAcquired, record.TypeCopied} }
 
-// personEvents are all the others.
-func personEvents() []record.Type { // but to change keys: that is for whoever opens the log, and whom the log admits for it by name
+// personEvents are all the others, but for the change of keys: that is for whoever opens the log, and whom it admits for it by
+// name.
+func personEvents() []record.Type {
 	return slices.DeleteFunc(slices.Clone(record.EventTypes), func(t record.Type) bool { return slices.Contains(stationEvents(), t) })
 }
 

@@ -157,7 +157,7 @@ func runCaseRekey(ctx context.Context, u *ui, o *caseKeysOptions) error {
 	if o.newLog == "" {
 		return withHints(errors.New("--new-log-key is required"), "make one with: exhibit key create NAME --kind log")
 	}
-	return o.change(ctx, u, custody.KeyChange{}, func(store keyStore, keys *unlocked) (sign.LogSigner, error) {
+	return o.change(ctx, u, custody.KeyChange{}, func(store keyStore) (sign.LogSigner, error) {
 		info, err := store.Info(o.newLog)
 		if err != nil {
 			return nil, err
@@ -181,7 +181,7 @@ func runCaseRekey(ctx context.Context, u *ui, o *caseKeysOptions) error {
 }
 
 // change logs the change; newLog, if not nil, opens the log key that it brings.
-func (o *caseKeysOptions) change(ctx context.Context, u *ui, change custody.KeyChange, newLog func(keyStore, *unlocked) (sign.LogSigner, error)) error {
+func (o *caseKeysOptions) change(ctx context.Context, u *ui, change custody.KeyChange, newLog func(keyStore) (sign.LogSigner, error)) error {
 	c, err := openToAppend(u, o.caseDir)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func (o *caseKeysOptions) change(ctx context.Context, u *ui, change custody.KeyC
 		if err != nil {
 			return err
 		}
-		if change.LogKey, err = newLog(store, keys); err != nil {
+		if change.LogKey, err = newLog(store); err != nil {
 			return err
 		}
 	}

@@ -367,7 +367,7 @@ func ruleHints(err error) error {
 	see := fmt.Sprintf("see what the log says of it with: exhibit custody show %q", e.Exhibit)
 	if e.Type == record.TypeSeized {
 		if e.Is(custody.ErrSeized) {
-			return withHints(err, seizureHints(e)...)
+			return withHints(err, fmt.Sprintf("what was given back and comes again is logged with: exhibit custody receive %q; another item needs a number of its own", e.Exhibit))
 		}
 		see = "see what the log says of the others with: exhibit case status"
 	}
@@ -375,19 +375,4 @@ func ruleHints(err error) error {
 		see = "leave the words out: whoever is given the record could read them"
 	}
 	return withHints(err, see, "if it is so all the same, log it with --despite REASON; every report will show that")
-}
-
-// seizureHints say what to do about a seizure that was refused: there is no way around its rules.
-func seizureHints(e *custody.RuleError) (hints []string) {
-	for _, b := range e.Breaches {
-		switch b.Rule {
-		case record.RuleAlreadyBegun:
-			hints = append(hints, fmt.Sprintf("what was given back and comes again is logged with: exhibit custody receive %q; another item needs a number of its own", e.Exhibit))
-		case record.RuleFuture:
-			hints = append(hints, "give the time at which it was seized: --at 2026-11-23T09:15:00+01:00")
-		default:
-			hints = append(hints, "leave the words out: whoever is given the record could read them")
-		}
-	}
-	return hints
 }

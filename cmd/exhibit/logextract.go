@@ -38,6 +38,8 @@ func exportExtract(u *ui, c *custody.Case, o *exportOptions) error {
 	switch {
 	case errors.Is(err, custody.ErrNoRedaction):
 		return withHints(err, "say what is withheld: exhibit custody disclose NUMBER --withhold FIELD --ground TEXT --authorised-by NAME --to NAME")
+	case errors.Is(err, ledger.ErrBeyond):
+		return misused(err, "--from is a size that the receiver has seen: ask for it, and see what the log has with: exhibit case show")
 	case errors.Is(err, ledger.ErrNoEvents):
 		return misused(err, "see which exhibits there are: exhibit case status")
 	case err != nil:

@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -17,7 +16,7 @@ const maxFolders = 6
 // OpenArchive opens the one file in which a log is handed over, of size bytes, for OpenForeign. The list of what lies in it is
 // held in memory, so it may take layout.MaxDirectory bytes of the file and no more. r must stay open as long as the files are
 // read. A file that is no such archive is record.ErrMalformed.
-func OpenArchive(r io.ReaderAt, size int64) (fs.FS, error) {
+func OpenArchive(r io.ReaderAt, size int64) (*zip.Reader, error) {
 	if size > layout.MaxHandedOver {
 		return nil, fmt.Errorf("%w: no log that was handed over: %d bytes, at most %d are allowed", record.ErrMalformed, size, int64(layout.MaxHandedOver))
 	}

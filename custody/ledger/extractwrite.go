@@ -13,6 +13,9 @@ import (
 // ErrNoEvents says that a log has no event of an exhibit.
 var ErrNoEvents = errors.New("the log has no event of the exhibit")
 
+// ErrBeyond says that a size lies beyond the log's.
+var ErrBeyond = errors.New("the log does not have so many entries")
+
 // WriteExtract hands the files of an extract to write: one exhibit's entries of the log at l's checkpoint, each with its inclusion
 // proof, and what shows who may sign them. from are sizes to prove consistency with, beside those of the newest checkpoints.
 // reveal is as in Export; openings of other exhibits are never handed on.
@@ -31,6 +34,9 @@ func (l *Log) WriteExtract(exhibit string, from []int64, reveal Reveal, write fu
 		return Manifest{}, fmt.Errorf("exhibit %q: %w", exhibit, ErrNoEvents)
 	}
 	m.Count, m.Last = int64(len(m.Events)), m.Events[len(m.Events)-1]
+	if n := slices.Max(append(slices.Clone(from), 0)); n > l.Size() {
+		return Manifest{}, fmt.Errorf("size %d: %w", n, ErrBeyond)
+	}
 	sizes, err := checkpointSizes(l.dir)
 	if err != nil {
 		return Manifest{}, err

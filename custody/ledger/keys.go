@@ -32,6 +32,7 @@ type Keys struct {
 	used    map[string]bool     // every public key of a checkpoint line that there ever was, base64
 	older   map[string]string   // of a key identifier that of the key which it succeeds
 	changes []record.KeysRef
+	by      []string // key identifiers of who signed them
 }
 
 // Signer is a key and what it may sign.
@@ -187,6 +188,9 @@ func (k *Keys) Before(i int64) *record.KeysRef {
 // Changes lists the changes, in their order.
 func (k *Keys) Changes() []record.KeysRef { return slices.Clone(k.changes) }
 
+// ChangedBy lists who signed the changes, by their key identifiers, in their order.
+func (k *Keys) ChangedBy() []string { return slices.Clone(k.by) }
+
 // Person returns the identifier of the first key of whoever has the key: itself, unless it succeeds another.
 func (k *Keys) Person(keyID string) string {
 	for range k.older { // as many steps as there can be
@@ -301,6 +305,7 @@ func (k *Keys) Change(i int64, envelope []byte) (*record.KeysChanged, record.Lea
 	if err := next.apply(i, c, LeafHash(entry)); err != nil {
 		return fail(err)
 	}
+	next.by = append(next.by, e.KeyID)
 	*k = *next
 	return c, LeafHash(entry), nil
 }
@@ -309,7 +314,7 @@ func (k *Keys) Change(i int64, envelope []byte) (*record.KeysChanged, record.Lea
 func (k *Keys) clone() *Keys {
 	c := *k
 	c.signers, c.used, c.older = maps.Clone(k.signers), maps.Clone(k.used), maps.Clone(k.older)
-	c.pairs, c.changes = slices.Clone(k.pairs), slices.Clone(k.changes)
+	c.pairs, c.changes, c.by = slices.Clone(k.pairs), slices.Clone(k.changes), slices.Clone(k.by)
 	return &c
 }
 

@@ -160,7 +160,7 @@ func (c *chain) noteResult(index int64, h *record.Handled, differ bool) {
 func (c *chain) vouch(e LoggedEvent, h *record.Handled) {
 	for _, leaf := range h.Handling.Endorses {
 		of := c.leaves[leaf]
-		if of.number == 0 || of.keyID == e.KeyID || c.endorsed(leaf, e.KeyID) {
+		if of.number == 0 || c.same(of.keyID, e.KeyID) || c.endorsed(leaf, e.KeyID) {
 			continue
 		}
 		by := Endorsement{Number: h.Event.Number, Log: e.Log, KeyID: e.KeyID, Leaf: leaf, Of: of.number, OfLog: of.log}

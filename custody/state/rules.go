@@ -226,8 +226,8 @@ func (c *chain) checkEndorses(b *breaches, keyID string, h *record.Handled) {
 		switch {
 		case of.number == 0:
 			b.add(record.RuleNoSuchEvent, "no event of the exhibit has leaf %s, so it cannot be endorsed", short(leaf.String()))
-		case of.keyID == keyID:
-			b.add(record.RuleOwnSignature, "event %d was signed by key %s itself%s, and only another one can endorse it", of.number, short(keyID), InLog(of.log))
+		case c.same(of.keyID, keyID):
+			b.add(record.RuleOwnSignature, "event %d was signed by key %s, of the same holder%s, and only somebody else can endorse it", of.number, short(of.keyID), InLog(of.log))
 		case c.endorsed(leaf, keyID):
 			b.add(record.RuleEndorsedTwice, "key %s has endorsed event %d before%s", short(keyID), of.number, InLog(of.log))
 		}
@@ -235,7 +235,7 @@ func (c *chain) checkEndorses(b *breaches, keyID string, h *record.Handled) {
 }
 
 func (c *chain) endorsed(leaf record.LeafHash, keyID string) bool {
-	return slices.ContainsFunc(c.report.Endorsements, func(e Endorsement) bool { return e.Leaf == leaf && e.KeyID == keyID })
+	return slices.ContainsFunc(c.report.Endorsements, func(e Endorsement) bool { return e.Leaf == leaf && c.same(e.KeyID, keyID) })
 }
 
 // erasedBy is the number of an event that erased something of the image; 0: none did.
