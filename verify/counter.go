@@ -134,8 +134,8 @@ func counterWords(ahead int64) string {
 	return "the counter went back or stood still: the TPM was put back to an earlier state, or the certificate is another's"
 }
 
-// strangeCertificates looks for files in attest/, certificates and quotes, that belong to no checkpoint and no record.
-func (l *logCheck) strangeCertificates() error {
+// strangeAttestations looks for files in attest/, certificates and quotes, that belong to no checkpoint and no record.
+func (l *logCheck) strangeAttestations() error {
 	dir := l.path(layout.AttestDir)
 	err := l.c.fsys.eachEntry(l.c.ctx, dir, func(e fs.DirEntry) {
 		size, err := strconv.ParseInt(e.Name(), 10, 64)

@@ -451,7 +451,7 @@ func (l *logCheck) strangers() error {
 	if err := l.checkLeftovers(); err != nil {
 		return err
 	}
-	if err := l.strangeCertificates(); err != nil {
+	if err := l.strangeAttestations(); err != nil {
 		return err
 	}
 	if err := l.walk(layout.StatementDir, 0, l.strangeStatement); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
@@ -95,11 +96,14 @@ func (s *Store) unlockRemote(info Info, pin []byte) (Signer, error) {
 		return fail(err)
 	}
 	signer, err := NewDeviceSigner(key)
-	if err != nil {
-		return fail(err)
+	if err == nil && signer.PublicKey() != info.PublicKey {
+		err = fmt.Errorf("%w: it is %s, and was %s", ErrReplaced, signer.PublicKey().KeyID(), info.KeyID)
 	}
-	if signer.PublicKey() != info.PublicKey {
-		return fail(fmt.Errorf("%w: it is %s, and was %s", ErrReplaced, signer.PublicKey().KeyID(), info.KeyID))
+	if err != nil {
+		if c, ok := key.(io.Closer); ok { // a token is not kept for a key that is not used
+			err = errors.Join(err, c.Close())
+		}
+		return fail(err)
 	}
 	return signer, nil
 }

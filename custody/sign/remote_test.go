@@ -33,6 +33,17 @@ func remoteStore(t *testing.T, held map[string]crypto.Signer) (*Store, *int) {
 	return s, &tries
 }
 
+// closable is a key that is open until it is closed, as one in a token is.
+type closable struct {
+	crypto.Signer
+	closed bool
+}
+
+func (c *closable) Close() error {
+	c.closed = true
+	return nil
+}
+
 func TestRemoteKeys(t *testing.T) {
 	held := map[string]crypto.Signer{testURI: newTestKey(t)}
 	s, tries := remoteStore(t, held)
@@ -54,9 +65,10 @@ func TestRemoteKeys(t *testing.T) {
 	if key, err := s.Unlock("p", []byte("1235")); err == nil || key != nil || *tries != 1 {
 		t.Errorf("Unlock with a wrong PIN, tried %d times = %v, %v", *tries, key, err)
 	}
-	held[testURI] = newTestKey(t)
-	if key, err := s.Unlock("p", []byte("1234")); !errors.Is(err, ErrReplaced) || key != nil {
-		t.Errorf("Unlock of another key = %v, %v", key, err)
+	other := &closable{Signer: newTestKey(t)}
+	held[testURI] = other
+	if key, err := s.Unlock("p", []byte("1234")); !errors.Is(err, ErrReplaced) || key != nil || !other.closed {
+		t.Errorf("Unlock of another key = %v, %v; closed: %v", key, err, other.closed)
 	}
 	s.Remote = nil
 	if key, err := s.Unlock("p", []byte("1234")); !errors.Is(err, ErrNoDevice) || key != nil {

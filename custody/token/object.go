@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 
 	"github.com/miekg/pkcs11"
@@ -43,6 +44,12 @@ func (k *key) attribute(o pkcs11.ObjectHandle, kind uint) ([]byte, error) {
 		return nil, fmt.Errorf("the token gave %d attributes for one", len(a))
 	}
 	return a[0].Value, nil
+}
+
+// lacks reports whether attribute failed because the object has no attribute of that kind.
+func lacks(err error) bool {
+	var code pkcs11.Error
+	return errors.As(err, &code) && uint(code) == pkcs11.CKR_ATTRIBUTE_TYPE_INVALID
 }
 
 // findPrivate finds the one private key that fits.
@@ -103,7 +110,10 @@ func (k *key) findPublic() (*ecdsa.PublicKey, error) {
 
 func (k *key) publicKey(o pkcs11.ObjectHandle) (*ecdsa.PublicKey, error) {
 	curve, err := k.attribute(o, pkcs11.CKA_EC_PARAMS)
-	if err != nil || !bytes.Equal(curve, p256) {
+	if err != nil && !lacks(err) {
+		return nil, err
+	}
+	if !bytes.Equal(curve, p256) {
 		return nil, ErrAlgorithm // a key that is not of an elliptic curve has no such attribute
 	}
 	point, err := k.attribute(o, pkcs11.CKA_EC_POINT)

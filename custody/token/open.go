@@ -142,7 +142,10 @@ func (k *key) open(u URI, slot uint, state State, pin []byte) error {
 		return err
 	}
 	always, err := k.attribute(k.private, pkcs11.CKA_ALWAYS_AUTHENTICATE)
-	if err == nil && len(always) == 1 && always[0] != 0 {
+	if err != nil && !lacks(err) { // an older token does not know the attribute
+		return err
+	}
+	if len(always) == 1 && always[0] != 0 {
 		k.again = append([]byte(nil), pin...)
 	}
 	return nil

@@ -189,3 +189,20 @@ func TestRemoved(t *testing.T) {
 		t.Errorf("Open without the token = %v, %v", k, err)
 	}
 }
+
+// What a token that is gone does not say is no statement about the key.
+func TestAttributeLost(t *testing.T) {
+	s := softhsm.New(t)
+	s.Init(t, "card")
+	s.Key(t, "card", "k", "01", "EC:prime256v1")
+	k, ok := open(t, uri(t, "card", "k")).(*key)
+	if !ok {
+		t.Fatal("not a key of this package")
+	}
+	if err := k.module.CloseSession(k.session); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := k.publicKey(k.private); !errors.Is(err, ErrAbsent) || errors.Is(err, ErrAlgorithm) || p != nil {
+		t.Errorf("publicKey without a session = %v, %v", p, err)
+	}
+}
