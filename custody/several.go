@@ -3,9 +3,7 @@ package custody
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,7 +26,7 @@ type Foreign struct {
 	Genesis *record.CaseOpened
 	Leaf    record.LeafHash // its fingerprint
 
-	certificates map[string][]byte // of the keys that it admits, by their names below a case folder
+	keyFiles map[string][]byte // certificates of the keys that it admits, and what shows that a TPM holds one, by their names below a case folder
 }
 
 // OpenForeign opens the files of a log that was handed over, as Export wrote them, and requires that all are there and fit.
@@ -38,7 +36,7 @@ func OpenForeign(ctx context.Context, fsys fs.FS) (*Foreign, error) {
 		return nil, err
 	}
 	f := &Foreign{Log: l, Genesis: g, Leaf: leaf}
-	f.certificates, err = readCertificates(fsys, l.Keys())
+	f.keyFiles, err = readKeyFiles(fsys, l.Keys(), g.Origin)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +48,7 @@ func (f *Foreign) Joining() *record.Joining {
 	return &record.Joining{Checkpoint: record.SHA256Digest(sha256.Sum256(f.Log.Checkpoint())), Genesis: f.Leaf, Origin: f.Genesis.Origin, Size: f.Log.Size()}
 }
 
-// Export hands the files of the home log, and the certificates of the keys that it admits, to write, by names that
+// Export hands the files of the home log, and those of its keys, to write, by names that
 // OpenForeign and Import read. Of the personal fields only those of the genesis and of one exhibit's events are revealed,
 // or all, when exhibit is empty. With redact what the exhibit's newest redaction in the home log withholds is left out of the
 // events before it; ErrNoRedaction if there is none.
@@ -59,15 +57,8 @@ func (c *Case) Export(exhibit string, redact bool, write func(name string, data 
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range l.Keys().All() {
-		name := layout.KeyFile(id)
-		b, err := c.root.ReadFile(name, layout.MaxCertificate)
-		if err != nil {
-			return nil, missing(err)
-		}
-		if err := write(name, b); err != nil {
-			return nil, err
-		}
+	if err := c.exportKeys(l.Keys(), write); err != nil {
+		return nil, err
 	}
 	reveal, err := c.reveal(exhibit, redact)
 	if err != nil {
@@ -153,12 +144,7 @@ func (c *Case) Import(ctx context.Context, f *Foreign) (added int64, err error) 
 	if err := errors.Join(err, root.Close()); err != nil {
 		return 0, c.keepFork(f, err)
 	}
-	for name, b := range f.certificates {
-		if err := c.root.CreateEx(name, b); err != nil && !errors.Is(err, fs.ErrExist) {
-			return 0, err
-		}
-	}
-	return added, nil
+	return added, c.keepKeyFiles(f.keyFiles)
 }
 
 // compareOwn says of a copy of the home log that it is one, or that it shows another history.
@@ -250,28 +236,6 @@ func (c *Case) continuedFrom(f *Foreign, l Held) error {
 		return fmt.Errorf("%w: of log %s it was continued from another checkpoint of size %d than the one that is known", ErrStrange, k.Origin, k.Size)
 	}
 	return nil
-}
-
-// readCertificates reads those of the keys that the log admits, or did.
-func readCertificates(fsys fs.FS, keys *ledger.Keys) (map[string][]byte, error) {
-	out := map[string][]byte{}
-	for _, id := range keys.All() {
-		name := layout.KeyFile(id)
-		b, err := ledger.ReadForeign(fsys, name, layout.MaxCertificate)
-		if err != nil {
-			return nil, err
-		}
-		block, _ := pem.Decode(b)
-		if block == nil {
-			return nil, fmt.Errorf("%q: %w: no certificate", name, record.ErrMalformed)
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || sign.KeyID(cert.RawSubjectPublicKeyInfo) != id {
-			return nil, fmt.Errorf("%q: %w: not the certificate of that key", name, record.ErrMalformed)
-		}
-		out[name] = b
-	}
-	return out, nil
 }
 
 // Held is a log of the case.

@@ -22,10 +22,11 @@ import (
 const (
 	RequireWitness   = "witness"   // a quorum of trusted witnesses has cosigned every acquisition
 	RequireTimeStamp = "timestamp" // a trusted authority has time-stamped every acquisition
+	RequireHardware  = "hardware"  // a key of assurance tpm-hardware signed every acquisition, and one the log it stands in
 )
 
 // Requirements lists what a Policy can require.
-var Requirements = []string{RequireWitness, RequireTimeStamp}
+var Requirements = []string{RequireWitness, RequireTimeStamp, RequireHardware}
 
 const (
 	adviceAnchor = "compare with another copy of the log; who changed the log afterwards, or a copy of it, cannot make the anchors fit"
@@ -334,5 +335,8 @@ func (c *checker) requireOfFolder(dir string) {
 	}
 	if c.policy.requires(RequireTimeStamp) {
 		c.lines[5].add(Finding{Severity: Missing, File: dir, Text: fmt.Sprintf(text, "a time-stamp"), Advice: "verify the case"})
+	}
+	if c.policy.requires(RequireHardware) {
+		c.lines[2].add(Finding{Severity: Missing, File: dir, Text: fmt.Sprintf(text, "a key in a genuine TPM"), Advice: "verify the case"})
 	}
 }

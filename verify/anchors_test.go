@@ -189,7 +189,7 @@ func TestAnchors(t *testing.T) {
 			}
 			f := soundCase(t)
 			test.prepare(f, o)
-			for _, required := range [][]string{nil, Requirements} {
+			for _, required := range [][]string{nil, {RequireWitness, RequireTimeStamp}} {
 				p := f.policy()
 				p.Trust, p.Require = append(p.Trust, test.trust(f, o)...), required
 				report, err := Verify(t.Context(), f.build().fs(""), "", p)

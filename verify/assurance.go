@@ -1,9 +1,7 @@
 package verify
 
 import (
-	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody/attest"
-	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -27,29 +24,21 @@ const (
 // certificate of any other kind never vouches for one: that key signs whatever it is given, so it can sign false attestations.
 const attestationCertificate = "attestation"
 
-// maxCertificates bounds the certificates in one file.
-const maxCertificates = 32
-
 // attestations reads what shows that keys are in a TPM, and takes the assurance of each. It returns the files in keys/
 // that were used.
 func (c *checker) attestations(logs []*logCheck) map[string]bool {
 	used := map[string]bool{}
-	enrolled := c.enrolled(used)
+	enrolled := c.enrolled(logs, used)
 	for _, l := range logs {
 		if l.gen == nil {
 			continue
 		}
-		kinds := map[string]string{}
-		for _, id := range l.gen.keys.All() {
-			kinds[id] = l.gen.keys.Kind(id)
-		}
-		for _, k := range l.gen.keys.AllLogKeys() {
-			if id := logKeyID(k); k.Line == record.LineECDSA { // the one that can be in a device
-				kinds[id], c.logKeys[id] = "log", true
-			}
-		}
+		kinds := l.gen.keys.Kinds()
 		for _, id := range slices.Sorted(maps.Keys(kinds)) {
 			kind := kinds[id]
+			if kind == sign.KindLog {
+				c.logKeys[id] = true
+			}
 			name := layout.KeyAttestationFile(id)
 			b, err := c.fsys.readFile(name, layout.MaxAttest)
 			if isMissing(err) {
@@ -63,9 +52,39 @@ func (c *checker) attestations(logs []*logCheck) map[string]bool {
 				c.lines[2].add(fromError(name, err))
 			}
 		}
+		c.requireHardware(l)
 	}
 	return used
 }
+
+// requireHardware says which key of an acquisition, or of the log in which it stands, is not shown to be in a genuine TPM.
+func (c *checker) requireHardware(l *logCheck) {
+	if !c.policy.requires(RequireHardware) || l.gen == nil || len(l.images) == 0 {
+		return
+	}
+	ids := map[string]bool{}
+	for _, image := range l.images {
+		ids[image.keyID] = true
+	}
+	for id, kind := range l.gen.keys.Kinds() {
+		if kind == sign.KindLog {
+			ids[id] = true
+		}
+	}
+	for _, id := range sortedKeys(ids) {
+		f := Finding{Severity: Missing, File: layout.KeyAttestationFile(id), Advice: adviceEnrolled, Text: fmt.Sprintf("a key in a genuine TPM is required, and nothing shows that a TPM holds key %.16s", id)}
+		switch c.assurance(id) {
+		case AssuranceHardware:
+			continue
+		case AssuranceUnverified:
+			f.Text = fmt.Sprintf("a key in a genuine TPM is required, and neither %q nor %q shows that an enrolment authority that is trusted has certified the TPM of key %.16s",
+				layout.EnrolmentFile, layout.EnrolmentOf(l.origin), id)
+		}
+		c.lines[2].add(f)
+	}
+}
+
+const adviceEnrolled = "ask the agency for the certificates of its enrolled keys, and trust its authority: exhibit trust add enrolment -h"
 
 // attestedKey requires that a file attests the key with that id, and takes the key's assurance.
 func (c *checker) attestedKey(file []byte, id, kind string, enrolled map[string]bool) error {
@@ -96,21 +115,30 @@ func (c *checker) attestedKey(file []byte, id, kind string, enrolled map[string]
 }
 
 // enrolled are the attestation keys, by key id, that an enrolment authority of the trust file has certified.
-func (c *checker) enrolled(used map[string]bool) map[string]bool {
+func (c *checker) enrolled(logs []*logCheck, used map[string]bool) map[string]bool {
 	out := map[string]bool{}
-	b, err := c.fsys.readFile(layout.EnrolmentFile, layout.MaxEnrolment)
-	if isMissing(err) {
-		return out
+	c.enrolledIn(layout.EnrolmentFile, out, used)
+	for _, l := range logs {
+		c.enrolledIn(layout.EnrolmentOf(l.origin), out, used)
 	}
-	used[layout.EnrolmentFile] = true
+	return out
+}
+
+// enrolledIn takes those that one file has certificates of.
+func (c *checker) enrolledIn(name string, out, used map[string]bool) {
+	b, err := c.fsys.readFile(name, layout.MaxEnrolment)
+	if isMissing(err) {
+		return
+	}
+	used[name] = true
 	var certs []*x509.Certificate
 	if err == nil {
-		certs, err = parseCertificates(b)
+		certs, err = attest.ParseCertificates(b)
 		err = content(err)
 	}
 	if err != nil {
-		c.lines[2].add(fromError(layout.EnrolmentFile, err))
-		return out
+		c.lines[2].add(fromError(name, err))
+		return
 	}
 	for _, ca := range certs {
 		if !trustsEnrolment(c.policy.Trust, sign.KeyID(ca.RawSubjectPublicKeyInfo)) {
@@ -122,29 +150,6 @@ func (c *checker) enrolled(used map[string]bool) map[string]bool {
 			}
 		}
 	}
-	return out
-}
-
-// parseCertificates reads a file that is PEM certificates and nothing else.
-func parseCertificates(b []byte) ([]*x509.Certificate, error) {
-	var certs []*x509.Certificate
-	var again bytes.Buffer
-	for rest := b; len(rest) > 0; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" || len(certs) == maxCertificates {
-			return nil, fmt.Errorf("not at most %d PEM certificates and nothing else", maxCertificates)
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		certs = append(certs, cert)
-		again.Write(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
-	}
-	if len(certs) == 0 || !bytes.Equal(again.Bytes(), b) {
-		return nil, errors.New("not PEM certificates and nothing else")
-	}
-	return certs, nil
 }
 
 // assurance is what was derived of a key.

@@ -410,6 +410,9 @@ func (s *bundles) required(n int64) {
 	if s.c.policy.requires(RequireWitness) {
 		s.c.lines[4].add(Finding{Severity: Missing, File: s.c.file, Text: "a cosignature of witnesses is required; it lies with the log of the case, and in no bundle", Advice: "verify the case"})
 	}
+	if s.c.policy.requires(RequireHardware) {
+		s.c.lines[2].add(Finding{Severity: Missing, File: s.c.file, Text: "a key in a genuine TPM is required; what shows it lies in the case, and in no bundle", Advice: "verify the case"})
+	}
 	if s.c.policy.requires(RequireTimeStamp) && (s.stamped < n || n == 0) {
 		s.c.lines[5].add(Finding{Severity: Missing, File: s.c.file, Advice: adviceRole,
 			Text: fmt.Sprintf("a time-stamp under a trusted root is required of each statement, and %d of %d have one", s.stamped, n)})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/exhibit-forensics/exhibit/custody/attest"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -58,7 +59,7 @@ func FuzzCertificates(f *testing.F) {
 	f.Add(pemOf(a.cert.Raw, a.issue(newKey(), "attestation")))
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		certs, err := parseCertificates(b)
+		certs, err := attest.ParseCertificates(b)
 		if err != nil {
 			if certs != nil {
 				t.Error("an error and certificates")

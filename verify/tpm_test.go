@@ -201,11 +201,25 @@ func TestAssurance(t *testing.T) {
 			if got := r.Acquisitions[0].Assurance; got != test.want {
 				t.Errorf("assurance is %s, want %s\n%s", got, test.want, show(r))
 			}
+			requireHardware(t, f, p, test.code == ExitMismatch, test.want == AssuranceHardware)
 			if s := r.Lines[1].Sentence; test.code == ExitVerified && !strings.Contains(s, "assurance: "+AssuranceSoftware) {
 				t.Errorf("line 2 does not name the weakest assurance, that of the person's key: %s", s)
 			}
 		})
 	}
+}
+
+// requireHardware requires the outcome of a case whose keys must be in a genuine TPM.
+func requireHardware(t *testing.T, f *forge, p Policy, damaged, hardware bool) {
+	t.Helper()
+	p.Require = []string{RequireHardware}
+	code := ExitUnknown
+	if damaged {
+		code = ExitMismatch
+	} else if hardware {
+		code = ExitVerified
+	}
+	check(t, f.build().fs(""), "", p, code)
 }
 
 func attestFile(f *forge, size int64) string { return logFile(f, layout.AttestFile(size)) }

@@ -31,7 +31,7 @@ type Progress interface {
 type Policy struct {
 	// Trust are the entries of the trust file; nothing in what is verified can take their place.
 	Trust []TrustEntry
-	// Require are further things without which the outcome is unknown: RequireWitness, RequireTimeStamp.
+	// Require are further things without which the outcome is unknown: RequireWitness, RequireTimeStamp, RequireHardware.
 	Require []string
 	// FolderName is the name of the folder that fsys is rooted at, when it is known. One that ends in ".partial" is an
 	// acquisition that is not finished.

@@ -28,7 +28,8 @@ func newVerifyCommand(u *ui) *cobra.Command {
 			"Of statements that exhibit log export --sigstore wrote, name a bundle (N.sigstore.json, the genesis 0.sigstore.json beside\n" +
 			"it), or trusted_root.json for all in its folder. Then lines 2 and 3 are required; no image is looked at.\n\n" +
 			"With --require it ends with 5, too, unless every acquisition was time-stamped (timestamp), or cosigned by a quorum of\n" +
-			"witnesses (witness), that this station trusts.\n\n" +
+			"witnesses (witness), that this station trusts, or was signed and logged by keys in a TPM that an authority which it trusts has\n" +
+			"enrolled (hardware).\n\n" +
 			"Nothing is written. With --log what was found of the images is logged afterwards, one event of type verified an exhibit, in\n" +
 			"the case's own log; also that an image did not hold, which every later verification shows. The exit code stays that of the\n" +
 			"verification. Images of which data was erased by order, or that the log does not know, are left out.",
@@ -41,7 +42,7 @@ func newVerifyCommand(u *ui) *cobra.Command {
 			f.StringVar(&toLog.key, "key", "", "with --log, `NAME` of the person's key that signs (default: the one the case admits)")
 			f.StringVar(&toLog.by, "by", "", "with --log, who verified: `NAME` (default: the holder of the key, as the genesis reveals it)")
 			toLog.pass.register(f, true)
-			f.StringVar(&require, "require", "", "require, too, what stands in `LIST`: witness, timestamp, or both with a comma")
+			f.StringVar(&require, "require", "", "require, too, what stands in `LIST`: witness, timestamp, hardware, with commas between them")
 		},
 		run: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("trust") && trust == "" { // an empty variable in a script must not mean other trust than was meant

@@ -145,6 +145,21 @@ func (k *Keys) Kind(keyID string) string {
 	return ""
 }
 
+// Kinds are those of every key, by its identifier, that a device can hold: the signers that are or were admitted, and the ECDSA
+// half of each log key, whose kind is sign.KindLog.
+func (k *Keys) Kinds() map[string]string {
+	kinds := map[string]string{}
+	for _, id := range k.All() {
+		kinds[id] = k.Kind(id)
+	}
+	for _, l := range k.AllLogKeys() {
+		if der, err := base64.StdEncoding.DecodeString(l.PublicKey); err == nil && l.Line == record.LineECDSA {
+			kinds[sign.KeyID(der)] = sign.KindLog
+		}
+	}
+	return kinds
+}
+
 // AllLogKeys are the keys of checkpoint lines that are or were in force, in their order.
 func (k *Keys) AllLogKeys() []record.LogKey {
 	var out []record.LogKey

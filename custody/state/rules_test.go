@@ -497,7 +497,9 @@ func TestErasedAttachments(t *testing.T) {
 
 // Who goes on with another key is still the same person: neither key endorses what the other signed.
 func TestSuccessorIsNoSecondPerson(t *testing.T) {
-	b := Book{Person: func(id string) string { return map[string]string{"new": "old"}[id] + map[string]string{"old": "old", "other": "other"}[id] }}
+	b := Book{Person: func(id string) string {
+		return map[string]string{"new": "old"}[id] + map[string]string{"old": "old", "other": "other"}[id]
+	}}
 	e := seized(1, "7", 1, nil)
 	e.KeyID = "old"
 	b.Add(e)

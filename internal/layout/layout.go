@@ -314,6 +314,9 @@ func KeyFile(keyID string) string { return KeysDir + "/" + keyID + ".pem" }
 // KeyAttestationFile shows that the key with that id is held by a TPM, below the case folder.
 func KeyAttestationFile(keyID string) string { return KeysDir + "/" + keyID + ".tpm.json" }
 
+// EnrolmentOf holds the certificates that another agency issued for the keys of its log, below the case folder.
+func EnrolmentOf(origin string) string { return KeysDir + "/" + origin + ".enrolment.pem" }
+
 // NewOrigin draws a log's name: 26 base32 characters and ".exhibit.invalid".
 func NewOrigin(random io.Reader) (string, error) {
 	var b [17]byte

@@ -1,0 +1,133 @@
+package custody
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/exhibit-forensics/exhibit/custody/attest"
+	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
+	"github.com/exhibit-forensics/exhibit/custody/sign"
+	"github.com/exhibit-forensics/exhibit/internal/layout"
+)
+
+// keyFile is one file of keys/ that goes along with a log.
+type keyFile struct {
+	name     string // below a case folder
+	max      int64
+	required bool
+	check    func([]byte) error // what can be required of it alone
+}
+
+// keyFiles are those of the keys of a log: the certificate of each signer, what shows that a signer or log key is in a TPM,
+// and last what an agency issued for such keys, under the name enrolment.
+func keyFiles(keys *ledger.Keys, enrolment string) []keyFile {
+	var files []keyFile
+	for _, id := range keys.All() {
+		files = append(files, keyFile{layout.KeyFile(id), layout.MaxCertificate, true, func(b []byte) error { return checkCertificate(b, id) }})
+	}
+	kinds := keys.Kinds()
+	for _, id := range slices.Sorted(maps.Keys(kinds)) {
+		files = append(files, keyFile{layout.KeyAttestationFile(id), layout.MaxAttest, false, func(b []byte) error { return checkAttestation(b, id, kinds[id]) }})
+	}
+	return append(files, keyFile{enrolment, layout.MaxEnrolment, false, func(b []byte) error {
+		_, err := attest.ParseCertificates(b)
+		return err
+	}})
+}
+
+func checkCertificate(b []byte, id string) error {
+	block, rest := pem.Decode(b)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
+		return errors.New("no certificate")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil || sign.KeyID(cert.RawSubjectPublicKeyInfo) != id {
+		return errors.New("not the certificate of that key")
+	}
+	return nil
+}
+
+func checkAttestation(b []byte, id, kind string) error {
+	f, err := attest.ParseKeyFile(b)
+	if err != nil {
+		return err
+	}
+	_, key, err := f.Check(kind)
+	if err != nil {
+		return err
+	}
+	der, err := key.DER()
+	if err == nil && sign.KeyID(der) != id {
+		err = errors.New("it is about another key")
+	}
+	return err
+}
+
+// exportKeys hands the files of the home log's keys to write.
+func (c *Case) exportKeys(keys *ledger.Keys, write func(name string, data []byte) error) error {
+	for _, f := range keyFiles(keys, layout.EnrolmentFile) {
+		b, err := c.root.ReadFile(f.name, f.max)
+		if errors.Is(err, fs.ErrNotExist) && !f.required {
+			continue
+		}
+		if err == nil {
+			err = write(f.name, b)
+		}
+		if err != nil {
+			return missing(err)
+		}
+	}
+	return nil
+}
+
+// readKeyFiles reads those of a log that was handed over, and requires that each is what its name says. In the case the
+// certificates that the other agency issued get a name of their own.
+func readKeyFiles(fsys fs.FS, keys *ledger.Keys, origin string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, f := range keyFiles(keys, layout.EnrolmentFile) {
+		if !f.required {
+			if _, err := fs.Stat(fsys, f.name); errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+		}
+		b, err := ledger.ReadForeign(fsys, f.name, f.max)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.check(b); err != nil {
+			return nil, fmt.Errorf("%q: %w: %w", f.name, record.ErrMalformed, err)
+		}
+		if f.name == layout.EnrolmentFile {
+			f.name = layout.EnrolmentOf(origin)
+		}
+		out[f.name] = b
+	}
+	return out, nil
+}
+
+// keepKeyFiles keeps the files of another log's keys. What is there stays, and of the home log's own keys nobody else says
+// what holds them.
+func (c *Case) keepKeyFiles(files map[string][]byte) error {
+	own, err := c.Keys()
+	if err != nil {
+		return err
+	}
+	for _, f := range keyFiles(own, layout.EnrolmentFile) {
+		if !f.required {
+			delete(files, f.name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := c.root.CreateEx(name, files[name]); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
