@@ -49,8 +49,21 @@ func (c *checker) continuation(name string, next *record.CaseOpened, old *logChe
 		c.lines[4].add(f)
 		return
 	}
+	if closedThere(k, old) { // nothing may follow, so nothing can be lost
+		c.note(Finding{File: old.dir, Text: fmt.Sprintf("the log was closed by entry %d, and the case goes on in log %s", old.closed.index, next.Origin)})
+		return
+	}
 	c.lines[4].add(Finding{Severity: Missing, File: old.dir, Text: fmt.Sprintf("the log was given up at size %d and continued in log %s: %s", k.Size, next.Origin, lostWords(k, old)),
 		Advice: "ask who gave it up and why; look for a copy of the folder that has more"})
+}
+
+// closedThere reports whether the old log was closed by the last entry that the new one knows of it, with that counter.
+func closedThere(k *record.Continuation, old *logCheck) bool {
+	if old.closed == nil || old.closed.index != k.Size-1 {
+		return false
+	}
+	live, known := k.Counter.Get()
+	return known == (old.counter != nil) && live == old.closed.said.Counter
 }
 
 // lostWords says how many checkpoints may be lost between a log and the one that continues it.

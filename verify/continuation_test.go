@@ -79,3 +79,33 @@ func TestContinuedChain(t *testing.T) {
 		t.Errorf("exhibits %+v\n%s", r.Exhibits, show(r))
 	}
 }
+
+// After the entry that closed a log nothing can be lost. A log that is continued from before it is one that was cut back.
+func TestContinuesAClosedLog(t *testing.T) {
+	for name, test := range map[string]struct {
+		size    int64
+		counter record.Fact[int64]
+		lost    bool
+	}{
+		"closed":               {2, record.Unknown[int64]("the log has no counter"), false},
+		"before it was closed": {1, record.Unknown[int64]("the log has no counter"), true},
+		"another counter":      {2, record.Known(int64(7)), true},
+	} {
+		old := newForge(t)
+		old.close()
+		next := newForge(t)
+		next.genesis.Continues = &record.Continuation{Because: record.Personal{Commitment: record.SHA256Digest([32]byte{1})}, Origin: old.origin, Size: test.size,
+			Checkpoint: record.SHA256Digest(sha256.Sum256(old.checkpoints[test.size])), Counter: test.counter}
+		next.again()
+		next.seize("8")
+		files := old.build()
+		maps.Copy(files, next.build())
+		p := old.policy()
+		p.Trust = append(p.Trust, next.policy().Trust...)
+		r := check(t, files.fs(""), "", p, ExitUnknown) // there is no image
+		noted := slices.ContainsFunc(r.Notes, func(f Finding) bool { return strings.Contains(f.Text, "the case goes on in log "+next.origin) })
+		if lost := says(r, 4, "was given up at size"); lost != test.lost || noted == lost {
+			t.Errorf("%s: given up %t, noted %t\n%s", name, lost, noted, show(r))
+		}
+	}
+}
