@@ -86,6 +86,15 @@ func (c *Case) person(home *ledger.Keys) (func(string) string, error) {
 		}
 		logs = append(logs, l.Keys())
 	}
+	kept, err := c.Extracts()
+	if err != nil {
+		kept = nil // what cannot be read of them stands in the way of every event but the record of an image, and says so
+	}
+	for _, k := range kept {
+		if !slices.ContainsFunc(held, func(h Held) bool { return h.Origin == k.Origin }) {
+			logs = append(logs, k.Keys)
+		}
+	}
 	return ledger.Persons(logs), nil
 }
 

@@ -310,9 +310,17 @@ func (c *Case) book() (*state.Book, error) {
 		err = c.EachEvent(func(e Entry) { book.Add(e.logged()) })
 	}
 	if err == nil {
-		err = c.closeLogs(book)
+		err = c.bound(book)
 	}
 	return book, err
+}
+
+// bound tells the book where what is known of the logs ends.
+func (c *Case) bound(book *state.Book) error {
+	if err := c.closeLogs(book); err != nil {
+		return err
+	}
+	return c.partly(book)
 }
 
 // closeLogs tells the book which of the logs that it follows were closed.
@@ -366,7 +374,7 @@ func (c *Case) History(exhibit string) ([]Moment, error) {
 	if len(moments) == 0 {
 		return nil, nil
 	}
-	if err := c.closeLogs(book); err != nil {
+	if err := c.bound(book); err != nil {
 		return nil, err
 	}
 	moments[len(moments)-1].After = book.Report(exhibit)

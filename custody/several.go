@@ -132,6 +132,9 @@ func (c *Case) Import(ctx context.Context, f *Foreign) (added int64, err error) 
 	if err := c.related(f); err != nil {
 		return 0, err
 	}
+	if err := c.againstExtracts(f); err != nil {
+		return 0, c.keepFork(f, err)
+	}
 	dir := layout.LogDir(origin)
 	if err := c.root.MkdirAll(dir); err != nil {
 		return 0, err
@@ -281,6 +284,10 @@ func (c *Case) Logs() ([]Held, error) {
 // exhibit would look as if nothing had happened to it.
 func (c *Case) several() ([]Held, error) {
 	held, err := c.Logs()
+	if err == nil && c.hasExtracts() {
+		_, err = c.own(held)
+		return held, err
+	}
 	if err != nil || !slices.ContainsFunc(held, func(h Held) bool { return h.Genesis.Joins != nil || h.Genesis.Continues != nil }) {
 		return nil, err
 	}
@@ -331,13 +338,21 @@ func (c *Case) merged(held []Held, exhibit string) ([]Entry, error) {
 			entries[i] = append(entries[i], e)
 		}
 	}
+	extra, err := c.withExtracts(held, &logs)
+	if err != nil {
+		return nil, err
+	}
 	order, err := orderOf(logs)
 	if err != nil {
 		return nil, err
 	}
 	var out []Entry
 	for _, p := range order {
-		if e := entries[p.Log][p.Step]; e.Predicate != nil && e.logged().Event != nil {
+		e, only := extra[p]
+		if !only {
+			e = entries[p.Log][p.Step]
+		}
+		if e.Predicate != nil && e.logged().Event != nil && (!only || exhibit == "" || e.of(exhibit)) {
 			out = append(out, e)
 		}
 	}
@@ -377,7 +392,7 @@ func (c *Case) openHeld(h Held) (*ledger.Log, error) {
 }
 
 // Anchor takes the newest checkpoint that the case holds of another log in as an entry of the home log, unless the home
-// log's newest entry about it names that very one. Any key that the genesis admits signs it.
+// log's newest entry about it names that very one, or a larger one. Any key that the genesis admits signs it.
 func (c *Case) Anchor(ctx context.Context, origin string, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) (done bool, err error) {
 	held, err := c.Logs()
 	if err != nil {
@@ -392,22 +407,35 @@ func (c *Case) Anchor(ctx context.Context, origin string, signer sign.Signer, lo
 	if err != nil {
 		return false, err
 	}
-	for e, err := range c.Entries() {
-		if err != nil {
-			return false, err
-		}
-		if a, ok := e.Predicate.(*record.Anchored); ok && a.Origin == origin {
-			if a.Size == l.Size() {
-				return false, nil
-			}
-			break
-		}
+	return c.anchor(ctx, sighting{origin: origin, leaf: h.Leaf, size: l.Size(), note: l.Checkpoint()}, signer, logKey, clock)
+}
+
+// sighting is a checkpoint of another log.
+type sighting struct {
+	origin string
+	leaf   record.LeafHash // of its genesis
+	size   int64
+	note   []byte
+	from   *record.Extract // in which it came; nil: with the whole log
+}
+
+// covers reports whether an entry of the home log says what another about the sighting would.
+func (s sighting) covers(a *record.Anchored) bool {
+	if s.from != nil {
+		return a.Extract != nil && *a.Extract == *s.from
+	}
+	return a.Size >= s.size
+}
+
+func (c *Case) anchor(ctx context.Context, s sighting, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) (done bool, err error) {
+	if _, found, err := c.newestAnchor(s.origin, s.covers); err != nil || found {
+		return false, err
 	}
 	_, err = c.append(ctx, logKey, func(head ledger.Head) ([]ledger.Item, error) {
 		if head.Closed {
 			return nil, ledger.ErrClosed
 		}
-		a := &record.Anchored{Checkpoint: string(l.Checkpoint()), Genesis: h.Leaf, Log: logState(head), Origin: origin, Size: l.Size(), Time: clock()}
+		a := &record.Anchored{Checkpoint: string(s.note), Extract: s.from, Genesis: s.leaf, Log: logState(head), Origin: s.origin, Size: s.size, Time: clock()}
 		payload, err := record.Encode(a)
 		if err != nil {
 			return nil, err

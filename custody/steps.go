@@ -69,12 +69,22 @@ func (c *Case) mergedByCache(held []Held, exhibit string, key sign.LogSigner) ([
 		sequences[i] = h.sequence()
 		sequences[i].Steps = known[i].steps
 	}
+	extra, err := c.withExtracts(held, &sequences)
+	if err != nil {
+		return nil, err
+	}
 	order, err := orderOf(sequences)
 	if err != nil {
 		return nil, err
 	}
 	var out []Entry
 	for _, p := range order {
+		if e, ok := extra[p]; ok {
+			if e.of(exhibit) {
+				out = append(out, e)
+			}
+			continue
+		}
 		if known[p.Log].exhibits[p.Step] != exhibit {
 			continue
 		}

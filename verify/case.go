@@ -24,15 +24,17 @@ func (c *checker) checkCase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	home := c.caseFile(logs)
+	home, known := c.caseFile(logs)
 	c.certificates(logs)
-	c.sightings(logs, home)
-	c.forks(logs)
+	kept := c.keptExtracts()
+	c.sightings(logs, kept, home)
+	c.forks(logs, kept)
+	kept = c.extracts(kept, logs, known)
 	for _, l := range logs {
 		l.checkQuotes()
 		c.takeLog(l)
 	}
-	if err := c.books(logs, home); err != nil {
+	if err := c.books(logs, kept, home); err != nil {
 		return err
 	}
 	named := map[string]bool{}
@@ -59,7 +61,7 @@ func (c *checker) checkCase(ctx context.Context) error {
 // books adds what the events of the logs say: of each log by itself, or of all in one order when others have joined the case, or one
 // continues another.
 // The error is that of the context.
-func (c *checker) books(logs []*logCheck, home string) error {
+func (c *checker) books(logs []*logCheck, kept []keptExtract, home string) error {
 	for _, l := range logs {
 		l.foreign = l.several != nil && l.origin != home && !c.logsOf[l.origin]
 		if l.several != nil {
@@ -72,7 +74,7 @@ func (c *checker) books(logs []*logCheck, home string) error {
 	if len(logs) == 0 || logs[0].several == nil {
 		return nil
 	}
-	book, unreadable := c.mergedBook(logs, home)
+	book, unreadable := c.mergedBook(logs, kept, home)
 	return c.takeBook(&book, unreadable, logs, home)
 }
 
@@ -96,7 +98,7 @@ func (c *checker) strangers() {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case layout.CaseFile, layout.ExhibitsDir, layout.LogsDir, layout.KeysDir, layout.ForksDir:
+		case layout.CaseFile, layout.ExhibitsDir, layout.LogsDir, layout.KeysDir, layout.ForksDir, layout.ExtractsDir:
 		default:
 			c.uncovered(e.Name())
 		}
@@ -111,7 +113,7 @@ func (c *checker) caseLogs() ([]*logCheck, error) {
 		c.lines[3].add(fromError(layout.LogsDir, err))
 		return nil, nil
 	}
-	several := c.hasJoined(entries)
+	several := c.hasJoined(entries) || c.fsys.exists(layout.ExtractsDir)
 	for _, e := range entries {
 		name := within(layout.LogsDir, e.Name())
 		switch {
@@ -152,24 +154,25 @@ func (c *checker) hasJoined(entries []fs.DirEntry) bool {
 	return false
 }
 
-// caseFile requires case.json to be the payload of the genesis of the log it names, whose origin it returns.
-func (c *checker) caseFile(logs []*logCheck) (home string) {
+// caseFile requires case.json to be the payload of the genesis of the log it names, whose origin it returns, and the origins of the
+// logs that belong to that one.
+func (c *checker) caseFile(logs []*logCheck) (home string, belongs map[string]bool) {
 	b, err := c.fsys.readFile(layout.CaseFile, record.MaxJSON)
 	if err != nil {
 		c.lines[2].add(fromError(layout.CaseFile, err))
-		return ""
+		return "", nil
 	}
 	p, err := record.Decode(b)
 	if err != nil {
 		c.lines[2].add(fromError(layout.CaseFile, err))
-		return ""
+		return "", nil
 	}
 	opened, ok := p.(*record.CaseOpened)
 	if !ok {
 		c.lines[2].add(mismatch(layout.CaseFile, "predicateType", string(record.TypeCaseOpened), string(p.Type()), "the file does not open a case"))
-		return ""
+		return "", nil
 	}
-	belongs := c.continued(opened, logs)
+	belongs = c.continued(opened, logs)
 	c.logsOf = maps.Clone(belongs)
 	c.joined(belongs, logs)
 	for _, l := range logs {
@@ -191,7 +194,7 @@ func (c *checker) caseFile(logs []*logCheck) (home string) {
 	default:
 		c.lines[2].checked++
 	}
-	return opened.Origin
+	return opened.Origin, belongs
 }
 
 // certificates looks at keys/: each admitted key has its certificate there, for use with other tools. That a key lies

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -18,58 +17,50 @@ func (c *checker) checkExtract() error {
 		c.lines[3].add(fromError(c.file, err))
 		return nil
 	}
-	z, err := ledger.OpenArchive(bytes.NewReader(b), int64(len(b)))
+	x, g, err := c.openExtract(b)
 	if err != nil {
-		c.lines[3].add(fromError(c.file, content(err)))
-		return nil
-	}
-	var total uint64 // unpacked, for its events are in memory at once
-	for _, f := range z.File {
-		if total += min(f.UncompressedSize64, layout.MaxHandedOver+1); total > layout.MaxHandedOver {
-			c.lines[3].add(fromError(c.file, content(fmt.Errorf("%w: it unpacks to more than %d bytes", record.ErrMalformed, int64(layout.MaxHandedOver)))))
-			return nil
-		}
-	}
-	x, err := ledger.OpenExtract(z)
-	if err != nil {
-		if !errors.Is(err, record.ErrNewer) {
-			err = content(err)
-		}
 		c.lines[3].add(fromError(c.file, err))
 		return nil
 	}
-	envelope, err := ledger.ReadForeign(z, layout.StatementFile(0), layout.MaxEnvelope)
-	if err != nil {
-		return err
-	}
-	g, err := readGenesis(envelope, c.policy.Trust)
-	if err != nil {
-		c.lines[2].add(fromError(c.file, err))
-		return nil
-	}
-	g.keys = x.Keys
 	c.extract = x
-	c.revokedExtract(x, g)
+	c.revokedExtract(c.file, x, g)
 	c.takeExtract(x, g)
 	return nil
 }
 
+// openExtract opens an extract that holds together, and its genesis.
+func (c *checker) openExtract(b []byte) (*ledger.Extract, *genesis, error) {
+	x, err := ledger.OpenExtractFile(b)
+	if err != nil {
+		if !errors.Is(err, record.ErrNewer) {
+			err = content(err)
+		}
+		return nil, nil, err
+	}
+	g, err := readGenesis(x.Opening, c.policy.Trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	g.keys = x.Keys
+	return x, g, nil
+}
+
 // revokedExtract takes what revoked keys signed for unknown: no anchor lies in an extract that could show it to be older.
-func (c *checker) revokedExtract(x *ledger.Extract, g *genesis) {
+func (c *checker) revokedExtract(file string, x *ledger.Extract, g *genesis) {
 	revoked := revocations(c.policy.Trust)
 	for _, e := range x.List {
 		if _, ok := revoked[e.KeyID]; ok {
-			c.lines[2].add(revokedFinding(c.file, e.KeyID, e.Index))
+			c.lines[2].add(revokedFinding(file, e.KeyID, e.Index))
 		}
 	}
 	for _, id := range g.vouchers() {
 		if _, ok := revoked[id]; ok {
-			c.lines[2].add(revokedFinding(c.file, id, 0))
+			c.lines[2].add(revokedFinding(file, id, 0))
 		}
 	}
 	for _, k := range g.keys.LogKeys(x.Size) {
 		if _, ok := revoked[logKeyID(k)]; ok {
-			c.lines[3].add(revokedFinding(c.file, logKeyID(k), x.Last))
+			c.lines[3].add(revokedFinding(file, logKeyID(k), x.Last))
 		}
 	}
 }

@@ -120,10 +120,14 @@ func (c *checker) checkJoining(l *logCheck, logs []*logCheck) {
 }
 
 // sightings holds every checkpoint that a log took in against the log that it is of. home is the origin of the folder's own.
-func (c *checker) sightings(logs []*logCheck, home string) {
+func (c *checker) sightings(logs []*logCheck, kept []keptExtract, home string) {
 	for _, m := range logs {
 		for _, s := range m.seen {
+			c.extractThere(m, s, home)
 			i := slices.IndexFunc(logs, func(l *logCheck) bool { return l.origin == s.Origin })
+			if (i < 0 || logs[i].gen != nil && s.Size > logs[i].size && s.Origin != home) && c.seenInExtract(m.path(layout.StatementFile(s.index)), s, kept) {
+				continue
+			}
 			if i < 0 {
 				c.lines[4].add(Finding{Severity: Missing, File: layout.LogDir(s.Origin), Text: fmt.Sprintf("the log is not here, of which entry %d of log %s took in a checkpoint", s.index, m.origin), Advice: adviceMissing})
 				continue
@@ -171,7 +175,7 @@ func (c *checker) sighting(m *logCheck, s sighting, l *logCheck, home string) {
 }
 
 // forks looks at what was kept as another history of a log.
-func (c *checker) forks(logs []*logCheck) {
+func (c *checker) forks(logs []*logCheck, extracts []keptExtract) {
 	origins, err := c.fsys.readDir(layout.ForksDir, layout.MaxFolder)
 	if isMissing(err) {
 		return
@@ -186,7 +190,11 @@ func (c *checker) forks(logs []*logCheck) {
 			c.lines[4].add(fromError(dir, err))
 		}
 		for _, k := range kept {
-			c.fork(within(dir, k.Name()), o.Name(), logs)
+			if name := within(dir, k.Name()); k.Type().IsRegular() {
+				c.forkExtract(name, logs, extracts)
+			} else {
+				c.fork(name, o.Name(), logs)
+			}
 		}
 	}
 }
@@ -226,7 +234,7 @@ func (c *checker) fork(dir, origin string, logs []*logCheck) {
 }
 
 // mergedBook follows the events of all logs of the case in one order.
-func (c *checker) mergedBook(logs []*logCheck, home string) (book state.Book, unreadable int64) {
+func (c *checker) mergedBook(logs []*logCheck, kept []keptExtract, home string) (book state.Book, unreadable int64) {
 	own := slices.IndexFunc(logs, func(l *logCheck) bool { return l.origin == home })
 	if own > 0 {
 		logs = slices.Concat(logs[own:own+1], logs[:own], logs[own+1:])
@@ -239,12 +247,8 @@ func (c *checker) mergedBook(logs []*logCheck, home string) (book state.Book, un
 			unreadable++
 			continue
 		}
-		if j := l.gen.opened.Joins; j != nil {
-			sequences[i].After, sequences[i].Size = j.Origin, j.Size
-		}
-		if k := l.gen.opened.Continues; k != nil {
-			sequences[i].After, sequences[i].Size = k.Origin, k.Size
-		}
+		sequences[i] = sequenceOf(l.gen.opened)
+		sequences[i].Steps = l.several.steps
 	}
 	var keys []*ledger.Keys
 	for _, l := range logs {
@@ -252,12 +256,22 @@ func (c *checker) mergedBook(logs []*logCheck, home string) (book state.Book, un
 			keys = append(keys, l.gen.keys)
 		}
 	}
+	for _, k := range kept {
+		if logOf(logs, k.Origin) == nil {
+			keys = append(keys, k.Keys)
+		}
+	}
 	book.Person = ledger.Persons(keys)
+	extra := c.addExtracts(kept, &sequences)
 	order, circular := state.Order(sequences)
 	if circular {
 		c.lines[4].add(mismatch(layout.LogsDir, "", "", "", "each of the logs says that it saw what came later in another: that cannot be true of what their writers saw"))
 	}
 	for _, p := range order {
+		if e, only := extra[p]; only {
+			book.Add(e)
+			continue
+		}
 		e := logs[p.Log].several.events[p.Step]
 		if e.Event == nil {
 			continue
@@ -267,6 +281,7 @@ func (c *checker) mergedBook(logs []*logCheck, home string) (book state.Book, un
 		}
 		book.Add(e)
 	}
+	partly(&book, kept, logs)
 	for _, l := range logs {
 		switch {
 		case l.closed != nil && l.origin == home:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,6 +30,9 @@ type importDocument struct {
 	Entries     int64  `json:"entries"`
 	Added       int64  `json:"added"`
 	Anchored    bool   `json:"anchored"`
+	// Of an extract.
+	Exhibit string `json:"exhibit,omitzero"`
+	Count   int64  `json:"count,omitzero"`
 }
 
 // checkNewFile requires, before anything is signed, that a file can be made there.
@@ -46,21 +50,28 @@ func checkNewFile(name string) error {
 // writeLog writes the home log as one file, to be carried to whoever else keeps a log in the case. It stands under its name
 // only when it is complete. Of names and free text it holds those of one exhibit, or all when exhibit is empty; redact is as of custody.Case.Export.
 func writeLog(c *custody.Case, exhibit string, redact bool, file string) (size int64, err error) {
-	err = writeArchive(file, func(write func(name string, data []byte) error) error {
+	err = writeArchive(file, layout.MaxHandedOver, func(write func(name string, data []byte) error) error {
 		l, err := c.Export(exhibit, redact, write)
 		if err == nil {
 			size = l.Size()
 		}
 		return err
 	})
+	if errors.Is(err, errTooLarge) {
+		err = withHints(err, "carry the folder of the log itself, with the folder keys of the case copied into it: a folder with the same files will do")
+	}
 	if err != nil {
 		return 0, err
 	}
 	return size, nil
 }
 
-// writeArchive writes what fill hands over into one new file, which stands under its name only when it is complete.
-func writeArchive(file string, fill func(write func(name string, data []byte) error) error) error {
+// errTooLarge says that nobody could read the file that would be written.
+var errTooLarge = errors.New("it would be larger than those who read it allow")
+
+// writeArchive writes what fill hands over into one new file of at most max bytes, which stands under its name only when it is
+// complete.
+func writeArchive(file string, max int64, fill func(write func(name string, data []byte) error) error) error {
 	if err := checkNewFile(file); err != nil {
 		return err
 	}
@@ -78,7 +89,8 @@ func writeArchive(file string, fill func(write func(name string, data []byte) er
 	if err != nil {
 		return err
 	}
-	z := zip.NewWriter(f)
+	out := &bounded{to: f, left: max}
+	z := zip.NewWriter(out)
 	err = fill(func(name string, data []byte) error {
 		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate})
 		if err == nil {
@@ -98,6 +110,19 @@ func writeArchive(file string, fill func(write func(name string, data []byte) er
 	return root.Rename(partial, base)
 }
 
+// bounded writes no more than is left.
+type bounded struct {
+	to   io.Writer
+	left int64
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, errTooLarge
+	}
+	return b.to.Write(p)
+}
+
 // openForeign opens a log that was handed over: the file that writeLog made, or a folder with the same files. The caller
 // calls release when nothing of it is needed any more.
 func openForeign(ctx context.Context, name string) (f *custody.Foreign, release func(), err error) {
@@ -108,7 +133,7 @@ func openForeign(ctx context.Context, name string) (f *custody.Foreign, release 
 	var fsys fs.FS
 	switch {
 	case strings.HasSuffix(name, layout.ExtractSuffix):
-		return nil, nil, misused(fmt.Errorf("%q is an extract, and a case takes in whole logs only", name), fmt.Sprintf("check it alone: exhibit verify %q; ask for the log: exhibit log export FILE", name))
+		return nil, nil, misused(fmt.Errorf("%q is an extract, and the whole log is wanted here", name), "an extract is taken in with: exhibit log import; ask for the log: exhibit log export FILE")
 	case info.IsDir():
 		root, err := os.OpenRoot(name)
 		if err != nil {
@@ -151,11 +176,13 @@ type importOptions struct {
 func newLogImportCommand(u *ui) *cobra.Command {
 	var o importOptions
 	return newCommand(command{
-		use: "import FILE", short: "Take in the log of another station or agency of the case",
+		use: "import FILE", short: "Take in the log of another station or agency of the case, or one exhibit's entries of it",
 		long: "Take in the log of another station or agency of the case: a handover, an answer, or what exhibit log export FILE wrote; a\n" +
 			"folder with the same files will do. The log must be whole, and go on from what the case holds of it; of a log with two\n" +
 			"histories both are kept as evidence. Its newest checkpoint becomes an entry of the home log. To take a log in is no\n" +
-			"reason to trust it: compare its fingerprint, and see exhibit trust add -h.",
+			"reason to trust it: compare its fingerprint, and see exhibit trust add -h.\n\n" +
+			"Of an extract (FILE" + layout.ExtractSuffix + ") one exhibit's events are taken in, when it shows that its log goes on from all that is known of\n" +
+			"it here; if the proof lacks, the message says which one to ask for.",
 		example: "  exhibit log import answer.log --case case-2026-001",
 		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
 		flags: func(f *pflag.FlagSet) {
@@ -163,7 +190,12 @@ func newLogImportCommand(u *ui) *cobra.Command {
 			f.StringVar(&o.key, "key", "", "`NAME` of the person's key that signs the entry (default: the one the case admits)")
 			o.pass.register(f, true)
 		},
-		run: func(cmd *cobra.Command, args []string) error { return runLogImport(cmd.Context(), u, args[0], &o) },
+		run: func(cmd *cobra.Command, args []string) error {
+			if strings.HasSuffix(args[0], layout.ExtractSuffix) {
+				return importExtract(cmd.Context(), u, args[0], &o)
+			}
+			return runLogImport(cmd.Context(), u, args[0], &o)
+		},
 	})
 }
 
@@ -206,6 +238,8 @@ func takeLog(ctx context.Context, c *custody.Case, f *custody.Foreign) (int64, e
 	switch fork := (*ledger.ForkError)(nil); {
 	case errors.As(err, &fork):
 		return 0, withHints(err, "nothing more can be had from that log: ask who keeps it, and verify both histories against other copies")
+	case errors.Is(err, custody.ErrBehind):
+		return 0, withHints(withCode(codeMissing, err), "an extract that is here shows more of it: ask for the log as it is now")
 	case errors.Is(err, custody.ErrStrange), errors.Is(err, custody.ErrExists):
 		return 0, misused(err, "a log joins a case with: exhibit case join")
 	case errors.Is(err, record.ErrMalformed):
@@ -215,7 +249,8 @@ func takeLog(ctx context.Context, c *custody.Case, f *custody.Foreign) (int64, e
 }
 
 func showImport(u *ui, f *custody.Foreign, added int64, anchored bool) error {
-	doc := importDocument{"exhibit-import/v1", f.Genesis.Origin, f.Genesis.Agency, f.Leaf.String(), f.Log.Size(), added, anchored}
+	doc := importDocument{Schema: "exhibit-import/v1", Origin: f.Genesis.Origin, Agency: f.Genesis.Agency, Fingerprint: f.Leaf.String(), Entries: f.Log.Size(),
+		Added: added, Anchored: anchored}
 	return u.result(doc, func() {
 		u.linef("Took in log %s, %s (%d new)", doc.Origin, entriesText(doc.Entries), doc.Added)
 		u.linef("Agency:      %s", clean(doc.Agency))

@@ -30,12 +30,20 @@ func (o *exportOptions) checkExtract() error {
 // exportExtract writes one exhibit's entries of the home log.
 func exportExtract(u *ui, c *custody.Case, o *exportOptions) error {
 	var m ledger.Manifest
-	err := writeArchive(o.file, func(write func(string, []byte) error) error {
+	err := writeArchive(o.file, layout.MaxExtract, func(write func(string, []byte) error) error {
 		var err error
-		m, err = c.Extract(o.exhibit, o.from, o.redact, write)
+		total := 0
+		m, err = c.Extract(o.exhibit, o.from, o.redact, func(name string, data []byte) error {
+			if total += len(data); total > layout.MaxUnpacked {
+				return errTooLarge
+			}
+			return write(name, data)
+		})
 		return err
 	})
 	switch {
+	case errors.Is(err, errTooLarge):
+		return withHints(err, "hand the whole log over: exhibit log export FILE --exhibit NUMBER")
 	case errors.Is(err, custody.ErrNoRedaction):
 		return withHints(err, "say what is withheld: exhibit custody disclose NUMBER --withhold FIELD --ground TEXT --authorised-by NAME --to NAME")
 	case errors.Is(err, ledger.ErrBeyond):

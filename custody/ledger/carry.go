@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"archive/zip"
+	"compress/flate"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -426,12 +427,13 @@ func (w *writer) takeTree(src *Log, grown *growth, batch []entry) error {
 // fromSource says of what foreign files lack, or of an archive that is damaged, that they do not match.
 func fromSource(err error) error {
 	var lacks *fs.PathError
+	var corrupt flate.CorruptInputError
 	switch {
 	case err == nil, errors.Is(err, record.ErrMalformed):
 		return err
 	case errors.As(err, &lacks) && errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %q is missing", record.ErrMalformed, lacks.Path)
-	case errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrAlgorithm), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &corrupt), errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrAlgorithm), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: the archive is damaged: %w", record.ErrMalformed, err)
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -155,13 +156,39 @@ type ExtractEvent struct {
 type Extract struct {
 	Manifest
 	Genesis    *record.CaseOpened
+	Opening    []byte          // the envelope of the genesis
 	Leaf       record.LeafHash // fingerprint
 	Keys       *Keys
 	Checkpoint Checkpoint
 	Note       []byte
 	List       []ExtractEvent
+	SHA256     record.Digest // of the file; zero where it was opened from others
 
 	dir *folder
+}
+
+// OpenExtractFile is OpenExtract for the one file of an extract. What is larger than an extract may be, packed or unpacked, wraps
+// record.ErrMalformed: its events are in memory at once.
+func OpenExtractFile(b []byte) (*Extract, error) {
+	if len(b) > layout.MaxExtract {
+		return nil, fmt.Errorf("the extract: %w: %d bytes, at most %d are allowed", record.ErrMalformed, len(b), layout.MaxExtract)
+	}
+	z, err := OpenArchive(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return nil, fmt.Errorf("the extract: %w", fromSource(err))
+	}
+	var total uint64
+	for _, f := range z.File {
+		if total += min(f.UncompressedSize64, layout.MaxUnpacked+1); total > layout.MaxUnpacked {
+			return nil, fmt.Errorf("the extract: %w: it unpacks to more than %d bytes", record.ErrMalformed, layout.MaxUnpacked)
+		}
+	}
+	x, err := OpenExtract(z)
+	if err != nil {
+		return nil, err
+	}
+	x.SHA256 = record.SHA256Of(b)
+	return x, nil
 }
 
 // OpenExtract reads an extract and requires of it all that it can show alone: every line of the checkpoint, the inclusion of each
@@ -183,7 +210,7 @@ func (x *Extract) read() error {
 	if x.Manifest, err = ParseManifest(b); err != nil {
 		return err
 	}
-	if _, x.Genesis, x.Leaf, err = readGenesis(x.dir); err != nil {
+	if x.Opening, x.Genesis, x.Leaf, err = readGenesis(x.dir); err != nil {
 		return err
 	}
 	if x.Genesis.Origin != x.Origin {
@@ -312,6 +339,40 @@ func (x *Extract) event(e ExtractEvent) error {
 		return fmt.Errorf("%w: event %d of exhibit %q does not name the event before it", record.ErrMalformed, h.Number, x.Exhibit)
 	}
 	x.List = append(x.List, e)
+	return nil
+}
+
+// EventsOf are the events of extracts of one log, each once, from that entry on and in their order. Where several have one, it is
+// that of an extract with its openings.
+func EventsOf(extracts []*Extract, from int64) []ExtractEvent {
+	byIndex := map[int64]ExtractEvent{}
+	for _, x := range extracts {
+		for _, e := range x.List {
+			if old, there := byIndex[e.Index]; e.Index >= from && (!there || old.Openings == nil) {
+				byIndex[e.Index] = e
+			}
+		}
+	}
+	var out []ExtractEvent
+	for _, i := range slices.Sorted(maps.Keys(byIndex)) {
+		out = append(out, byIndex[i])
+	}
+	return out
+}
+
+// Within requires that the log, which was opened from what is held, and the extract are of one history: the shorter is the
+// beginning of the longer one. Errors are those of Follows.
+func (x *Extract) Within(held *Log) error {
+	if held.Size() < x.Size {
+		return x.Follows(held.checkpoint())
+	}
+	root, err := held.prefixRoot(x.Size)
+	if err != nil {
+		return err
+	}
+	if root != x.Checkpoint.Root {
+		return &ForkError{x.Origin, held.checkpoint(), x.Checkpoint}
+	}
 	return nil
 }
 

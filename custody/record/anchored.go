@@ -13,12 +13,29 @@ const TypeAnchored Type = "anchored"
 // Anchored says that the writer of a log saw a checkpoint of another log. It is no event of an exhibit: any key that the
 // genesis admits signs it. Whoever later holds both logs sees by it that the other one was cut back or rewritten.
 type Anchored struct {
-	Checkpoint string   `json:"checkpoint"` // the signed note, as it was seen
-	Genesis    LeafHash `json:"genesis"`    // leaf 0 of the other log: its fingerprint
-	Log        LogState `json:"log"`        // this log as it stood before
-	Origin     string   `json:"origin"`     // of the other log
-	Size       int64    `json:"size"`       // of that checkpoint
+	Checkpoint string   `json:"checkpoint"`        // the signed note, as it was seen
+	Extract    *Extract `json:"extract,omitempty"` // the extract that the checkpoint came with; nil: the whole log was taken in
+	Genesis    LeafHash `json:"genesis"`           // leaf 0 of the other log: its fingerprint
+	Log        LogState `json:"log"`               // this log as it stood before
+	Origin     string   `json:"origin"`            // of the other log
+	Size       int64    `json:"size"`              // of that checkpoint
 	Time       Time     `json:"time"`
+}
+
+// Extract names a file with one exhibit's entries of another log (docs/format.md, 17.4).
+type Extract struct {
+	Exhibit string `json:"exhibit"` // number
+	SHA256  Digest `json:"sha256"`  // of the file
+}
+
+func (e *Extract) validate() error {
+	if e == nil {
+		return nil
+	}
+	if e.SHA256.Algorithm() != SHA256 {
+		return fmt.Errorf("%w: an extract is named by its SHA-256", ErrMalformed)
+	}
+	return CheckExhibit(e.Exhibit)
 }
 
 // Type implements Predicate.
@@ -39,6 +56,9 @@ func (a *Anchored) Validate() error {
 	}
 	if len(a.Checkpoint) > layout.MaxCheckpoint || !strings.HasPrefix(a.Checkpoint, fmt.Sprintf("%s\n%d\n", a.Origin, a.Size)) {
 		return fmt.Errorf("%w: the checkpoint is too long, or is not that of size %d of log %s", ErrMalformed, a.Size, a.Origin)
+	}
+	if err := a.Extract.validate(); err != nil {
+		return err
 	}
 	return a.Time.Validate()
 }

@@ -121,7 +121,8 @@ type Book struct {
 	Person func(keyID string) string
 
 	chains map[string]*chain
-	closed map[string]bool // logs that were closed, by origin as in LoggedEvent
+	partly map[string][]partial // by exhibit
+	closed map[string]bool      // logs that were closed, by origin as in LoggedEvent
 }
 
 // Add takes the next event of the log.
@@ -136,6 +137,20 @@ func (b *Book) Add(e LoggedEvent) {
 		b.chains[exhibit] = c
 	}
 	c.add(e)
+}
+
+// partial is a log of which the case has one exhibit's events alone, of those that it had at size.
+type partial struct {
+	log  string
+	size int64
+}
+
+// Partly says that the events of an exhibit in a log are known from an extract of size entries, so that later ones may be missing.
+func (b *Book) Partly(exhibit, log string, size int64) {
+	if b.partly == nil {
+		b.partly = map[string][]partial{}
+	}
+	b.partly[exhibit] = append(b.partly[exhibit], partial{log, size})
 }
 
 // Close says that the log was closed: no event of it follows. origin is as in LoggedEvent. What it leaves in somebody's hands is a
@@ -219,7 +234,11 @@ func (b *Book) inItself(exhibit string) bool {
 // Report returns that of one exhibit; of one without events, the zero Report with its number.
 func (b *Book) Report(exhibit string) Report {
 	if c := b.chains[exhibit]; c != nil {
-		return c.result(b.closed)
+		r := c.result(b.closed)
+		for _, p := range b.partly[exhibit] {
+			r.Notes = append(r.Notes, fmt.Sprintf("of log %s only what an extract of its first %d entries shows is known: what came later is not here", p.log, p.size))
+		}
+		return r
 	}
 	return Report{Exhibit: exhibit}
 }

@@ -24,6 +24,7 @@ const (
 	LogsDir     = "logs"
 	KeysDir     = "keys"
 	ForksDir    = "forks"
+	ExtractsDir = "extracts"
 	// EnrolmentFile holds the certificates that an agency issued for keys in a TPM.
 	EnrolmentFile = KeysDir + "/enrolment.pem"
 )
@@ -109,6 +110,7 @@ const (
 	MaxDirectory   = 32 << 20  // the list of the files in it
 	MaxArchived    = 200       // a name in it
 	MaxExtract     = 64 << 20  // the one file of an exhibit's entries
+	MaxUnpacked    = 256 << 20 // what is in it
 	MaxExtractJSON = 4 << 20
 	MaxBootLog     = 4 << 20 // the event log of a machine's firmware
 	MaxEnrolment   = 64 << 10
@@ -210,6 +212,21 @@ func NewAcquisitionID(now time.Time, random io.Reader) (string, error) {
 
 // LogDir is the folder of the log of that origin, below the case folder. The caller has checked the origin.
 func LogDir(origin string) string { return LogsDir + "/" + origin }
+
+// ExtractFile is where an extract of another log is kept, below the case folder. sum is the SHA-256 of the file, in hex.
+func ExtractFile(origin, exhibit string, size int64, sum string) (string, error) {
+	name, err := Encode(exhibit)
+	if err != nil {
+		return "", fmt.Errorf("exhibit number: %w", err)
+	}
+	return ExtractsDir + "/" + origin + "/" + name + "-" + strconv.FormatInt(size, 10) + "-" + sum[:16] + ExtractSuffix, nil
+}
+
+// IsExtractFile reports whether a file in a folder of extracts is called as one that is complete.
+func IsExtractFile(name string) bool { return strings.HasSuffix(name, ExtractSuffix) }
+
+// ForkExtract is where an extract of another history of a log is kept, below the case folder. sum is as in ExtractFile.
+func ForkExtract(origin, sum string) string { return ForkDir(origin, sum[:16]) + ExtractSuffix }
 
 // ForkDir is the folder of another history of the log of that origin, whose newest checkpoint has that SHA-256, in hex.
 func ForkDir(origin, sum string) string { return ForksDir + "/" + origin + "/" + sum }
