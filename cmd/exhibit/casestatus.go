@@ -24,6 +24,7 @@ type stateDocument struct {
 	Restrictions   []string              `json:"restrictions"`
 	Acquisitions   []string              `json:"acquisitions"`
 	Copies         []copyDocument        `json:"copies"`
+	Elsewhere      []elsewhereDocument   `json:"copiesElsewhere"`
 	PartOf         string                `json:"partOf,omitzero"`
 	Parts          []string              `json:"parts,omitzero"`             // of a whole case only
 	Erased         []string              `json:"erased"`                     // acquisitions and copies of which an order had data erased
@@ -87,7 +88,7 @@ func newStateDocument(r state.Report) stateDocument {
 	for _, c := range r.Copies {
 		d.Copies = append(d.Copies, copyDocument{c.ID, c.Source, c.Original})
 	}
-	d.Erased = []string{}
+	d.Elsewhere, d.Erased = newElsewhereDocuments(r.Elsewhere), []string{}
 	for _, e := range r.Erased {
 		for _, sum := range e.Attachments {
 			d.ErasedAttached = append(d.ErasedAttached, sum.String())
@@ -111,6 +112,9 @@ func printState(u *ui, r state.Report) {
 	}
 	for _, c := range r.Copies {
 		u.linef("Copy:         %s, made of %s", c.ID, c.Source)
+	}
+	for _, e := range r.Elsewhere {
+		u.linef("Copy:         %s", clean(elsewhereText(e)))
 	}
 	for _, restriction := range r.Restrictions {
 		u.linef("Restricted:   %s, since event %d", restriction.Kind, restriction.Number)
@@ -156,6 +160,9 @@ func newCaseStatusCommand(u *ui) *cobra.Command {
 					u.linef("%s", line)
 				}
 				for _, r := range all {
+					for _, e := range r.Elsewhere {
+						u.linef("Copy of exhibit %s: %s", clean(r.Exhibit), clean(elsewhereText(e)))
+					}
 					if len(r.Parts) > 0 {
 						u.linef("Parts of exhibit %s: %s", clean(r.Exhibit), clean(partsText(r.Parts)))
 					}

@@ -198,7 +198,7 @@ func (b *eventBuilder) handling(t record.Type) (*record.Handled, error) {
 		return nil, err
 	}
 	h := &e.Handling
-	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld, b.sent} {
+	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld, b.sent, b.copied} {
 		if err := step(t, h); err != nil {
 			return nil, err
 		}
@@ -274,7 +274,7 @@ func (b *eventBuilder) parties(t record.Type, h *record.Handling) error {
 	switch t {
 	case record.TypeReceived:
 		h.From, err = b.party("/handling/from", "from")
-	case record.TypeReleased, record.TypeReturned, record.TypeDisclosed, record.TypeTransmitted:
+	case record.TypeReleased, record.TypeReturned, record.TypeDisclosed, record.TypeTransmitted, record.TypeCopiedElsewhere:
 		h.To, err = b.party("/handling/to", "to")
 	}
 	if key := b.one("to-key"); err == nil && key != "" {

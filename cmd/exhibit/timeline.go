@@ -119,6 +119,7 @@ func (t *teller) handling(h *record.Handling) {
 		}
 		t.add("image", text)
 	}
+	t.elsewhere(h.Copy)
 	t.proof(h)
 	if w := h.Withheld; w != nil {
 		t.add("withheld from them", strings.Join(w.Fields, ", "))

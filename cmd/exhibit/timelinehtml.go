@@ -48,6 +48,9 @@ func related(r state.Report, parts []string) []fact {
 	for _, c := range r.Copies {
 		out = append(out, fact{"Copy", c.ID + ", made of " + c.Source, true})
 	}
+	for _, e := range r.Elsewhere {
+		out = append(out, fact{"Copy elsewhere", clean(elsewhereText(e)), false})
+	}
 	return out
 }
 

@@ -81,6 +81,7 @@ func (c *chain) handled(e LoggedEvent, h *record.Handled) {
 	}
 	c.move(e, h)
 	c.vouch(e, h)
+	c.elsewhere(e, h)
 	for _, seal := range h.Handling.SealsApplied {
 		c.seals[seal] = true
 		if !slices.Contains(c.report.Seals, seal) {
