@@ -25,6 +25,7 @@ type stateDocument struct {
 	Acquisitions   []string              `json:"acquisitions"`
 	Copies         []copyDocument        `json:"copies"`
 	Elsewhere      []elsewhereDocument   `json:"copiesElsewhere"`
+	HashChecks     []hashCheckDocument   `json:"hashChecks"`
 	PartOf         string                `json:"partOf,omitzero"`
 	Parts          []string              `json:"parts,omitzero"`             // of a whole case only
 	Erased         []string              `json:"erased"`                     // acquisitions and copies of which an order had data erased
@@ -88,7 +89,7 @@ func newStateDocument(r state.Report) stateDocument {
 	for _, c := range r.Copies {
 		d.Copies = append(d.Copies, copyDocument{c.ID, c.Source, c.Original})
 	}
-	d.Elsewhere, d.Erased = newElsewhereDocuments(r.Elsewhere), []string{}
+	d.Elsewhere, d.HashChecks, d.Erased = newElsewhereDocuments(r.Elsewhere), newHashCheckDocuments(r.HashChecks), []string{}
 	for _, e := range r.Erased {
 		for _, sum := range e.Attachments {
 			d.ErasedAttached = append(d.ErasedAttached, sum.String())

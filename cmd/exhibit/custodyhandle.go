@@ -127,7 +127,7 @@ var verbs = []verb{
 		`--unseal S-1001 --purpose imaging`, "unseal found", "unseal purpose"},
 	{"release", record.TypeReleased, "Hand an exhibit over: the giver's side",
 		"The handover is open until the receiver has logged: exhibit custody accept, or refuse.",
-		`--to "B. Lab" --purpose imaging`, "to to-role to-agency to-id to-key found", "to purpose"},
+		`--to "B. Lab" --purpose imaging`, "to to-role to-agency to-id to-key image found", "to purpose"},
 	{"accept", record.TypeAccepted, "Take an exhibit over: the receiver's side",
 		"Signed by the giver's own key, the handover is reported as one-sided; so is one that the receiver signed on paper.",
 		`--found S-1001 --key blab`, "release found seal image paper", "found"},
@@ -307,6 +307,10 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 		return err
 	}
 	toRemove(u, c, built.event, b.chain)
+	if b.changed != "" {
+		u.notef("the event is logged; %s", b.changed)
+		u.code = codeMismatch
+	}
 	return nil
 }
 

@@ -53,6 +53,8 @@ func momentOf(m custody.Moment) moment {
 	case *record.Handled:
 		row.When, row.Who = localTime(e.Handling.OccurredAt), said.party("/handling/actor")
 		said.late(e.Handling.OccurredAt, h.Time)
+		said.checks = m.After.HashChecks
+		said.leaf = m.Entry.Leaf
 		said.handling(&e.Handling)
 	}
 	if row.Who == "" && m.After.Holder.KeyID == row.Key {
@@ -66,6 +68,8 @@ func momentOf(m custody.Moment) moment {
 // teller collects what an event says, as far as it is revealed.
 type teller struct {
 	openings record.Openings
+	leaf     record.LeafHash   // of the event
+	checks   []state.HashCheck // of all events
 	lines    []string
 }
 
@@ -112,13 +116,8 @@ func (t *teller) handling(h *record.Handling) {
 	}
 	t.add("seals taken off", strings.Join(h.SealsRemoved, ", "))
 	t.add("seals put on", strings.Join(h.SealsApplied, ", "))
-	for _, image := range h.Images {
-		text := image.Acquisition
-		if len(image.Digests) > 0 {
-			text += ", hashed: " + image.Digests[len(image.Digests)-1].String()
-		}
-		t.add("image", text)
-	}
+	t.images(h.Images)
+	t.handoverHash(h)
 	t.elsewhere(h.Copy)
 	t.proof(h)
 	if w := h.Withheld; w != nil {

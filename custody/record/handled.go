@@ -125,7 +125,7 @@ var shapes = map[Type]shape{
 	TypeReceived:   {hasFrom, hasFound | hasApplied | hasRemoved | hasPaper | hasPartOf},
 	TypeSealed:     {hasApplied, hasFound},
 	TypeUnsealed:   {hasRemoved, hasFound},
-	TypeReleased:   {hasTo, hasFound},
+	TypeReleased:   {hasTo, hasFound | hasImages},
 	TypeAccepted:   {hasRelease | hasFound, hasPaper | hasImages | hasApplied},
 	TypeRefused:    {hasRelease | hasRemarks, hasPaper | hasImages | hasFound},
 	TypeExamined:   {0, hasImages | hasApplied | hasRemoved | hasFound},

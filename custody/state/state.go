@@ -42,6 +42,7 @@ type Report struct {
 	Acquisitions   []string // identifiers, in the log's order
 	Copies         []Copied // in the log's order
 	Elsewhere      []Elsewhere
+	HashChecks     []HashCheck
 	PartOf         string   // the exhibit that this one was taken out of; empty: none
 	Parts          []string // the exhibits that were taken out of this one, sorted; only of [Book.Reports]
 	Returned       int64    // number of the event that gave the exhibit back for good; 0: it was not, or was received again
@@ -299,7 +300,7 @@ func (c *chain) result(closed map[string]bool) Report {
 		*list = slices.Clone(*list)
 	}
 	r.Restrictions, r.Erased, r.Endorsements, r.Copies = slices.Clone(r.Restrictions), slices.Clone(r.Erased), slices.Clone(r.Endorsements), slices.Clone(r.Copies)
-	r.Elsewhere = slices.Clone(r.Elsewhere)
+	r.Elsewhere, r.HashChecks = slices.Clone(r.Elsewhere), slices.Clone(r.HashChecks)
 	if r.Handover != nil {
 		open := *r.Handover
 		r.Handover = &open
