@@ -97,7 +97,7 @@ func (d draft) check(v verb) error {
 	if v.typ == record.TypeTransmitted && len(d["image"])+len(d["package"]) == 0 {
 		lacking = append(lacking, "one of --image and --package")
 	}
-	if err := checkAttach(d["attach"]); err != nil {
+	if err := checkAttach(slices.Concat(d["paper"], d["attach"])); err != nil {
 		return err
 	}
 	if v.typ == record.TypeSeized {

@@ -95,7 +95,7 @@ var fields = []field{
 	{"digest", "`DIGEST` of the copy as that program or device gives it: sha256:HEX, md5:HEX, ...; may be repeated", true},
 	{"package", "`FILE` that was sent; its size and digests are logged, the file stays where it is", false},
 	{"reference", "the `NUMBER` or words under which it was sent, as those of a request", false},
-	{"paper", "`FILE` with the scan of what was signed on paper; its digests are logged, the file stays where it is", false},
+	{"paper", "`FILE` with the scan of what was signed on paper; it is copied into the case as --attach does, and its digests are logged", false},
 }
 
 // common is how many of fields every verb has.
@@ -284,11 +284,8 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	}
 	despite := record.DespiteOf(built.event)
 	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: v.typ, path: built.path, despite: despite != nil}
-	if *built.attachments, err = attached.add(o.said["attach"], &b.openings); err != nil {
+	if err := attached.all(o.said, built, despite, &b.openings); err != nil {
 		return ruleHints(err)
-	}
-	if attached.phrase {
-		despite.Rules = []record.Rule{record.RuleRecoveryPhrase}
 	}
 	if giver != "" {
 		if _, err := c.Anchor(ctx, giver, keys.signer, keys.log, now); err != nil {
@@ -307,10 +304,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 		return err
 	}
 	toRemove(u, c, built.event, b.chain)
-	if b.changed != "" {
-		u.notef("the event is logged; %s", b.changed)
-		u.code = codeMismatch
-	}
+	b.sayChanged()
 	return nil
 }
 

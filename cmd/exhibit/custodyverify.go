@@ -70,3 +70,11 @@ func (b *eventBuilder) hashesAsAcquired(t record.Type, a *record.Acquired, found
 	}
 	return nil
 }
+
+// sayChanged gives an event that was logged of a changed image verify's exit code: what it says is no good news.
+func (b *eventBuilder) sayChanged() {
+	if b.changed != "" {
+		b.u.notef("the event is logged; %s", b.changed)
+		b.u.code = codeMismatch
+	}
+}

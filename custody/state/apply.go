@@ -81,6 +81,9 @@ func (c *chain) handled(e LoggedEvent, h *record.Handled) {
 	}
 	c.move(e, h)
 	c.vouch(e, h)
+	if h.Handling.Paper != nil && !h.Handling.PaperAttached() {
+		note(&c.report.Gaps, "event %d (log entry %d) was signed on paper, and its scan is not attached: nobody can look at it here", h.Event.Number, e.Index)
+	}
 	c.elsewhere(e, h)
 	for _, seal := range h.Handling.SealsApplied {
 		c.seals[seal] = true
