@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -325,33 +324,6 @@ func (b *eventBuilder) references(t record.Type, h *record.Handling) (err error)
 		}
 	}
 	return err
-}
-
-// event finds an event of the exhibit by its number: in the home log, or else in the one other log that has it.
-func (b *eventBuilder) event(flag string) (*record.LeafHash, error) {
-	return b.numbered(flag, b.one(flag))
-}
-
-func (b *eventBuilder) numbered(flag, text string) (*record.LeafHash, error) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	var home, others []*record.LeafHash
-	for _, e := range b.chain {
-		switch ev, ok := e.Predicate.(record.Event); {
-		case !ok || ev.Header().Number != n:
-		case e.Log == "":
-			home = append(home, &e.Leaf)
-		default:
-			others = append(others, &e.Leaf)
-		}
-	}
-	if len(home) == 0 {
-		home = others
-	}
-	if err != nil || len(home) != 1 {
-		return nil, withHints(fmt.Errorf("--%s %.40q: exhibit %q has no such event", flag, text, b.number),
-			fmt.Sprintf("see the numbers with: exhibit custody show %q", b.number))
-	}
-	return home[0], nil
 }
 
 // release is the event that is answered: the one that was named, or else the newest release, whether or not it is still open.

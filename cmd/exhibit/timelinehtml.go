@@ -127,9 +127,10 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	for _, s := range last.Notes {
 		page.Notes = append(page.Notes, clean(s))
 	}
+	s := tell(c, moments)
 	for _, m := range moments {
-		row := momentOf(m)
-		row.Lines = append(row.Lines, endorsers(m.Entry, last)...)
+		row := s.momentOf(m)
+		row.Lines = append(row.Lines, s.endorsers(m.Entry, last)...)
 		row.Who, row.Holder, row.Seals = named("", clean(row.Who), "somebody not named"), clean(row.Holder), clean(row.Seals)
 		page.Events = append(page.Events, row)
 	}
