@@ -33,6 +33,8 @@ type stateDocument struct {
 	Endorsements   []endorsementDocument `json:"endorsements"`
 	Returned       int64                 `json:"returned,omitzero"`
 	Destroyed      int64                 `json:"destroyed,omitzero"`
+	DestroyedAt    string                `json:"destroyedAt,omitzero"`
+	DestroyedOrder string                `json:"destroyedOrder,omitzero"`
 	Gaps           []string              `json:"gaps"`
 	Contradictions []string              `json:"contradictions"`
 	Notes          []string              `json:"notes"`
@@ -78,6 +80,9 @@ func newStateDocument(r state.Report) stateDocument {
 	if h := r.Handover; h != nil {
 		d.Handover = &handoverDocument{h.Number, h.Leaf.String(), h.From, h.To, h.ToName, h.Log}
 	}
+	if r.Destroyed > 0 {
+		d.DestroyedAt, d.DestroyedOrder = r.DestroyedAt.UTC, r.DestroyedOrder
+	}
 	for _, restriction := range r.Restrictions {
 		d.Restrictions = append(d.Restrictions, restriction.Kind)
 	}
@@ -103,7 +108,8 @@ func newStateDocument(r state.Report) stateDocument {
 
 // printState prints what is true of the exhibit now.
 func printState(u *ui, r state.Report) {
-	u.linef("Held by:      %s", clean(holderText(r)))
+	name, text := heldText(r)
+	u.linef("%-13s %s", name+":", clean(text))
 	if r.Place != "" {
 		u.linef("Place:        %s", clean(r.Place))
 	}

@@ -28,7 +28,8 @@ type eventDocument struct {
 	Personal map[string]string `json:"personal"`
 	Event    record.Predicate  `json:"event"`
 
-	CorrectedBy []string `json:"correctedBy,omitzero"` // leaf hashes; of one exhibit's events only
+	Signer      *eventSignerDocument `json:"signer,omitzero"`      // of one exhibit's events only
+	CorrectedBy []string             `json:"correctedBy,omitzero"` // leaf hashes; of one exhibit's events only
 }
 
 type chainDocument struct {

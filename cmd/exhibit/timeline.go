@@ -19,7 +19,9 @@ type moment struct {
 	Type   record.Type
 	Who    string
 	Key    string // identifier of the key that signed
+	Signer string // whose key, of which agency
 	Holder string // after it
+	Gone   bool   // there is no exhibit after it
 	Seals  string // on after it
 	Lines  []string
 }
@@ -56,6 +58,11 @@ func (s *story) momentOf(m custody.Moment) moment {
 		said.checks = m.After.HashChecks
 		said.leaf = m.Entry.Leaf
 		said.handling(&e.Handling)
+	}
+	by := s.signers[m.Entry.Leaf]
+	row.Signer, row.Gone = strings.TrimPrefix(by.Holder+", "+by.Role(), ", "), m.After.Destroyed > 0
+	if row.Who == "" && by.Kind == record.KindPerson {
+		row.Who = by.Holder // who signs their own events
 	}
 	if row.Who == "" && m.After.Holder.KeyID == row.Key {
 		row.Who = m.After.Holder.Name // the same key said so when the exhibit came to it
@@ -233,7 +240,7 @@ func sealsText(seals []string) string {
 func holderText(r state.Report) string {
 	switch {
 	case r.Destroyed > 0:
-		return "destroyed"
+		return "nobody (destroyed)"
 	case r.Returned > 0:
 		return named("returned to ", r.Holder.Name, "returned")
 	case r.Holder.KeyID != "":
@@ -261,7 +268,10 @@ func showHistory(u *ui, c *custody.Case, exhibit string) error {
 // showMoments prints the events of an exhibit from that place on, the oldest first, and what is true of it now.
 func showMoments(u *ui, c *custody.Case, exhibit string, moments []custody.Moment, from int, since bool) error {
 	now := moments[len(moments)-1].After
-	s := tell(c, moments)
+	s, err := tell(c, moments)
+	if err != nil {
+		return err
+	}
 	moments = moments[from:]
 	closed, found, err := c.Closed()
 	if err != nil {
@@ -269,9 +279,7 @@ func showMoments(u *ui, c *custody.Case, exhibit string, moments []custody.Momen
 	}
 	doc := chainDocument{Schema: "exhibit-events/v1", Events: []eventDocument{}, State: newStateDocument(now)}
 	for _, m := range moments {
-		event := newEventDocument(m.Entry)
-		event.CorrectedBy = s.correctedBy(m.Entry.Leaf)
-		doc.Events = append(doc.Events, event)
+		doc.Events = append(doc.Events, s.document(m.Entry))
 	}
 	if found {
 		event := newEventDocument(closed)

@@ -27,10 +27,10 @@ type timelinePage struct {
 }
 
 type nowPart struct {
-	Holder, Place, Seals string
-	Open                 []string
-	Closed               string // how the log ended, if it did
-	Related              []fact // the exhibit that it is part of, its parts, its images and their copies
+	HeldName, Holder, Place, Seals string
+	Open                           []string
+	Closed                         string // how the log ended, if it did
+	Related                        []fact // the exhibit that it is part of, its parts, its images and their copies
 }
 
 // related names the exhibits and images that belong to an exhibit.
@@ -108,9 +108,13 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	if err != nil {
 		return err
 	}
+	heldName, held := heldText(last)
+	if last.Destroyed == 0 {
+		heldName = "Now held by"
+	}
 	page := timelinePage{Exhibit: clean(exhibit), Case: clean(c.Genesis().Case), Agency: clean(c.Genesis().Agency), Origin: c.Genesis().Origin,
 		Fingerprint: sign.Fingerprint(c.Fingerprint().String()),
-		Now:         nowPart{clean(holderText(last)), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, "", related(last, parts)}}
+		Now:         nowPart{heldName, clean(held), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, "", related(last, parts)}}
 	if e, closed, err := c.Closed(); err != nil {
 		return err
 	} else if closed {
@@ -127,10 +131,14 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	for _, s := range last.Notes {
 		page.Notes = append(page.Notes, clean(s))
 	}
-	s := tell(c, moments)
+	s, err := tell(c, moments)
+	if err != nil {
+		return err
+	}
 	for _, m := range moments {
 		row := s.momentOf(m)
 		row.Lines = append(row.Lines, s.endorsers(m.Entry, last)...)
+		row.Signer = clean(row.Signer)
 		row.Who, row.Holder, row.Seals = named("", clean(row.Who), "somebody not named"), clean(row.Holder), clean(row.Seals)
 		page.Events = append(page.Events, row)
 	}

@@ -269,6 +269,8 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 			return
 		}
 		r.Holder, r.Destroyed, r.Handover, r.Place = Holder{}, h.Event.Number, nil, ""
+		r.DestroyedLog, r.DestroyedAt = e.Log, h.Handling.OccurredAt
+		r.DestroyedOrder, _ = e.Openings.Value("/handling/authority/number")
 	case record.TypeRestricted:
 		if lifts := h.Handling.Restriction.Lifts; lifts == nil {
 			r.Restrictions = append(r.Restrictions, Restriction{h.Event.Number, e.Leaf, h.Handling.Restriction.Kind})

@@ -47,6 +47,9 @@ type Report struct {
 	Parts          []string // the exhibits that were taken out of this one, sorted; only of [Book.Reports]
 	Returned       int64    // number of the event that gave the exhibit back for good; 0: it was not, or was received again
 	Destroyed      int64    // number of the event that ended it; 0: none
+	DestroyedLog   string   // that it stands in, as in LoggedEvent
+	DestroyedAt    record.Time
+	DestroyedOrder string // by which, as revealed; may be empty
 	Gaps           []string
 	Contradictions []string
 	// Notes are worth a look and change no outcome, as a clock that went back: a time proves nothing by itself.
