@@ -14,8 +14,9 @@ import (
 
 // moment is one event as a person reads it.
 type moment struct {
-	Number string // with the beginning of the log's name, where several logs have events of the exhibit
-	When   string // local time where it was, with offset
+	Number string    // with the beginning of the log's name, where several logs have events of the exhibit
+	When   string    // local time where it was, with offset
+	At     time.Time // the same, to the minute, which is what people write down
 	Type   record.Type
 	Who    string
 	Key    string // identifier of the key that signed
@@ -33,11 +34,12 @@ func (s *story) momentOf(m custody.Moment) moment {
 		return moment{}
 	}
 	h := event.Header()
-	row := moment{Number: s.names[m.Entry.Leaf], When: localTime(h.Time), Type: event.Type(), Key: m.Entry.KeyID, Holder: holderText(m.After), Seals: sealsText(m.After.Seals)}
+	row := moment{Number: s.names[m.Entry.Leaf], Type: event.Type(), Key: m.Entry.KeyID, Holder: holderText(m.After), Seals: sealsText(m.After.Seals)}
+	occurred := h.Time
 	said := teller{openings: m.Entry.Openings, story: s, lines: s.corrections(m.Entry.Leaf)}
 	switch e := event.(type) {
 	case *record.Seized:
-		row.When, row.Who = localTime(e.Seizure.SeizedAt), said.party("/seizure/officer")
+		occurred, row.Who = e.Seizure.SeizedAt, said.party("/seizure/officer")
 		said.late(e.Seizure.SeizedAt, h.Time)
 		said.seizure(&e.Seizure)
 	case *record.Acquired:
@@ -53,11 +55,15 @@ func (s *story) momentOf(m custody.Moment) moment {
 		row.Who = said.value("/circumstances/examiner")
 		said.copied(e)
 	case *record.Handled:
-		row.When, row.Who = localTime(e.Handling.OccurredAt), said.party("/handling/actor")
+		occurred, row.Who = e.Handling.OccurredAt, said.party("/handling/actor")
 		said.late(e.Handling.OccurredAt, h.Time)
 		said.checks = m.After.HashChecks
 		said.leaf = m.Entry.Leaf
 		said.handling(&e.Handling)
+	}
+	row.When = localTime(occurred)
+	if at, err := occurred.Moment(); err == nil {
+		row.At = at.Truncate(time.Minute)
 	}
 	by := s.signers[m.Entry.Leaf]
 	row.Signer, row.Gone = strings.TrimPrefix(by.Holder+", "+by.Role(), ", "), m.After.Destroyed > 0

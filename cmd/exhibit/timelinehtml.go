@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
@@ -69,17 +70,28 @@ func partsOf(c *custody.Case, exhibit string) ([]string, error) {
 }
 
 // span is a time during which something was the same.
-type span struct{ From, To, Text string }
+type span struct {
+	From, To, Text string
+	Unsure         bool // an event that was entered late says another order than the log: where it ends, or begins, is not known
+}
 
 // spans joins the moments that have the same text.
 func spans(moments []moment, text func(moment) string) []span {
 	var out []span
+	var latest time.Time // at which a span began
 	for _, m := range moments {
 		if n := len(out); n == 0 || out[n-1].Text != text(m) {
+			next := span{From: m.When, To: "now", Text: text(m)}
 			if n > 0 {
 				out[n-1].To = m.When
 			}
-			out = append(out, span{From: m.When, To: "now", Text: text(m)})
+			if m.At.Before(latest) { // by whatever came before, not only by the span before
+				out[n-1].Unsure, next.Unsure = true, true // latest is zero before the first
+			}
+			out = append(out, next)
+			if m.At.After(latest) {
+				latest = m.At
+			}
 		}
 	}
 	return out
@@ -139,7 +151,7 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 		row := s.momentOf(m)
 		row.Lines = append(row.Lines, s.endorsers(m.Entry, last)...)
 		row.Signer = clean(row.Signer)
-		row.Who, row.Holder, row.Seals = named("", clean(row.Who), "somebody not named"), clean(row.Holder), clean(row.Seals)
+		row.Who, row.Holder, row.Seals = clean(named("", row.Who, unnamed(s.signers[m.Entry.Leaf]))), clean(row.Holder), clean(row.Seals)
 		page.Events = append(page.Events, row)
 	}
 	page.Hands = spans(page.Events, func(m moment) string { return m.Holder })

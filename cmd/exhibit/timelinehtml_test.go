@@ -171,7 +171,7 @@ func browserPage() timelinePage {
 		Gaps:  []string{"event 3, \"sealed\" (log entry 4), breaks the rule not-holder: the exhibit is held by key " + key + "; logged despite it, because \"" + name + "\""},
 		Notes: []string{"by their clocks, event 4 was signed before the event that precedes it"}, Earlier: ""}
 	row := func(number string, typ record.Type, lines ...string) moment {
-		return moment{number, "2026-11-23 09:15 +01:00", typ, name + ", محققة, Example Police", key, name + ", person's key, Example Police", name, false, "S-1, S-2", lines}
+		return moment{number, "2026-11-23 09:15 +01:00", time.Time{}, typ, name + ", محققة, Example Police", key, name + ", person's key, Example Police", name, false, "S-1, S-2", lines}
 	}
 	p.Events = []moment{
 		row("1", record.TypeSeized, "description: هاتف أسود، الرقم التسلسلي ABC-123/٤٥٦", "origin: provider", "handed over by: شركة الاتصالات، Example Telecom", "extracted at: 2026-11-20 10:00 +03:00",
@@ -181,7 +181,7 @@ func browserPage() timelinePage {
 		row("3", record.TypeAccepted, "seals found: S-1, S-2", "image: 20261123T081500Z-1a2b3c4d, hashed: "+sum, "remarks: "+strings.Repeat("a", 3000)),
 		row("4", record.TypeDestroyed, "erased by order, of 20261123T081500Z-1a2b3c4d: 7.raw, 7.tree", "signed on paper, scan: "+sum),
 	}
-	p.Hands = []span{{"2026-11-23 09:15 +01:00", "2026-11-24 09:15 +01:00", name}, {"2026-11-24 09:15 +01:00", "now", "O. Fficer"}}
-	p.SealTimes = []span{{"2026-11-23 09:15 +01:00", "now", strings.Repeat("S-1001, ", 40)}}
+	p.Hands = []span{{"2026-11-23 09:15 +01:00", "2026-11-24 09:15 +01:00", name, false}, {"2026-11-24 09:15 +01:00", "now", "O. Fficer", true}}
+	p.SealTimes = []span{{"2026-11-23 09:15 +01:00", "now", strings.Repeat("S-1001, ", 40), false}}
 	return p
 }

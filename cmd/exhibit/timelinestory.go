@@ -117,3 +117,14 @@ func (m moment) AfterText() string {
 	}
 	return "Then held by"
 }
+
+// unnamed says as much as the log has of somebody whose name it does not have, or reveal.
+func unnamed(by custody.Signatory) string {
+	switch by.Kind {
+	case record.KindPerson:
+		return "a person of " + by.Agency + ", not named"
+	case record.KindStation:
+		return "a station of " + by.Agency + ", its examiner not named"
+	}
+	return "somebody not named"
+}
