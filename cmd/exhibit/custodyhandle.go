@@ -150,7 +150,8 @@ var verbs = []verb{
 			"What is named may be absent then, and exhibit verify calls it absent by order; the files to remove are listed.",
 		`--method shredded --authority "order 12/2026" --witness "W. Itness"`, "method by-order court copies openings attachment found unseal image paper", "method witness"},
 	{"restrict", record.TypeRestricted, "Restrict an exhibit, or lift a restriction",
-		"While a restriction is in force, examine, copy, disclose, transmit and exhibit image convert are refused.",
+		"While a restriction is in force, examine, copy, disclose, transmit and exhibit image convert,\n" +
+			"cat and restore are refused.",
 		`--kind privilege --authority "order 7/2026"`, "kind lift paper", "authority"},
 	{"disclose", record.TypeDisclosed, "Log that an exhibit's image, or the record of it, was given to somebody",
 		"With --withhold the log names the personal fields of the earlier events that were left out, on what ground and by whose decision. The\n" +
