@@ -80,7 +80,7 @@ var fields = []field{
 	{"by-order", "`ORDER` by which data was erased: the event is about the data then, and not about the exhibit itself", false},
 	{"court", "who gave the order: `NAME`", false},
 	{"copies", "what became of copies that the log does not know, in `WORDS`", false},
-	{"withhold", "personal `FIELD` of the earlier events that they do not get to read: a name as witness, or a whole pointer; may be repeated", true},
+	{"withhold", "personal `FIELD` of the earlier events that they do not get to read: a name as witness, or a whole pointer; several with commas between them, or repeated", true},
 	{"ground", "why it is withheld, in `WORDS`", false},
 	{"authorised-by", "who decided that it is withheld: `NAME`", false},
 	{"openings", "`NUMBER` of an event of which the file of openings (names, free text) was erased; may be repeated. The word all: every one", true},
