@@ -24,6 +24,8 @@ type stateDocument struct {
 	Restrictions   []string              `json:"restrictions"`
 	Acquisitions   []string              `json:"acquisitions"`
 	Copies         []copyDocument        `json:"copies"`
+	Elsewhere      []elsewhereDocument   `json:"copiesElsewhere"`
+	HashChecks     []hashCheckDocument   `json:"hashChecks"`
 	PartOf         string                `json:"partOf,omitzero"`
 	Parts          []string              `json:"parts,omitzero"`             // of a whole case only
 	Erased         []string              `json:"erased"`                     // acquisitions and copies of which an order had data erased
@@ -31,6 +33,8 @@ type stateDocument struct {
 	Endorsements   []endorsementDocument `json:"endorsements"`
 	Returned       int64                 `json:"returned,omitzero"`
 	Destroyed      int64                 `json:"destroyed,omitzero"`
+	DestroyedAt    string                `json:"destroyedAt,omitzero"`
+	DestroyedOrder string                `json:"destroyedOrder,omitzero"`
 	Gaps           []string              `json:"gaps"`
 	Contradictions []string              `json:"contradictions"`
 	Notes          []string              `json:"notes"`
@@ -76,6 +80,9 @@ func newStateDocument(r state.Report) stateDocument {
 	if h := r.Handover; h != nil {
 		d.Handover = &handoverDocument{h.Number, h.Leaf.String(), h.From, h.To, h.ToName, h.Log}
 	}
+	if r.Destroyed > 0 {
+		d.DestroyedAt, d.DestroyedOrder = r.DestroyedAt.UTC, r.DestroyedOrder
+	}
 	for _, restriction := range r.Restrictions {
 		d.Restrictions = append(d.Restrictions, restriction.Kind)
 	}
@@ -87,7 +94,7 @@ func newStateDocument(r state.Report) stateDocument {
 	for _, c := range r.Copies {
 		d.Copies = append(d.Copies, copyDocument{c.ID, c.Source, c.Original})
 	}
-	d.Erased = []string{}
+	d.Elsewhere, d.HashChecks, d.Erased = newElsewhereDocuments(r.Elsewhere), newHashCheckDocuments(r.HashChecks), []string{}
 	for _, e := range r.Erased {
 		for _, sum := range e.Attachments {
 			d.ErasedAttached = append(d.ErasedAttached, sum.String())
@@ -101,7 +108,8 @@ func newStateDocument(r state.Report) stateDocument {
 
 // printState prints what is true of the exhibit now.
 func printState(u *ui, r state.Report) {
-	u.linef("Held by:      %s", clean(holderText(r)))
+	name, text := heldText(r)
+	u.linef("%-13s %s", name+":", clean(text))
 	if r.Place != "" {
 		u.linef("Place:        %s", clean(r.Place))
 	}
@@ -111,6 +119,9 @@ func printState(u *ui, r state.Report) {
 	}
 	for _, c := range r.Copies {
 		u.linef("Copy:         %s, made of %s", c.ID, c.Source)
+	}
+	for _, e := range r.Elsewhere {
+		u.linef("Copy:         %s", clean(elsewhereText(e)))
 	}
 	for _, restriction := range r.Restrictions {
 		u.linef("Restricted:   %s, since event %d", restriction.Kind, restriction.Number)
@@ -156,6 +167,9 @@ func newCaseStatusCommand(u *ui) *cobra.Command {
 					u.linef("%s", line)
 				}
 				for _, r := range all {
+					for _, e := range r.Elsewhere {
+						u.linef("Copy of exhibit %s: %s", clean(r.Exhibit), clean(elsewhereText(e)))
+					}
 					if len(r.Parts) > 0 {
 						u.linef("Parts of exhibit %s: %s", clean(r.Exhibit), clean(partsText(r.Parts)))
 					}

@@ -27,6 +27,9 @@ type eventDocument struct {
 	KeyID    string            `json:"keyId"`
 	Personal map[string]string `json:"personal"`
 	Event    record.Predicate  `json:"event"`
+
+	Signer      *eventSignerDocument `json:"signer,omitzero"`      // of one exhibit's events only
+	CorrectedBy []string             `json:"correctedBy,omitzero"` // leaf hashes; of one exhibit's events only
 }
 
 type chainDocument struct {

@@ -37,8 +37,22 @@ func checkAttach(names []string) error {
 			err = fmt.Errorf("%q is no regular file", name)
 		}
 		if err != nil {
-			return fmt.Errorf("--attach: %w", err)
+			return fmt.Errorf("the file to be attached: %w", err)
 		}
+	}
+	return nil
+}
+
+// all attaches what was said, the scan of what was signed on paper first.
+func (a *attacher) all(said draft, b built, despite *record.Despite, openings *record.Openings) (err error) {
+	if *b.attachments, err = a.add(slices.Concat(said["paper"], said["attach"]), openings); err != nil {
+		return err
+	}
+	if h, ok := b.event.(*record.Handled); ok && h.Handling.Paper != nil && !h.Handling.PaperAttached() {
+		return fmt.Errorf("--paper %q changed while it was read", said["paper"][0])
+	}
+	if a.phrase {
+		despite.Rules = []record.Rule{record.RuleRecoveryPhrase}
 	}
 	return nil
 }
@@ -68,7 +82,7 @@ func (a *attacher) add(names []string, openings *record.Openings) ([]record.Atta
 func (a *attacher) copy(name string) (custody.Attached, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return custody.Attached{}, fmt.Errorf("--attach: %w", err)
+		return custody.Attached{}, fmt.Errorf("the file to be attached: %w", err)
 	}
 	one, err := a.c.Attach(a.ctx, a.exhibit, f, a.despite)
 	err = errors.Join(err, f.Close())
@@ -76,7 +90,7 @@ func (a *attacher) copy(name string) (custody.Attached, error) {
 		return custody.Attached{}, &custody.RuleError{Exhibit: a.exhibit, Type: a.typ, Breaches: []state.Breach{custody.PhraseBreach}}
 	}
 	if err != nil {
-		return custody.Attached{}, fmt.Errorf("--attach %q: %w", name, err)
+		return custody.Attached{}, fmt.Errorf("attach %q: %w", name, err)
 	}
 	return one, nil
 }

@@ -8,19 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/exhibit-forensics/exhibit/acquire/image"
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
-	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
 // draft is what the user said of an event, by the names of fields.
@@ -101,7 +96,7 @@ func (d draft) check(v verb) error {
 	if v.typ == record.TypeTransmitted && len(d["image"])+len(d["package"]) == 0 {
 		lacking = append(lacking, "one of --image and --package")
 	}
-	if err := checkAttach(d["attach"]); err != nil {
+	if err := checkAttach(slices.Concat(d["paper"], d["attach"])); err != nil {
 		return err
 	}
 	if v.typ == record.TypeSeized {
@@ -170,6 +165,7 @@ type eventBuilder struct {
 	verify bool
 	keyID  string // that will sign
 
+	changed  string // says which image is not what was acquired, of an event that is logged all the same
 	openings record.Openings
 	chain    []custody.Entry
 }
@@ -198,7 +194,7 @@ func (b *eventBuilder) handling(t record.Type) (*record.Handled, error) {
 		return nil, err
 	}
 	h := &e.Handling
-	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld, b.sent} {
+	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld, b.sent, b.copied} {
 		if err := step(t, h); err != nil {
 			return nil, err
 		}
@@ -274,7 +270,7 @@ func (b *eventBuilder) parties(t record.Type, h *record.Handling) error {
 	switch t {
 	case record.TypeReceived:
 		h.From, err = b.party("/handling/from", "from")
-	case record.TypeReleased, record.TypeReturned, record.TypeDisclosed, record.TypeTransmitted:
+	case record.TypeReleased, record.TypeReturned, record.TypeDisclosed, record.TypeTransmitted, record.TypeCopiedElsewhere:
 		h.To, err = b.party("/handling/to", "to")
 	}
 	if key := b.one("to-key"); err == nil && key != "" {
@@ -328,33 +324,6 @@ func (b *eventBuilder) references(t record.Type, h *record.Handling) (err error)
 		}
 	}
 	return err
-}
-
-// event finds an event of the exhibit by its number: in the home log, or else in the one other log that has it.
-func (b *eventBuilder) event(flag string) (*record.LeafHash, error) {
-	return b.numbered(flag, b.one(flag))
-}
-
-func (b *eventBuilder) numbered(flag, text string) (*record.LeafHash, error) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	var home, others []*record.LeafHash
-	for _, e := range b.chain {
-		switch ev, ok := e.Predicate.(record.Event); {
-		case !ok || ev.Header().Number != n:
-		case e.Log == "":
-			home = append(home, &e.Leaf)
-		default:
-			others = append(others, &e.Leaf)
-		}
-	}
-	if len(home) == 0 {
-		home = others
-	}
-	if err != nil || len(home) != 1 {
-		return nil, withHints(fmt.Errorf("--%s %.40q: exhibit %q has no such event", flag, text, b.number),
-			fmt.Sprintf("see the numbers with: exhibit custody show %q", b.number))
-	}
-	return home[0], nil
 }
 
 // release is the event that is answered: the one that was named, or else the newest release, whether or not it is still open.
@@ -416,64 +385,11 @@ func (b *eventBuilder) images(t record.Type, h *record.Handling) error {
 			if check.Digests, err = b.hash(a); err != nil {
 				return err
 			}
-			if err := hashesAsAcquired(t, a, check.Digests); err != nil {
+			if err := b.hashesAsAcquired(t, a, check.Digests); err != nil {
 				return err
 			}
 		}
 		h.Images = append(h.Images, check)
-	}
-	return nil
-}
-
-// hash reads the image of an acquisition as it lies in the case.
-func (b *eventBuilder) hash(a *record.Acquired) ([]record.Digest, error) {
-	dir, err := layout.ExhibitDir(b.number)
-	if err != nil {
-		return nil, err
-	}
-	folder, err := fs.Sub(b.c.FS(), path.Join(dir, a.Acquisition.ID))
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, f := range a.Acquisition.Files {
-		if f.Role == record.RoleImage {
-			names = append(names, f.Name)
-		}
-	}
-	open := image.OpenRaw // whatever the medium begins with
-	if a.Acquisition.Format == record.FormatE01 {
-		open = image.OpenE01
-	}
-	r, err := open(folder, names)
-	if err != nil {
-		return nil, fmt.Errorf("the image of acquisition %s: %w", a.Acquisition.ID, e01Error(err))
-	}
-	p := newProgress(b.u)
-	p.Phase("hashing", r.Size())
-	digests, err := hashMedia(b.ctx, r, p)
-	p.end()
-	if err := errors.Join(err, r.Close()); err != nil {
-		return nil, fmt.Errorf("the image of acquisition %s: %w", a.Acquisition.ID, err)
-	}
-	return slices.DeleteFunc(digests, func(d record.Digest) bool {
-		return d.Algorithm() != record.BLAKE3 && d.Algorithm() != record.SHA256
-	}), nil
-}
-
-// hashesAsAcquired stops an event that would take over an image which is not what was acquired. What refuses it, or notes it, is
-// logged with the digests that were found.
-func hashesAsAcquired(t record.Type, a *record.Acquired, found []record.Digest) error {
-	if t == record.TypeRefused || t == record.TypeNoted {
-		return nil
-	}
-	for _, d := range a.Acquisition.Digests {
-		i := slices.IndexFunc(found, func(f record.Digest) bool { return f.Algorithm() == d.Digest.Algorithm() })
-		if i >= 0 && found[i] != d.Digest {
-			return withHints(withCode(codeMismatch, fmt.Errorf("the image of acquisition %s is not what was acquired: its digest is %s, recorded is %s",
-				a.Acquisition.ID, found[i], d.Digest)),
-				"see what differs with: exhibit verify CASE", "log that you do not take it over with: exhibit custody refuse --verify")
-		}
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody"
@@ -112,18 +111,17 @@ func (b *eventBuilder) erasedOpenings() ([]record.LeafHash, error) {
 	numbers := b.said["openings"]
 	if slices.Equal(numbers, []string{"all"}) {
 		numbers = nil
-		for i := range b.chain {
-			numbers = append(numbers, strconv.Itoa(i+1))
+		for _, e := range b.chain {
+			numbers = append(numbers, e.Leaf.String())
 		}
 	}
 	leaves := []record.LeafHash{}
 	for _, text := range numbers {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 1 || n > int64(len(b.chain)) {
-			return nil, withHints(fmt.Errorf("--openings %.40q: exhibit %q has no such event", text, b.number),
-				fmt.Sprintf("see the numbers with: exhibit custody show %q", b.number))
+		leaf, err := b.numbered("openings", text)
+		if err != nil {
+			return nil, err
 		}
-		leaves = append(leaves, b.chain[n-1].Leaf)
+		leaves = append(leaves, *leaf)
 	}
 	return record.SortLeaves(leaves), nil
 }

@@ -71,16 +71,16 @@ var fields = []field{
 	{"to-agency", "`AGENCY` of who gets it", false},
 	{"to-id", "badge or identity `NUMBER` of who gets it", false},
 	{"to-key", "`IDENTIFIER` of the key that will accept it, 64 hex digits; then no other key can", false},
-	{"release", "`NUMBER` of the release that is answered (default: the open one)", false},
-	{"event", "`NUMBER` of the event that is put right", false},
-	{"entry", "`EVENT` that is endorsed: its number, or its leaf hash of 64 hex digits; may be repeated", true},
+	{"release", "`EVENT` that is answered, named like that of correct --event (default: the open release)", false},
+	{"event", "`EVENT` that is put right: its number; or, where several logs have that, ORIGIN:NUMBER with the beginning of the log's name, or the beginning of its leaf hash", false},
+	{"entry", "`EVENT` that is endorsed: its number, ORIGIN:NUMBER, or its leaf hash or the beginning of it; may be repeated", true},
 	{"kind", "`KIND` of restriction: " + strings.Join(record.RestrictionKinds, ", "), false},
-	{"lift", "lift the restriction of this event `NUMBER` in place of putting one on", false},
+	{"lift", "lift the restriction of this `EVENT` (its number, ORIGIN:NUMBER or leaf hash) in place of putting one on", false},
 	{"method", "how it was destroyed, in `WORDS`", false},
 	{"by-order", "`ORDER` by which data was erased: the event is about the data then, and not about the exhibit itself", false},
 	{"court", "who gave the order: `NAME`", false},
 	{"copies", "what became of copies that the log does not know, in `WORDS`", false},
-	{"withhold", "personal `FIELD` of the earlier events that they do not get to read: a name as witness, or a whole pointer; may be repeated", true},
+	{"withhold", "personal `FIELD` of the earlier events that they do not get to read: a name as witness, or a whole pointer; several with commas between them, or repeated", true},
 	{"ground", "why it is withheld, in `WORDS`", false},
 	{"authorised-by", "who decided that it is withheld: `NAME`", false},
 	{"openings", "`NUMBER` of an event of which the file of openings (names, free text) was erased; may be repeated. The word all: every one", true},
@@ -89,9 +89,13 @@ var fields = []field{
 	{"unseal", "`NUMBER` of a seal taken off; may be repeated", true},
 	{"seal", "`NUMBER` of a seal put on, at the end; may be repeated", true},
 	{"image", "`ACQUISITION` that it is about, in place of the exhibit itself; may be repeated. The word all: every one", true},
+	{"label", "`NUMBER` or label of the copy, by which people find it", false},
+	{"tool", "`NAME` of the program or the device that made the copy", false},
+	{"tool-version", "`VERSION` of that program or device", false},
+	{"digest", "`DIGEST` of the copy as that program or device gives it: sha256:HEX, md5:HEX, ...; may be repeated", true},
 	{"package", "`FILE` that was sent; its size and digests are logged, the file stays where it is", false},
 	{"reference", "the `NUMBER` or words under which it was sent, as those of a request", false},
-	{"paper", "`FILE` with the scan of what was signed on paper; its digests are logged, the file stays where it is", false},
+	{"paper", "`FILE` with the scan of what was signed on paper; it is copied into the case as --attach does, and its digests are logged", false},
 }
 
 // common is how many of fields every verb has.
@@ -123,7 +127,7 @@ var verbs = []verb{
 		`--unseal S-1001 --purpose imaging`, "unseal found", "unseal purpose"},
 	{"release", record.TypeReleased, "Hand an exhibit over: the giver's side",
 		"The handover is open until the receiver has logged: exhibit custody accept, or refuse.",
-		`--to "B. Lab" --purpose imaging`, "to to-role to-agency to-id to-key found", "to purpose"},
+		`--to "B. Lab" --purpose imaging`, "to to-role to-agency to-id to-key image found", "to purpose"},
 	{"accept", record.TypeAccepted, "Take an exhibit over: the receiver's side",
 		"Signed by the giver's own key, the handover is reported as one-sided; so is one that the receiver signed on paper.",
 		`--found S-1001 --key blab`, "release found seal image paper", "found"},
@@ -133,6 +137,11 @@ var verbs = []verb{
 		`--purpose "search for chats" --image all`, "image found unseal seal", "purpose"},
 	{"inspect", record.TypeInspected, "Log that an exhibit, or an image, was looked at without a copy", "",
 		`--by "P. Rosecutor" --purpose "viewing"`, "image found unseal seal", "purpose"},
+	{"copy", record.TypeCopiedElsewhere, "Log a copy that another program or a device made",
+		"Of the image that --image names, or else of the exhibit itself. Its digests are held against the record: a copy that differs is a gap.\n" +
+			"What this program copies logs itself: exhibit image convert.",
+		`--image 20261123T081500Z-1a2b3c4d --label 7-C1 --tool dc3dd --tool-version 7.3.1 --digest sha256:... --to "X. Pert" --purpose report`,
+		"to to-role to-agency to-id image label tool tool-version digest found unseal seal", "label tool to purpose"},
 	{"return", record.TypeReturned, "Log that an exhibit was given back for good", "",
 		`--to "H. Older" --authority "order 12/2026"`, "to to-role to-agency to-id found unseal seal paper", "to authority"},
 	{"destroy", record.TypeDestroyed, "Log that an exhibit was destroyed, or its data erased by order",
@@ -141,7 +150,8 @@ var verbs = []verb{
 			"What is named may be absent then, and exhibit verify calls it absent by order; the files to remove are listed.",
 		`--method shredded --authority "order 12/2026" --witness "W. Itness"`, "method by-order court copies openings attachment found unseal image paper", "method witness"},
 	{"restrict", record.TypeRestricted, "Restrict an exhibit, or lift a restriction",
-		"While a restriction is in force, examine, disclose, transmit and exhibit image convert are refused.",
+		"While a restriction is in force, examine, copy, disclose, transmit and exhibit image convert,\n" +
+			"cat and restore are refused.",
 		`--kind privilege --authority "order 7/2026"`, "kind lift paper", "authority"},
 	{"disclose", record.TypeDisclosed, "Log that an exhibit's image, or the record of it, was given to somebody",
 		"With --withhold the log names the personal fields of the earlier events that were left out, on what ground and by whose decision. The\n" +
@@ -275,11 +285,8 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	}
 	despite := record.DespiteOf(built.event)
 	attached := attacher{ctx: ctx, c: c, exhibit: number, typ: v.typ, path: built.path, despite: despite != nil}
-	if *built.attachments, err = attached.add(o.said["attach"], &b.openings); err != nil {
+	if err := attached.all(o.said, built, despite, &b.openings); err != nil {
 		return ruleHints(err)
-	}
-	if attached.phrase {
-		despite.Rules = []record.Rule{record.RuleRecoveryPhrase}
 	}
 	if giver != "" {
 		if _, err := c.Anchor(ctx, giver, keys.signer, keys.log, now); err != nil {
@@ -298,6 +305,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 		return err
 	}
 	toRemove(u, c, built.event, b.chain)
+	b.sayChanged()
 	return nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"errors"
+	"strings"
 
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
@@ -11,8 +12,8 @@ import (
 
 // withheld names the personal fields that whoever is given the events does not get to read.
 func (b *eventBuilder) withheld(_ record.Type, h *record.Handling) (err error) {
-	names := b.said["withhold"]
-	if len(names) == 0 {
+	names := fieldNames(b.said["withhold"]...)
+	if len(b.said["withhold"]) == 0 {
 		return nil
 	}
 	w := new(record.Redaction)
@@ -28,6 +29,15 @@ func (b *eventBuilder) withheld(_ record.Type, h *record.Handling) (err error) {
 	w.Authoriser, err = b.openings.Commit(rand.Reader, "/handling/withheld/authoriser", b.one("authorised-by"))
 	h.Withheld = w
 	return err
+}
+
+// fieldNames splits lists of fields: no name of one has a comma. An empty name between two of them is kept, for it fits no field.
+func fieldNames(lists ...string) []string {
+	var out []string
+	for _, list := range lists {
+		out = append(out, strings.Split(list, ",")...)
+	}
+	return out
 }
 
 // closedFields are the personal fields of an event that are not revealed here.

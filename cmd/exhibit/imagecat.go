@@ -25,6 +25,7 @@ type catOptions struct {
 	toEnd          bool
 	incomplete     bool
 	mapFile        string
+	despite        string
 }
 
 func newImageCatCommand(u *ui) *cobra.Command {
@@ -43,10 +44,14 @@ func newImageCatCommand(u *ui) *cobra.Command {
 			f.Int64Var(&o.length, "length", 0, "write `N` bytes (default: all to the end)")
 			f.BoolVar(&o.incomplete, "incomplete", false, "write zeros in the place of what stood in missing segments of an E01; needs --map")
 			f.StringVar(&o.mapFile, "map", "", "list in the new `FILE` what is missing, and what the image says that its medium did not give")
+			f.StringVar(&o.despite, "despite", "", despiteUsage)
 			f.Lookup("length").DefValue = ""
 		},
 		run: func(cmd *cobra.Command, args []string) error {
 			o.toEnd = !cmd.Flags().Changed("length")
+			if f := cmd.Flags().Lookup("despite"); f.Changed && o.despite == "" {
+				return misused(errors.New("--despite is empty"), "say why, or leave it out")
+			}
 			return runImageCat(cmd.Context(), u, args[0], o)
 		},
 	})
@@ -64,6 +69,13 @@ func runImageCat(ctx context.Context, u *ui, path string, o catOptions) error {
 			"give both: --incomplete --map FILE")
 	}
 	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	dir, err := folderOf(path, info.IsDir())
+	if err == nil {
+		err = mayGiveOut(u, dir, "", "", o.despite)
+	}
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ import (
 )
 
 type restoreOptions struct {
-	to, toSerial, confirm, caseDir, trust, sectors string
-	atStart, fillExcess, truncate                  bool
+	to, toSerial, confirm, caseDir, trust, sectors, despite string
+	atStart, fillExcess, truncate                           bool
 }
 
 func newImageRestoreCommand(u *ui) *cobra.Command {
@@ -48,7 +48,7 @@ func newImageRestoreCommand(u *ui) *cobra.Command {
 		codes: []int{codeUnread, codeMismatch, codeMissing, codeInterrupted},
 		flags: o.register,
 		run: func(cmd *cobra.Command, args []string) error {
-			for _, name := range []string{"to", "to-serial", "confirm", "case", "trust", "sectors"} {
+			for _, name := range []string{"to", "to-serial", "confirm", "case", "trust", "sectors", "despite"} {
 				// An empty variable in a script must not mean another device, other trust, or all of the image.
 				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
 					return misused(fmt.Errorf("--%s is empty", name), "give it a value, or leave it out")
@@ -66,6 +66,7 @@ func (o *restoreOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.caseDir, "case", "", "the case `FOLDER` whose drives are refused (default: that in which PATH lies)")
 	f.StringVar(&o.trust, "trust", "", "use this trust `FILE` in place of the station's own")
 	f.StringVar(&o.sectors, "sectors", "", "only these sectors of the image, `FIRST-LAST`, counted from 0 in the sectors of its medium")
+	f.StringVar(&o.despite, "despite", "", despiteUsage)
 	f.BoolVar(&o.atStart, "at-start", false, "with --sectors: write them from the target's first byte on, not to the place that they have in the image")
 	f.BoolVar(&o.fillExcess, "fill-excess", false, "write zeros behind the image, to the end of the device")
 	f.BoolVar(&o.truncate, "truncate", false, "write as much as fits on a target that is too small; exit code 3")
@@ -96,7 +97,9 @@ func runImageRestore(ctx context.Context, u *ui, path string, o *restoreOptions)
 		return err
 	}
 	r := &restoring{u: u, o: o, path: path, image: img}
-	err = r.run(ctx, trust)
+	if err = mayGiveOut(u, img.dir, img.record.Event.Exhibit, o.caseDir, o.despite); err == nil {
+		err = r.run(ctx, trust)
+	}
 	if r.device != nil {
 		err = errors.Join(err, r.device.Close())
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -37,6 +38,7 @@ type exportDocument struct {
 type exportOptions struct {
 	caseDir, exhibit, file, sigstore, tlogProof, tsa, chain, trust string
 	redact, extract                                                bool
+	fields                                                         string
 	from                                                           []int64
 }
 
@@ -59,7 +61,8 @@ func newLogExportCommand(u *ui) *cobra.Command {
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&o.caseDir, "case", ".", "the case `FOLDER`")
 			f.StringVar(&o.exhibit, "exhibit", "", "into FILE: reveal names and free text of this exhibit's `NUMBER` only")
-			f.BoolVar(&o.redact, "redact", false, "with --exhibit: leave out what its newest disclosure withholds (exhibit custody disclose --withhold)")
+			f.StringVar(&o.fields, "redact", "", "with --exhibit: leave out what its newest disclosure withholds (exhibit custody disclose --withhold); --redact=`FIELD,...` is refused if one of these is not among it")
+			f.Lookup("redact").NoOptDefVal = allWithheld
 			f.BoolVar(&o.extract, "extract", false, "with --exhibit: write only that exhibit's entries, with inclusion proofs, into FILE"+layout.ExtractSuffix)
 			f.Int64SliceVar(&o.from, "from", nil, "with --extract: prove consistency with the log of `SIZE`, too (default: with its newest 1000 checkpoints)")
 			f.StringVar(&o.tsa, "tsa", "", "with --sigstore: ask the time-stamp authority at `URL` to stamp each signature")
@@ -69,13 +72,35 @@ func newLogExportCommand(u *ui) *cobra.Command {
 			f.StringVar(&o.tlogProof, "tlog-proof", "", "write C2SP tlog-proofs into `FOLDER`")
 		},
 		run: func(cmd *cobra.Command, args []string) error {
-			o.file = append(args, "")[0]
+			o.file, o.redact = append(args, "")[0], cmd.Flags().Changed("redact")
 			return runLogExport(cmd.Context(), u, &o)
 		},
 	})
 }
 
-func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
+// allWithheld is what --redact means without a list.
+const allWithheld = "all"
+
+// checkFields requires that what the user counts on being left out is withheld by the log, with its ground.
+func (o *exportOptions) checkFields(c *custody.Case) error {
+	if !o.redact || o.fields == allWithheld {
+		return nil
+	}
+	w, err := c.Withheld(o.exhibit)
+	if err != nil {
+		return withHints(err, "say what, on what ground and by whose decision: exhibit custody disclose NUMBER --withhold FIELD --ground TEXT --authorised-by NAME --to NAME")
+	}
+	for _, name := range fieldNames(o.fields) {
+		if !w.Has(name) {
+			return withHints(fmt.Errorf("--redact %.80q: event %d withholds %s, and not this", name, w.Number, strings.Join(w.Fields, ", ")),
+				"withhold it first, with the ground: exhibit custody disclose NUMBER --withhold FIELD,... --ground TEXT --authorised-by NAME --to NAME")
+		}
+	}
+	return nil
+}
+
+// check refuses what does not go together, before anything is opened.
+func (o *exportOptions) check() error {
 	if o.sigstore == "" && o.tlogProof == "" && o.file == "" {
 		return withHints(errors.New("nothing to export"), "say what with FILE, --sigstore FOLDER or --tlog-proof FOLDER")
 	}
@@ -88,7 +113,11 @@ func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 	if o.sigstore == o.tlogProof && o.sigstore != "" {
 		return withHints(errors.New("--sigstore and --tlog-proof name the same folder"), "give each its own folder")
 	}
-	if err := o.checkExtract(); err != nil {
+	return o.checkExtract()
+}
+
+func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
+	if err := o.check(); err != nil {
 		return err
 	}
 	stamper, err := newStamper(ctx, u, o)
@@ -100,6 +129,9 @@ func runLogExport(ctx context.Context, u *ui, o *exportOptions) error {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // opened for reading
+	if err := o.checkFields(c); err != nil {
+		return err
+	}
 	l, err := c.Log()
 	if err != nil {
 		return err

@@ -14,28 +14,32 @@ import (
 
 // moment is one event as a person reads it.
 type moment struct {
-	Number int64
-	When   string // local time where it was, with offset
+	Number string    // with the beginning of the log's name, where several logs have events of the exhibit
+	When   string    // local time where it was, with offset
+	At     time.Time // the same, to the minute, which is what people write down
 	Type   record.Type
 	Who    string
 	Key    string // identifier of the key that signed
+	Signer string // whose key, of which agency
 	Holder string // after it
+	Gone   bool   // there is no exhibit after it
 	Seals  string // on after it
 	Lines  []string
 }
 
 // momentOf tells an event in words.
-func momentOf(m custody.Moment) moment {
+func (s *story) momentOf(m custody.Moment) moment {
 	event, ok := m.Entry.Predicate.(record.Event)
 	if !ok {
 		return moment{}
 	}
 	h := event.Header()
-	row := moment{Number: h.Number, When: localTime(h.Time), Type: event.Type(), Key: m.Entry.KeyID, Holder: holderText(m.After), Seals: sealsText(m.After.Seals)}
-	said := teller{openings: m.Entry.Openings}
+	row := moment{Number: s.names[m.Entry.Leaf], Type: event.Type(), Key: m.Entry.KeyID, Holder: holderText(m.After), Seals: sealsText(m.After.Seals)}
+	occurred := h.Time
+	said := teller{openings: m.Entry.Openings, story: s, lines: s.corrections(m.Entry.Leaf)}
 	switch e := event.(type) {
 	case *record.Seized:
-		row.When, row.Who = localTime(e.Seizure.SeizedAt), said.party("/seizure/officer")
+		occurred, row.Who = e.Seizure.SeizedAt, said.party("/seizure/officer")
 		said.late(e.Seizure.SeizedAt, h.Time)
 		said.seizure(&e.Seizure)
 	case *record.Acquired:
@@ -51,9 +55,20 @@ func momentOf(m custody.Moment) moment {
 		row.Who = said.value("/circumstances/examiner")
 		said.copied(e)
 	case *record.Handled:
-		row.When, row.Who = localTime(e.Handling.OccurredAt), said.party("/handling/actor")
+		occurred, row.Who = e.Handling.OccurredAt, said.party("/handling/actor")
 		said.late(e.Handling.OccurredAt, h.Time)
+		said.checks = m.After.HashChecks
+		said.leaf = m.Entry.Leaf
 		said.handling(&e.Handling)
+	}
+	row.When = localTime(occurred)
+	if at, err := occurred.Moment(); err == nil {
+		row.At = at.Truncate(time.Minute)
+	}
+	by := s.signers[m.Entry.Leaf]
+	row.Signer, row.Gone = strings.TrimPrefix(by.Holder+", "+by.Role(), ", "), m.After.Destroyed > 0
+	if row.Who == "" && by.Kind == record.KindPerson {
+		row.Who = by.Holder // who signs their own events
 	}
 	if row.Who == "" && m.After.Holder.KeyID == row.Key {
 		row.Who = m.After.Holder.Name // the same key said so when the exhibit came to it
@@ -66,6 +81,9 @@ func momentOf(m custody.Moment) moment {
 // teller collects what an event says, as far as it is revealed.
 type teller struct {
 	openings record.Openings
+	story    *story
+	leaf     record.LeafHash   // of the event
+	checks   []state.HashCheck // of all events
 	lines    []string
 }
 
@@ -102,6 +120,9 @@ func (t *teller) handling(h *record.Handling) {
 	if h.To != nil && h.To.Key != "" {
 		t.add("to key", h.To.Key[:16])
 	}
+	if h.Release != nil {
+		t.add("answers", t.story.name(*h.Release))
+	}
 	t.add("part of exhibit", h.PartOf)
 	for _, name := range []string{"place", "purpose", "condition", "witness", "method"} {
 		t.add(name, t.value("/handling/"+name))
@@ -112,13 +133,9 @@ func (t *teller) handling(h *record.Handling) {
 	}
 	t.add("seals taken off", strings.Join(h.SealsRemoved, ", "))
 	t.add("seals put on", strings.Join(h.SealsApplied, ", "))
-	for _, image := range h.Images {
-		text := image.Acquisition
-		if len(image.Digests) > 0 {
-			text += ", hashed: " + image.Digests[len(image.Digests)-1].String()
-		}
-		t.add("image", text)
-	}
+	t.images(h.Images)
+	t.handoverHash(h)
+	t.elsewhere(h.Copy)
 	t.proof(h)
 	if w := h.Withheld; w != nil {
 		t.add("withheld from them", strings.Join(w.Fields, ", "))
@@ -143,10 +160,10 @@ func (t *teller) handling(h *record.Handling) {
 	if r := h.Restriction; r != nil && r.Kind != "" {
 		t.add("restriction", r.Kind)
 	} else if r != nil {
-		t.add("lifts the restriction of the event with leaf", r.Lifts.String()[:16])
+		t.add("lifts the restriction of", t.story.name(*r.Lifts))
 	}
 	if h.Corrects != nil {
-		t.add("corrects the event with leaf", h.Corrects.String()[:16])
+		t.add("corrects", t.story.name(*h.Corrects))
 	}
 	t.attachments("/handling", h.Attachments)
 	t.add("remarks", t.value("/handling/remarks"))
@@ -174,7 +191,7 @@ func (t *teller) proof(h *record.Handling) {
 	}
 	t.add("reference", t.value("/handling/reference"))
 	for _, leaf := range h.Endorses {
-		t.add("endorses the event with leaf", leaf.String()[:16])
+		t.add("endorses", t.story.name(leaf))
 	}
 }
 
@@ -192,7 +209,7 @@ func (t *teller) copied(e *record.Copied) {
 }
 
 // endorsers says who vouched for an event with another key than the one that signed it.
-func endorsers(e custody.Entry, now state.Report) []string {
+func (s *story) endorsers(e custody.Entry, now state.Report) []string {
 	var out []string
 	for _, by := range now.Endorsements {
 		if by.Leaf == e.Leaf {
@@ -229,7 +246,7 @@ func sealsText(seals []string) string {
 func holderText(r state.Report) string {
 	switch {
 	case r.Destroyed > 0:
-		return "destroyed"
+		return "nobody (destroyed)"
 	case r.Returned > 0:
 		return named("returned to ", r.Holder.Name, "returned")
 	case r.Holder.KeyID != "":
@@ -257,6 +274,10 @@ func showHistory(u *ui, c *custody.Case, exhibit string) error {
 // showMoments prints the events of an exhibit from that place on, the oldest first, and what is true of it now.
 func showMoments(u *ui, c *custody.Case, exhibit string, moments []custody.Moment, from int, since bool) error {
 	now := moments[len(moments)-1].After
+	s, err := tell(c, moments)
+	if err != nil {
+		return err
+	}
 	moments = moments[from:]
 	closed, found, err := c.Closed()
 	if err != nil {
@@ -264,7 +285,7 @@ func showMoments(u *ui, c *custody.Case, exhibit string, moments []custody.Momen
 	}
 	doc := chainDocument{Schema: "exhibit-events/v1", Events: []eventDocument{}, State: newStateDocument(now)}
 	for _, m := range moments {
-		doc.Events = append(doc.Events, newEventDocument(m.Entry))
+		doc.Events = append(doc.Events, s.document(m.Entry))
 	}
 	if found {
 		event := newEventDocument(closed)
@@ -278,14 +299,14 @@ func showMoments(u *ui, c *custody.Case, exhibit string, moments []custody.Momen
 		u.linef("Exhibit %s: %s%s", clean(exhibit), plural(now.Events, "event"), leftOut)
 		var rows [][]string
 		for _, m := range moments {
-			row := momentOf(m)
-			rows = append(rows, []string{fmt.Sprint(row.Number), row.When, string(row.Type), named("", clean(row.Who), "-"), row.Key[:8], clean(row.Holder), clean(row.Seals)})
+			row := s.momentOf(m)
+			rows = append(rows, []string{row.Number, row.When, string(row.Type), named("", clean(row.Who), "-"), row.Key[:8], clean(row.Holder), clean(row.Seals)})
 		}
 		lines := table([]string{"no.", "when", "what", "by", "key", "then held by", "seals on"}, rows)
 		u.linef("%s", lines[0])
 		for i, m := range moments {
 			u.linef("%s", lines[i+1])
-			for _, line := range slices.Concat(momentOf(m).Lines, endorsers(m.Entry, now)) {
+			for _, line := range slices.Concat(s.momentOf(m).Lines, s.endorsers(m.Entry, now)) {
 				u.linef("       %s", line)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
@@ -27,10 +28,10 @@ type timelinePage struct {
 }
 
 type nowPart struct {
-	Holder, Place, Seals string
-	Open                 []string
-	Closed               string // how the log ended, if it did
-	Related              []fact // the exhibit that it is part of, its parts, its images and their copies
+	HeldName, Holder, Place, Seals string
+	Open                           []string
+	Closed                         string // how the log ended, if it did
+	Related                        []fact // the exhibit that it is part of, its parts, its images and their copies
 }
 
 // related names the exhibits and images that belong to an exhibit.
@@ -47,6 +48,9 @@ func related(r state.Report, parts []string) []fact {
 	}
 	for _, c := range r.Copies {
 		out = append(out, fact{"Copy", c.ID + ", made of " + c.Source, true})
+	}
+	for _, e := range r.Elsewhere {
+		out = append(out, fact{"Copy elsewhere", clean(elsewhereText(e)), false})
 	}
 	return out
 }
@@ -66,17 +70,28 @@ func partsOf(c *custody.Case, exhibit string) ([]string, error) {
 }
 
 // span is a time during which something was the same.
-type span struct{ From, To, Text string }
+type span struct {
+	From, To, Text string
+	Unsure         bool // an event that was entered late says another order than the log: where it ends, or begins, is not known
+}
 
 // spans joins the moments that have the same text.
 func spans(moments []moment, text func(moment) string) []span {
 	var out []span
+	var latest time.Time // at which a span began
 	for _, m := range moments {
 		if n := len(out); n == 0 || out[n-1].Text != text(m) {
+			next := span{From: m.When, To: "now", Text: text(m)}
 			if n > 0 {
 				out[n-1].To = m.When
 			}
-			out = append(out, span{From: m.When, To: "now", Text: text(m)})
+			if m.At.Before(latest) { // by whatever came before, not only by the span before
+				out[n-1].Unsure, next.Unsure = true, true // latest is zero before the first
+			}
+			out = append(out, next)
+			if m.At.After(latest) {
+				latest = m.At
+			}
 		}
 	}
 	return out
@@ -105,9 +120,13 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	if err != nil {
 		return err
 	}
+	heldName, held := heldText(last)
+	if last.Destroyed == 0 {
+		heldName = "Now held by"
+	}
 	page := timelinePage{Exhibit: clean(exhibit), Case: clean(c.Genesis().Case), Agency: clean(c.Genesis().Agency), Origin: c.Genesis().Origin,
 		Fingerprint: sign.Fingerprint(c.Fingerprint().String()),
-		Now:         nowPart{clean(holderText(last)), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, "", related(last, parts)}}
+		Now:         nowPart{heldName, clean(held), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, "", related(last, parts)}}
 	if e, closed, err := c.Closed(); err != nil {
 		return err
 	} else if closed {
@@ -124,10 +143,15 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	for _, s := range last.Notes {
 		page.Notes = append(page.Notes, clean(s))
 	}
+	s, err := tell(c, moments)
+	if err != nil {
+		return err
+	}
 	for _, m := range moments {
-		row := momentOf(m)
-		row.Lines = append(row.Lines, endorsers(m.Entry, last)...)
-		row.Who, row.Holder, row.Seals = named("", clean(row.Who), "somebody not named"), clean(row.Holder), clean(row.Seals)
+		row := s.momentOf(m)
+		row.Lines = append(row.Lines, s.endorsers(m.Entry, last)...)
+		row.Signer = clean(row.Signer)
+		row.Who, row.Holder, row.Seals = clean(named("", row.Who, unnamed(s.signers[m.Entry.Leaf]))), clean(row.Holder), clean(row.Seals)
 		page.Events = append(page.Events, row)
 	}
 	page.Hands = spans(page.Events, func(m moment) string { return m.Holder })

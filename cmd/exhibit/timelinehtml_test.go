@@ -166,22 +166,22 @@ func browserPage() timelinePage {
 	key := strings.Repeat("0a1b2c3d", 8)
 	p := timelinePage{Exhibit: "7/" + strings.Repeat("W", 58), Case: "قضية ٢٠٢٦/٠٠١", Agency: "مختبر الأدلة الرقمية، Example Police", Origin: "abcdefghijklmnopqrstuvwxyz.exhibit.invalid",
 		Fingerprint: strings.TrimSpace(strings.Repeat("0f1e 2d3c ", 8)),
-		Now: nowPart{name, "مستودع الأدلة، 12 Example Street", "S-1, S-2, " + strings.Repeat("S", 200), []string{"release of event 3 to " + name}, "",
+		Now: nowPart{"Now held by", name, "مستودع الأدلة، 12 Example Street", "S-1, S-2, " + strings.Repeat("S", 200), []string{"release of event 3 to " + name}, "",
 			related(state.Report{PartOf: "جهاز ٦", Acquisitions: []string{"20261123T081500Z-1a2b3c4d"}, Copies: []state.Copied{{ID: "20261124T081500Z-1a2b3c4d", Source: "20261123T081500Z-1a2b3c4d"}}}, []string{"7-بطاقة", strings.Repeat("W", 60)})},
 		Gaps:  []string{"event 3, \"sealed\" (log entry 4), breaks the rule not-holder: the exhibit is held by key " + key + "; logged despite it, because \"" + name + "\""},
 		Notes: []string{"by their clocks, event 4 was signed before the event that precedes it"}, Earlier: ""}
-	row := func(number int64, typ record.Type, lines ...string) moment {
-		return moment{number, "2026-11-23 09:15 +01:00", typ, name + ", محققة, Example Police", key, name, "S-1, S-2", lines}
+	row := func(number string, typ record.Type, lines ...string) moment {
+		return moment{number, "2026-11-23 09:15 +01:00", time.Time{}, typ, name + ", محققة, Example Police", key, name + ", person's key, Example Police", name, false, "S-1, S-2", lines}
 	}
 	p.Events = []moment{
-		row(1, record.TypeSeized, "description: هاتف أسود، الرقم التسلسلي ABC-123/٤٥٦", "origin: provider", "handed over by: شركة الاتصالات، Example Telecom", "extracted at: 2026-11-20 10:00 +03:00",
+		row("1", record.TypeSeized, "description: هاتف أسود، الرقم التسلسلي ABC-123/٤٥٦", "origin: provider", "handed over by: شركة الاتصالات، Example Telecom", "extracted at: 2026-11-20 10:00 +03:00",
 			"make: Example", "colour: أسود", "serial number: ABC-123", "power: locked", "capacity: "+size(128e9), "IMEI: 490154203237518", "IMEI: 490154203237526", "MAC: 00:00:5e:00:53:01",
 			"holder present: yes", "holder's signature: REFUSED", "authority: warrant, 99/2026, by محكمة المثال", "place: 12 Example Street", "attached: "+strings.Repeat("photograph", 30)+".jpg, 68.4 KiB (70000 bytes)", "attachment digest: "+sum),
-		row(2, record.TypeReleased, "to: "+clean("\u202efdp.exe")+", <script>parent.ran = window.ran = 1</script>", "remarks: "+strings.Repeat("طويل", 200)),
-		row(3, record.TypeAccepted, "seals found: S-1, S-2", "image: 20261123T081500Z-1a2b3c4d, hashed: "+sum, "remarks: "+strings.Repeat("a", 3000)),
-		row(4, record.TypeDestroyed, "erased by order, of 20261123T081500Z-1a2b3c4d: 7.raw, 7.tree", "signed on paper, scan: "+sum),
+		row("abcdefgh:2", record.TypeReleased, "to: "+clean("\u202efdp.exe")+", <script>parent.ran = window.ran = 1</script>", "remarks: "+strings.Repeat("طويل", 200)),
+		row("3", record.TypeAccepted, "seals found: S-1, S-2", "image: 20261123T081500Z-1a2b3c4d, hashed: "+sum, "remarks: "+strings.Repeat("a", 3000)),
+		row("4", record.TypeDestroyed, "erased by order, of 20261123T081500Z-1a2b3c4d: 7.raw, 7.tree", "signed on paper, scan: "+sum),
 	}
-	p.Hands = []span{{"2026-11-23 09:15 +01:00", "2026-11-24 09:15 +01:00", name}, {"2026-11-24 09:15 +01:00", "now", "O. Fficer"}}
-	p.SealTimes = []span{{"2026-11-23 09:15 +01:00", "now", strings.Repeat("S-1001, ", 40)}}
+	p.Hands = []span{{"2026-11-23 09:15 +01:00", "2026-11-24 09:15 +01:00", name, false}, {"2026-11-24 09:15 +01:00", "now", "O. Fficer", true}}
+	p.SealTimes = []span{{"2026-11-23 09:15 +01:00", "now", strings.Repeat("S-1001, ", 40), false}}
 	return p
 }

@@ -1,6 +1,9 @@
 package record
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Attachment is a photograph, a video, a scan or another file that belongs to an event. Its bytes lie in the case under their
 // SHA-256; the name that it had is for people, and nothing is ever opened by it.
@@ -54,4 +57,9 @@ func Attachments(e Event) []Attachment {
 		return e.Handling.Attachments
 	}
 	return nil
+}
+
+// PaperAttached reports whether the scan of what was signed on paper is one of the attachments.
+func (h *Handling) PaperAttached() bool {
+	return slices.ContainsFunc(h.Attachments, func(a Attachment) bool { return slices.Equal(a.Digests, h.Paper) })
 }

@@ -19,7 +19,8 @@ type Handling struct {
 	Actor        Party           `json:"actor"` // who did it, as that person says; that they signed says the envelope
 	Attachments  []Attachment    `json:"attachments,omitzero"`
 	Authority    Authority       `json:"authority"`
-	Condition    Fact[Personal]  `json:"condition"` // of exhibit and wrapping
+	Condition    Fact[Personal]  `json:"condition"`     // of exhibit and wrapping
+	Copy         *CopyElsewhere  `json:"copy,omitzero"` // that another program or a device made
 	Corrects     *LeafHash       `json:"corrects,omitzero"`
 	Despite      *Despite        `json:"despite,omitzero"`  // absent where no rule stood against the event
 	Endorses     []LeafHash      `json:"endorses,omitzero"` // events of this exhibit whose content the signer vouches for, too; sorted
@@ -114,6 +115,7 @@ const (
 	hasReference
 	hasEndorses
 	hasPartOf
+	hasCopy
 )
 
 // shape says which of these members a type must and may have.
@@ -123,7 +125,7 @@ var shapes = map[Type]shape{
 	TypeReceived:   {hasFrom, hasFound | hasApplied | hasRemoved | hasPaper | hasPartOf},
 	TypeSealed:     {hasApplied, hasFound},
 	TypeUnsealed:   {hasRemoved, hasFound},
-	TypeReleased:   {hasTo, hasFound},
+	TypeReleased:   {hasTo, hasFound | hasImages},
 	TypeAccepted:   {hasRelease | hasFound, hasPaper | hasImages | hasApplied},
 	TypeRefused:    {hasRelease | hasRemarks, hasPaper | hasImages | hasFound},
 	TypeExamined:   {0, hasImages | hasApplied | hasRemoved | hasFound},
@@ -138,6 +140,8 @@ var shapes = map[Type]shape{
 	TypeVerified:    {hasVerification | hasImages, 0},
 	TypeTransmitted: {hasTo, hasImages | hasPackage | hasReference | hasPaper},
 	TypeEndorsed:    {hasEndorses, 0},
+
+	TypeCopiedElsewhere: {hasCopy | hasTo, hasImages | hasApplied | hasRemoved | hasFound},
 }
 
 // NewHandled returns an event of type t, which must be one of those that Handled stands for, to be filled in.
@@ -189,7 +193,7 @@ func (h *Handling) members() (m member) {
 		hasImages: h.Images != nil, hasFound: h.SealsFound != nil, hasApplied: len(h.SealsApplied) > 0,
 		hasRemoved: len(h.SealsRemoved) > 0, hasRemarks: remarks, hasErasure: h.Erasure != nil, hasWithheld: h.Withheld != nil,
 		hasVerification: h.Verification != nil, hasPackage: h.Package != nil, hasReference: h.Reference != Fact[Personal]{}, hasEndorses: h.Endorses != nil,
-		hasPartOf: h.PartOf != "",
+		hasPartOf: h.PartOf != "", hasCopy: h.Copy != nil,
 	} {
 		if there {
 			m |= bit
@@ -201,7 +205,7 @@ func (h *Handling) members() (m member) {
 func (m member) String() string {
 	var names []string
 	for i, name := range []string{"from", "to", "release", "paper", "restriction", "corrects", "method", "images", "sealsFound",
-		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld", "verification", "package", "reference", "endorses", "partOf"} {
+		"sealsApplied", "sealsRemoved", "remarks", "erasure", "withheld", "verification", "package", "reference", "endorses", "partOf", "copy"} {
 		if m&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -233,7 +237,7 @@ func (h *Handling) validate() error {
 			return err
 		}
 	}
-	for _, check := range []func() error{h.Authority.validate, h.checkImages, h.checkRestriction, h.Despite.validate, h.checkErasure, h.checkRedaction, h.checkVerification, h.checkPackage, h.checkEndorses} {
+	for _, check := range []func() error{h.Authority.validate, h.checkImages, h.checkRestriction, h.Despite.validate, h.checkErasure, h.checkRedaction, h.checkVerification, h.checkPackage, h.checkEndorses, h.checkCopy} {
 		if err := check(); err != nil {
 			return err
 		}

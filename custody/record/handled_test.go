@@ -38,6 +38,7 @@ func exampleHandled(t Type) *Handled {
 		hasReference: func() { a.Reference = Known(p) },
 		hasEndorses:  func() { a.Endorses = []LeafHash{{1}, {2}} },
 		hasPartOf:    func() { a.PartOf = "6" },
+		hasCopy:      func() { a.Copy = &CopyElsewhere{two, "7-C1", Known("dc3dd"), Unknown[string]("not given")} },
 		hasRemarks:   func() {}, hasErasure: func() {
 			a.Authority = Authority{Known(p), Known("court-order"), Known(p)}
 			a.Erasure = &Erasure{[]Digest{exampleDigest(SHA256, 2), exampleDigest(SHA256, 4)}, none, []ErasedImage{{"20261123T081500Z-1a2b3c4d", []string{"7.raw", "7.tree"}, LeafHash{6}}}, []LeafHash{{7}, {8}}}
@@ -49,6 +50,9 @@ func exampleHandled(t Type) *Handled {
 	}
 	if t == TypeVerified { // of which every image was hashed
 		a.Images[1].Digests = two[1:]
+	}
+	if t == TypeCopiedElsewhere { // which is of one image
+		a.Images = a.Images[:1]
 	}
 	a.Attachments = []Attachment{{two, none, 5}, {[]Digest{exampleDigest(BLAKE3, 3), exampleDigest(SHA256, 4)}, Known(p), 0}}
 	if a.Erasure != nil {
@@ -98,6 +102,7 @@ func TestHandledShape(t *testing.T) {
 		hasRemoved: func(h *Handling) { h.SealsRemoved = nil }, hasRemarks: func(h *Handling) { h.Remarks = Unknown[Personal]("not given") },
 		hasVerification: func(h *Handling) { h.Verification = nil }, hasPackage: func(h *Handling) { h.Package = nil },
 		hasReference: func(h *Handling) { h.Reference = Fact[Personal]{} }, hasEndorses: func(h *Handling) { h.Endorses = nil },
+		hasCopy: func(h *Handling) { h.Copy = nil },
 	}
 	for _, typ := range handledTypes(t) {
 		for bit, remove := range clear {
@@ -160,16 +165,19 @@ func TestHandledRefusesRecords(t *testing.T) {
 	}
 	one := `"sha256:` + strings.Repeat("02", 32) + `"`
 	refuseAll(t, map[string]badEvent{
-		"image not hashed":        {TypeVerified, `"digests":[` + one + `]`, `"digests":[]`, ErrMalformed},
-		"image without SHA-256":   {TypeVerified, `"digests":[` + one + `]`, `"digests":["md5:` + strings.Repeat("02", 16) + `"]`, ErrMalformed},
-		"another result":          {TypeVerified, `"result":"held"`, `"result":"fine"`, ErrNewer},
-		"no result":               {TypeVerified, `"result":"held",`, ``, ErrMalformed},
-		"no program":              {TypeVerified, `"name":"exhibit"`, `"name":""`, ErrMalformed},
-		"package without SHA-256": {TypeTransmitted, `,` + one + `],"name":{"personal":"`, `],"name":{"personal":"`, ErrMalformed},
-		"package of no size":      {TypeTransmitted, `"sizeBytes":7`, `"sizeBytes":-7`, ErrMalformed},
-		"nothing endorsed":        {TypeEndorsed, `"endorses":["01` + strings.Repeat("00", 31) + `","02` + strings.Repeat("00", 31) + `"]`, `"endorses":[]`, ErrMalformed},
-		"endorsed twice":          {TypeEndorsed, `"endorses":["01`, `"endorses":["02`, ErrMalformed},
-		"endorsed by a note":      {TypeNoted, `"images":[`, `"endorses":["01` + strings.Repeat("00", 31) + `"],"images":[`, ErrMalformed},
+		"image not hashed":           {TypeVerified, `"digests":[` + one + `]`, `"digests":[]`, ErrMalformed},
+		"image without SHA-256":      {TypeVerified, `"digests":[` + one + `]`, `"digests":["md5:` + strings.Repeat("02", 16) + `"]`, ErrMalformed},
+		"another result":             {TypeVerified, `"result":"held"`, `"result":"fine"`, ErrNewer},
+		"no result":                  {TypeVerified, `"result":"held",`, ``, ErrMalformed},
+		"no program":                 {TypeVerified, `"name":"exhibit"`, `"name":""`, ErrMalformed},
+		"package without SHA-256":    {TypeTransmitted, `,` + one + `],"name":{"personal":"`, `],"name":{"personal":"`, ErrMalformed},
+		"package of no size":         {TypeTransmitted, `"sizeBytes":7`, `"sizeBytes":-7`, ErrMalformed},
+		"nothing endorsed":           {TypeEndorsed, `"endorses":["01` + strings.Repeat("00", 31) + `","02` + strings.Repeat("00", 31) + `"]`, `"endorses":[]`, ErrMalformed},
+		"endorsed twice":             {TypeEndorsed, `"endorses":["01`, `"endorses":["02`, ErrMalformed},
+		"a copy without a label":     {TypeCopiedElsewhere, `"label":"7-C1"`, `"label":""`, ErrMalformed},
+		"a copy, label of two lines": {TypeCopiedElsewhere, `"label":"7-C1"`, `"label":"7\nC1"`, ErrMalformed},
+		"a copy in a note":           {TypeNoted, `"condition":`, `"copy":{"digests":[],"label":"a","tool":{"unknown":"x"},"toolVersion":{"unknown":"x"}},"condition":`, ErrMalformed},
+		"endorsed by a note":         {TypeNoted, `"images":[`, `"endorses":["01` + strings.Repeat("00", 31) + `"],"images":[`, ErrMalformed},
 	})
 }
 

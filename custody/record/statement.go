@@ -48,12 +48,14 @@ const (
 	TypeVerified    Type = "verified"
 	TypeTransmitted Type = "transmitted"
 	TypeEndorsed    Type = "endorsed"
+
+	TypeCopiedElsewhere Type = "copied-elsewhere" // by another program or a device; TypeCopied is what this one made
 )
 
 // EventTypes lists the custody events.
 var EventTypes = []Type{TypeSeized, TypeAcquired, TypeCopied, TypeReceived, TypeSealed, TypeUnsealed, TypeReleased, TypeAccepted, TypeRefused,
 	TypeExamined, TypeInspected, TypeReturned, TypeDestroyed, TypeRestricted, TypeNoted, TypeCorrected, TypeDisclosed,
-	TypeVerified, TypeTransmitted, TypeEndorsed}
+	TypeVerified, TypeTransmitted, TypeEndorsed, TypeCopiedElsewhere}
 
 // SignedTypes lists the types that a signer is admitted for one by one: the events, and the change of keys.
 var SignedTypes = append(slices.Clone(EventTypes), TypeKeysChanged)

@@ -73,7 +73,7 @@ func (c *chain) acquired(e LoggedEvent, a *record.Acquired) {
 // handled takes the event's effects in, whether or not rules stood against it: it says what was done.
 func (c *chain) handled(e LoggedEvent, h *record.Handled) {
 	c.noteBreaches(e, c.check(e.KeyID, h))
-	c.noteImages(e.Index, h)
+	c.noteImages(e, h)
 	for _, seal := range h.Handling.SealsRemoved {
 		if i := slices.Index(c.report.Seals, seal); i >= 0 {
 			c.report.Seals = slices.Delete(c.report.Seals, i, i+1)
@@ -81,13 +81,18 @@ func (c *chain) handled(e LoggedEvent, h *record.Handled) {
 	}
 	c.move(e, h)
 	c.vouch(e, h)
+	if h.Handling.Paper != nil && !h.Handling.PaperAttached() {
+		note(&c.report.Gaps, "event %d (log entry %d) was signed on paper, and its scan is not attached: nobody can look at it here", h.Event.Number, e.Index)
+	}
+	c.elsewhere(e, h)
 	for _, seal := range h.Handling.SealsApplied {
 		c.seals[seal] = true
 		if !slices.Contains(c.report.Seals, seal) {
 			c.report.Seals = append(c.report.Seals, seal)
 		}
 	}
-	if !onPaperOnly(h) && h.Handling.Images == nil {
+	// What is done with an image is done where the image is; a handover is one of the exhibit, though its images be hashed.
+	if !onPaperOnly(h) && (h.Handling.Images == nil || ofExhibit(h) || h.Type() == record.TypeAccepted) {
 		c.place(e, "/handling/place")
 	}
 }
@@ -118,9 +123,12 @@ func (c *chain) noteBreaches(e LoggedEvent, broken []Breach) {
 }
 
 // noteImages compares what an image hashed to with what was acquired. A copy that its receiver refused was not taken.
-func (c *chain) noteImages(index int64, h *record.Handled) {
-	differ := false
+func (c *chain) noteImages(e LoggedEvent, h *record.Handled) {
+	index, differ := e.Index, false
 	for _, image := range h.Handling.Images {
+		if len(image.Digests) > 0 {
+			c.report.HashChecks = append(c.report.HashChecks, HashCheck{h.Event.Number, e.Log, e.Leaf, image.Acquisition, matchOf(image.Digests, c.recorded(image.Acquisition))})
+		}
 		for _, found := range image.Digests {
 			for _, recorded := range c.recorded(image.Acquisition) {
 				want := recorded.Digest
@@ -261,6 +269,8 @@ func (c *chain) move(e LoggedEvent, h *record.Handled) {
 			return
 		}
 		r.Holder, r.Destroyed, r.Handover, r.Place = Holder{}, h.Event.Number, nil, ""
+		r.DestroyedLog, r.DestroyedAt = e.Log, h.Handling.OccurredAt
+		r.DestroyedOrder, _ = e.Openings.Value("/handling/authority/number")
 	case record.TypeRestricted:
 		if lifts := h.Handling.Restriction.Lifts; lifts == nil {
 			r.Restrictions = append(r.Restrictions, Restriction{h.Event.Number, e.Leaf, h.Handling.Restriction.Kind})

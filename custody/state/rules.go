@@ -118,7 +118,7 @@ func ofExhibit(h *record.Handled) bool {
 		return true
 	case record.TypeDestroyed:
 		return h.Handling.Erasure == nil
-	case record.TypeExamined, record.TypeInspected:
+	case record.TypeExamined, record.TypeInspected, record.TypeCopiedElsewhere:
 		return h.Handling.Images == nil || len(h.Handling.SealsApplied)+len(h.Handling.SealsRemoved) > 0
 	}
 	return false
@@ -180,14 +180,14 @@ func (c *chain) checkSeals(b *breaches, h *record.Handled) {
 			b.add(record.RuleSealedTwice, "seal %q was on the exhibit before, and a seal can be put on once", seal)
 		}
 	}
-	if h.Type() == record.TypeExamined && h.Handling.Images == nil && left > 0 {
-		b.add(record.RuleSealed, "the exhibit is sealed (%s), and was not unsealed to be examined", sealsText(on))
+	if (h.Type() == record.TypeExamined || h.Type() == record.TypeCopiedElsewhere) && h.Handling.Images == nil && left > 0 {
+		b.add(record.RuleSealed, "the exhibit is sealed (%s), and was not unsealed to be examined or copied", sealsText(on))
 	}
 }
 
 func (c *chain) checkRestrictions(b *breaches, h *record.Handled) {
 	switch h.Type() {
-	case record.TypeExamined, record.TypeDisclosed, record.TypeTransmitted:
+	case record.TypeExamined, record.TypeDisclosed, record.TypeTransmitted, record.TypeCopiedElsewhere:
 		for _, r := range c.report.Restrictions {
 			b.add(record.RuleRestricted, "event %d restricts the exhibit (%s)", r.Number, r.Kind)
 		}

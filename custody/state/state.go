@@ -41,10 +41,15 @@ type Report struct {
 	Endorsements   []Endorsement
 	Acquisitions   []string // identifiers, in the log's order
 	Copies         []Copied // in the log's order
+	Elsewhere      []Elsewhere
+	HashChecks     []HashCheck
 	PartOf         string   // the exhibit that this one was taken out of; empty: none
 	Parts          []string // the exhibits that were taken out of this one, sorted; only of [Book.Reports]
 	Returned       int64    // number of the event that gave the exhibit back for good; 0: it was not, or was received again
 	Destroyed      int64    // number of the event that ended it; 0: none
+	DestroyedLog   string   // that it stands in, as in LoggedEvent
+	DestroyedAt    record.Time
+	DestroyedOrder string // by which, as revealed; may be empty
 	Gaps           []string
 	Contradictions []string
 	// Notes are worth a look and change no outcome, as a clock that went back: a time proves nothing by itself.
@@ -317,6 +322,7 @@ func (c *chain) result(closed map[string]bool) Report {
 		*list = slices.Clone(*list)
 	}
 	r.Restrictions, r.Erased, r.Endorsements, r.Copies = slices.Clone(r.Restrictions), slices.Clone(r.Erased), slices.Clone(r.Endorsements), slices.Clone(r.Copies)
+	r.Elsewhere, r.HashChecks = slices.Clone(r.Elsewhere), slices.Clone(r.HashChecks)
 	if r.Handover != nil {
 		open := *r.Handover
 		r.Handover = &open
