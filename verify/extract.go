@@ -53,7 +53,7 @@ func (c *checker) revokedExtract(file string, x *ledger.Extract, g *genesis) {
 			c.lines[2].add(revokedFinding(file, e.KeyID, e.Index))
 		}
 	}
-	for _, id := range g.vouchers() {
+	for _, id := range append(g.vouchers(), x.LastBy) {
 		if _, ok := revoked[id]; ok {
 			c.lines[2].add(revokedFinding(file, id, 0))
 		}

@@ -161,6 +161,7 @@ type Extract struct {
 	Keys       *Keys
 	Checkpoint Checkpoint
 	Note       []byte
+	LastBy     string // key id of who signed the log's last entry, which leads to the changes of keys
 	List       []ExtractEvent
 	SHA256     record.Digest // of the file; zero where it was opened from others
 
@@ -276,6 +277,11 @@ func (x *Extract) statement(i int64) error {
 	}
 	if s := record.StateOf(p); (s == nil) != (i == 0) || s != nil && s.Origin != x.Origin {
 		return fmt.Errorf("%w: a statement of type %q that was not made for this place", record.ErrMalformed, p.Type())
+	} else if s != nil && !sameRef(s.Keys, x.Keys.Before(i)) {
+		return fmt.Errorf("%w: it does not name the newest change of keys before it", record.ErrMalformed)
+	}
+	if i == x.Size-1 {
+		x.LastBy = e.KeyID
 	}
 	ev, ok := p.(record.Event)
 	if ok && !by.MaySign(ev.Type()) {
