@@ -2,10 +2,12 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
@@ -30,6 +32,23 @@ func (b *eventBuilder) build(t record.Type) (built, error) {
 		return built{}, err
 	}
 	return built{h, "/handling", &h.Handling.Attachments}, nil
+}
+
+// tried builds the event and tries the rules, before a passphrase is asked for. Where the giver's log was taken in and is not
+// anchored yet, only the append knows the order of all events; and a reason may be for the words in an attachment.
+func (b *eventBuilder) tried(v verb, giver string) (built, error) {
+	made, err := b.build(v.typ)
+	if err != nil || giver != "" {
+		return made, err
+	}
+	err = b.c.Allows(custody.Unlogged{Event: made.event, Openings: b.openings}, b.keyID, now)
+	if errors.Is(err, custody.ErrNothingDespite) && len(b.said["attach"]) > 0 {
+		return made, nil
+	}
+	if err != nil {
+		return built{}, ruleHints(err)
+	}
+	return made, nil
 }
 
 // despite is the reason to log the event although rules stand against it; nil where none is given.

@@ -265,7 +265,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 		return err
 	}
 	b := eventBuilder{ctx: ctx, u: u, c: c, number: number, said: o.said, verify: o.verify, keyID: keyID}
-	built, err := b.build(v.typ)
+	built, err := b.tried(v, giver)
 	if err != nil {
 		return err
 	}
