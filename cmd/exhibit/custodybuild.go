@@ -63,7 +63,7 @@ func (b *eventBuilder) despite(path string) (*record.Despite, error) {
 
 // authority is the legal ground, of which those flags say the number and who gave it.
 func (b *eventBuilder) authority(path, number, issuer string) (a record.Authority, err error) {
-	if a.Kind, err = b.word("authority-kind", record.AuthorityKinds); err != nil {
+	if a.Kind, err = b.word("authority-kind"); err != nil {
 		return a, err
 	}
 	if a.Number, err = b.fact(path+"/number", number); err != nil {
@@ -104,9 +104,14 @@ func (b *eventBuilder) text(name string) record.Fact[string] {
 	}
 }
 
+// wordsOf are the fields that are one of some words.
+var wordsOf = map[string][]string{
+	"authority-kind": record.AuthorityKinds, "holder-present": {"no", "yes"}, "holder-signature": record.Signatures, "power": record.PowerStates,
+}
+
 // word is text that is one of some words.
-func (b *eventBuilder) word(name string, words []string) (record.Fact[string], error) {
-	f := b.text(name)
+func (b *eventBuilder) word(name string) (record.Fact[string], error) {
+	f, words := b.text(name), wordsOf[name]
 	if word, known := f.Get(); known && !slices.Contains(words, word) {
 		return f, fmt.Errorf("--%s %.40q is none of %s", name, word, strings.Join(words, ", "))
 	}

@@ -198,7 +198,8 @@ func newHandleCommand(u *ui, v verb) *cobra.Command {
 	}
 	return newCommand(command{
 		use: v.name + " NUMBER", short: v.short,
-		long: long + "Names and free text stand in the log only as commitments. What nobody knows is written as the word unknown. An event that\n" +
+		long: long + "On a terminal a form asks for what the flags leave out, if something required is among it.\n" +
+			"Names and free text stand in the log only as commitments. What nobody knows is written as the word unknown. An event that\n" +
 			"contradicts what the log says of the exhibit is refused with the rule's name (docs/format.md, section 5.10).",
 		example: "  exhibit custody " + v.name + " 7 " + v.example,
 		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
@@ -244,7 +245,11 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err := checkNumber(number); err != nil {
 		return err
 	}
-	if err := o.readSaid(v, number); err != nil {
+	form, err := o.wantsForm(u, v)
+	if err == nil && !form {
+		err = o.readSaid(v, number)
+	}
+	if err != nil {
 		return err
 	}
 	out, err := o.outFile(v)
@@ -265,7 +270,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 		return err
 	}
 	b := eventBuilder{ctx: ctx, u: u, c: c, number: number, said: o.said, verify: o.verify, keyID: keyID}
-	built, err := b.tried(v, giver)
+	built, err := b.made(v, giver, form)
 	if err != nil {
 		return err
 	}
