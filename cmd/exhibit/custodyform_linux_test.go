@@ -86,8 +86,8 @@ func (p *typist) write(keys string) {
 	}
 }
 
-// ends waits for the end, requires the exit code and returns all that was on the terminal, which must echo.
-func (p *typist) ends(code int) string {
+// ends waits for the end, and requires the exit code and that the terminal echoes again.
+func (p *typist) ends(code int) {
 	p.t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- p.cmd.Wait() }()
@@ -115,7 +115,17 @@ func (p *typist) ends(code int) string {
 	if err != nil || state.Lflag&unix.ECHO == 0 || state.Lflag&unix.ICANON == 0 {
 		p.t.Errorf("the terminal is not as it was (%v)", err)
 	}
-	return p.seen
+}
+
+// says is ends, and requires texts on the terminal.
+func (p *typist) says(code int, texts ...string) {
+	p.t.Helper()
+	p.ends(code)
+	for _, text := range texts {
+		if !strings.Contains(p.seen, text) {
+			p.t.Errorf("it does not say %q: %s", text, p.seen)
+		}
+	}
 }
 
 // formStation is a station, and how many entries its log has.
@@ -151,19 +161,135 @@ func TestForm(t *testing.T) {
 	}
 	t.Run("seize", func(t *testing.T) {
 		p := sitDown(t, dir, "custody", "seize", "7", "--place", "12 Example Street")
-		p.answer("at [now]: ", "yesterday", "--at \"yesterday\" is no time", "", "at [now]: ", "2026-11-20T10:00:00+01:00",
-			"by [I. N. Spector]: ", "", "by-role: ", ".", "description (required): ", "", "description is required", "", "description (required): ", "laptop, white",
-			"y, n or a number: ", "4", "description [laptop, white]: ", "laptop, black",
-			"y, n or a number: ", "serial", "serial: ", "X-99", "y, n or a number: ", "y", "assphrase", passphrase)
-		for _, text := range []string{"description: laptop, black", "12 Example Street", "X-99", "late entry"} {
-			if out := p.ends(codeDone); !strings.Contains(out, text) {
-				t.Errorf("the history does not say %q: %s", text, out)
-			}
-			break
+		p.answer("at [now]: ", "yesterday")
+		p.wait(`--at "yesterday" is no time`)
+		p.wait("hint: write it as")
+		p.answer("at [now]: ", "2026-11-20T10:00:00+01:00", "by [I. N. Spector]: ", "", "by-role: ", ".", "description (required): ", "")
+		p.wait("description is required")
+		p.answer("description (required): ", "unknown")
+		p.wait("nobody could tell the exhibit from another")
+		p.answer("description (required): ", "laptop, white")
+		p.wait("4  description: laptop, white")
+		p.answer("y, n or a number: ", "4", "description [laptop, white]: ", "laptop, black")
+		p.wait("4  description: laptop, black")
+		p.answer("y, n or a number: ", "serial", "serial: ", "X-99", "y, n or a number: ", "y", "assphrase", passphrase)
+		p.says(codeDone, "laptop, black", "12 Example Street", "X-99", "late entry")
+		if strings.Contains(p.seen, "place: \r\n") || strings.Contains(p.seen, "provider: ") {
+			t.Errorf("it asked for what was said, or does not belong: %s", p.seen)
 		}
 		logged(t, 1)
 	})
-	_ = logged
+	t.Run("seal", func(t *testing.T) {
+		p := sitDown(t, dir, "custody", "seal", "7")
+		p.answer("at [now]: ", ".", "seal (required): ", "S-1", "seal, number 2 (Enter: no more): ", "S-1")
+		p.wait(`--seal "S-1" is given twice`)
+		p.answer("number 2 (Enter: no more): ", "S-2", "number 3 (Enter: no more): ", "", "y, n or a number: ", "y", "assphrase", passphrase)
+		p.says(codeDone, "S-1, S-2")
+		logged(t, 1)
+	})
+	t.Run("release", func(t *testing.T) {
+		p := sitDown(t, dir, "custody", "release", "7", "--passphrase-file", "pass")
+		p.answer("at [now]: ", "", "by [I. N. Spector]: ", "", "by-role: ", "", "by-agency: ", "", "by-id: ", "", "place: ", "", "purpose (required): ", "imaging",
+			"authority: ", "", "condition: ", "", "witness: ", "", "remarks: ", "", "attach: ", "no such file")
+		p.wait("--attach: ")
+		p.answer("attach: ", "", "to (required): ", "B. Lab", "to-role: ", "", "to-agency: ", "", "to-id: ", "", "to-key: ", "abc")
+		p.wait("is not the identifier of a key")
+		p.answer("to-key: ", "", "found: ", "", "y, n or a number: ", "y")
+		p.says(codeDone, "imaging", "B. Lab")
+		logged(t, 1)
+	})
+	t.Run("accept", func(t *testing.T) {
+		p := sitDown(t, dir, "custody", "accept", "7", "--passphrase-file", "pass")
+		p.answer("at [now]: ", ".", "found (required): ", "")
+		p.wait("write the word none")
+		p.answer("found (required): ", "S-1", "number 2 (Enter: no more): ", "")
+		p.wait("release: [3]")
+		p.answer("y, n or a number: ", "y")
+		p.wait("rule seals-differ")
+		p.wait("--despite REASON")
+		p.answer("y, n or a number: ", "found", "found [S-1]: ", "S-1", "number 2 (Enter: no more): ", "S-2", "number 3 (Enter: no more): ", "",
+			"y, n or a number: ", "y")
+		p.says(codeDone, "accepted")
+		logged(t, 1)
+	})
+	t.Run("left", func(t *testing.T) {
+		for _, leave := range []struct {
+			keys string
+			code int
+			text string
+		}{{"\x04", codeFailed, "the input ended before the event was signed: nothing was logged"}, {"lap\x04\x04", codeFailed, "nothing was logged"},
+			{"\x03", codeInterrupted, "nothing was logged"}} {
+			p := sitDown(t, dir, "custody", "seize", "8")
+			p.answer("at [now]: ", ".")
+			p.wait("description (required): ")
+			p.write(leave.keys)
+			p.says(leave.code, leave.text)
+
+			p = sitDown(t, dir, "custody", "seize", "8", "--description", "unused", "--origin", "consent")
+			p.answer("at [now]: ", ".", "from (required): ", "unknown")
+			p.wait("y, n or a number: ")
+			p.write(leave.keys)
+			p.says(leave.code, leave.text)
+		}
+		p := sitDown(t, dir, "custody", "seize", "8")
+		p.answer("at [now]: ", ".", "description (required): ", "laptop", "y, n or a number: ", "", "y, n or a number: ", "99", "y, n or a number: ", "n")
+		p.says(codeFailed, "neither y nor n", "the form was left: nothing was logged")
+		logged(t, 0)
+	})
+	t.Run("hostile", func(t *testing.T) {
+		p := sitDown(t, dir, "custody", "seize", "8")
+		p.answer("at [now]: ", ".", "description (required): ", "lap\x1b[Atop")
+		p.wait("a control character")
+		p.answer("description (required): ", "lap\xfftop")
+		p.wait("not text in UTF-8")
+		p.answer("description (required): ", strings.Repeat("x", maxAnswer+10))
+		p.wait("at most 4000 bytes")
+		p.answer("description (required): ", "\u202egnp.exe")
+		p.wait("description: <U+202E>gnp.exe")
+		p.answer("y, n or a number: ", "n")
+		p.says(codeFailed, "nothing was logged")
+		logged(t, 0)
+	})
 }
 
-var _ = errors.New
+// TestNoForm is of what is told at once, on a terminal or not, and of rules before passphrases.
+func TestNoForm(t *testing.T) {
+	dir, entries := formStation(t)
+	want := entries()
+	for _, test := range []struct {
+		args  []string
+		texts string
+	}{
+		{[]string{"custody", "note", "9", "--remarks", "a note"}, "rule not-begun"},
+		{[]string{"custody", "seize", "9", "--description", "a card", "--part-of", "77"}, "rule no-such-exhibit"},
+		{[]string{"custody", "release", "9", "--json"}, "release needs --to, --purpose"},
+		{[]string{"custody", "seize", "9", "--from-file", "pass"}, "is no JSON object"},
+		{[]string{"custody", "seize", "9", "--origin", "gift"}, "is none of"},
+	} {
+		p := sitDown(t, dir, test.args...)
+		p.says(codeFailed, test.texts)
+		if strings.Contains(p.seen, "assphrase of") || strings.Contains(p.seen, "[now]") {
+			t.Errorf("%q asked for something: %s", test.args, p.seen)
+		}
+	}
+	// A pipe in place of the keyboard, or in place of the screen.
+	for _, stderr := range []bool{false, true} {
+		_, slave := openTerminal(t)
+		cmd := exec.Command("exhibit", "custody", "release", "9", "--case", "case")
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "EXHIBIT_HOME="+filepath.Join(dir, "home"))
+		var out strings.Builder
+		cmd.Stdout = &out
+		if stderr {
+			cmd.Stdin, cmd.Stderr = slave, &out
+		} else {
+			cmd.Stdin, cmd.Stderr = strings.NewReader("\n\n\n"), &out
+		}
+		err := cmd.Run()
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != codeFailed || !strings.Contains(out.String(), "release needs --to, --purpose\n") {
+			t.Errorf("without a terminal: %v, %s", err, &out)
+		}
+	}
+	if entries() != want {
+		t.Errorf("the log has %d entries, want %d", entries(), want)
+	}
+}
