@@ -47,6 +47,13 @@ func (u *ui) ask(ctx context.Context, prompt string) (string, error) {
 	}
 }
 
+// forget drops what was typed before it is asked for: a text of many lines that was pasted must not sign anything.
+func (u *ui) forget() {
+	if f, ok := u.stdin.(*os.File); ok {
+		dropTyped(f)
+	}
+}
+
 // readAnswer reads one line and not a byte more. A line that was cut short by the end is none.
 func readAnswer(r io.Reader) (string, error) {
 	var line []byte

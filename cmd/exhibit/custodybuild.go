@@ -37,11 +37,15 @@ func (b *eventBuilder) build(t record.Type) (built, error) {
 // tried builds the event and tries the rules, before a passphrase is asked for. Where the giver's log was taken in and is not
 // anchored yet, only the append knows the order of all events; and a reason may be for the words in an attachment.
 func (b *eventBuilder) tried(v verb, giver string) (built, error) {
+	var err error
+	if b.chain, err = b.c.Chain(b.number); err != nil {
+		return built{}, err
+	}
 	made, err := b.build(v.typ)
 	if err != nil || giver != "" {
 		return made, err
 	}
-	err = b.c.Allows(custody.Unlogged{Event: made.event, Openings: b.openings}, b.keyID, now)
+	err = b.c.Allows(custody.Unlogged{Event: made.event, Openings: b.openings}, b.chain, b.keyID, now)
 	if errors.Is(err, custody.ErrNothingDespite) && len(b.said["attach"]) > 0 {
 		return made, nil
 	}

@@ -120,9 +120,6 @@ func (b *eventBuilder) handling(t record.Type) (*record.Handled, error) {
 		return nil, err
 	}
 	e.Event.Exhibit = b.number
-	if b.chain, err = b.c.Chain(b.number); err != nil {
-		return nil, err
-	}
 	h := &e.Handling
 	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld, b.sent} {
 		if err := step(t, h); err != nil {

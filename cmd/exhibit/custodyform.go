@@ -258,6 +258,7 @@ func (f *form) review() (built, error) {
 	u := f.b.u
 	listed := f.list()
 	for {
+		u.forget()
 		line, err := u.ask(f.b.ctx, "\nA number puts that answer right, the name of a question (as remarks) adds one.\nSign and log it? y, n or a number: ")
 		if err != nil && !errors.Is(err, errAnswer) {
 			return built{}, err

@@ -244,7 +244,8 @@ func TestForm(t *testing.T) {
 		p.wait("not text in UTF-8")
 		p.answer("description (required): ", strings.Repeat("x", maxAnswer+10))
 		p.wait("at most 4000 bytes")
-		p.answer("description (required): ", "\u202egnp.exe")
+		p.wait("description (required): ")
+		p.write("\u202egnp.exe\ny\ny\n") // lines that were pasted sign nothing
 		p.wait("description: <U+202E>gnp.exe")
 		p.answer("y, n or a number: ", "n")
 		p.says(codeFailed, "nothing was logged")
