@@ -245,10 +245,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err := checkNumber(number); err != nil {
 		return err
 	}
-	form, err := o.wantsForm(u, v)
-	if err == nil && !form {
-		err = o.readSaid(v, number)
-	}
+	form, err := o.readSaid(u, v, number)
 	if err != nil {
 		return err
 	}
@@ -306,14 +303,17 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	return nil
 }
 
-// readSaid adds what a file says to the flags, and requires that all is there.
-func (o *handleOptions) readSaid(v verb, number string) error {
+// readSaid adds what a file says to the flags, and requires that all is there, or that a form can ask for it.
+func (o *handleOptions) readSaid(u *ui, v verb, number string) (form bool, err error) {
+	if form, err = o.wantsForm(u, v); err != nil || form {
+		return form, err
+	}
 	if o.file != "" {
 		if err := o.said.addFile(o.file, v, number); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return o.said.check(v)
+	return false, o.said.check(v)
 }
 
 // outFile is the new file that the log is to be written into for others; empty for none.
