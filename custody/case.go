@@ -379,9 +379,11 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	}
 	header.Number, header.Previous, header.Time = before.number+1, before.leaf, b.clock()
 	header.Log = logState(b.head)
-	orphan, err := b.orphan(e.Event)
-	if err != nil {
-		return ledger.Item{}, err
+	var orphan []state.Breach
+	if whole := record.PartOf(e.Event); whole != "" {
+		if orphan, err = b.orphan(e.Event, whole); err != nil {
+			return ledger.Item{}, err
+		}
 	}
 	if err := b.rules.hold(b.c, b.signer.PublicKey().KeyID(), e, logged, orphan...); err != nil {
 		return ledger.Item{}, err
@@ -406,6 +408,18 @@ func (b *builder) item(e Unlogged) (ledger.Item, error) {
 	b.last[header.Exhibit] = last{header.Number, &own}
 	b.rules.add(state.LoggedEvent{Leaf: own, KeyID: sealed.KeyID, Event: e.Event, Openings: e.Openings})
 	return ledger.Item{Envelope: envelope, Openings: e.Openings}, nil
+}
+
+// orphan is that of the rules, which do not know the events of this append.
+func (b *builder) orphan(e record.Event, whole string) ([]state.Breach, error) {
+	if _, now := b.last[whole]; now {
+		return nil, nil
+	}
+	logged, _, err := b.head.Events(whole)
+	if err != nil {
+		return nil, err
+	}
+	return b.rules.orphan(b.c, e, logged)
 }
 
 // unlikeOthers requires that the chains that begin here begin under numbers that nobody takes for another's. Of an

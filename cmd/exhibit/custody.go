@@ -40,7 +40,10 @@ type chainDocument struct {
 }
 
 func newCustodyCommand(u *ui) *cobra.Command {
-	return group("custody", "Log what happens to an exhibit", append(newHandleCommands(u), newCustodyShowCommand(u))...)
+	cmd := group("custody", "Log what happens to an exhibit", append(newHandleCommands(u), newCustodyShowCommand(u))...)
+	cmd.Long = "Log what happens to an exhibit. What happened is said by flags, by a file of another system (--from-file), or in a form: on a\n" +
+		"terminal a command asks for what its flags leave out, if something required is among it. All is shown again before it is signed."
+	return cmd
 }
 
 // checkNumber tries an exhibit's number before a passphrase is asked for; the folder itself is made by the first acquisition.

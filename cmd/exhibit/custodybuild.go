@@ -2,10 +2,12 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/record"
 )
 
@@ -32,6 +34,27 @@ func (b *eventBuilder) build(t record.Type) (built, error) {
 	return built{h, "/handling", &h.Handling.Attachments}, nil
 }
 
+// tried builds the event and tries the rules, before a passphrase is asked for. Where the giver's log was taken in and is not
+// anchored yet, only the append knows the order of all events; and a reason may be for the words in an attachment.
+func (b *eventBuilder) tried(v verb, giver string) (built, error) {
+	var err error
+	if b.chain, err = b.c.Chain(b.number); err != nil {
+		return built{}, err
+	}
+	made, err := b.build(v.typ)
+	if err != nil || giver != "" {
+		return made, err
+	}
+	err = b.c.Allows(custody.Unlogged{Event: made.event, Openings: b.openings}, b.chain, b.keyID, now)
+	if errors.Is(err, custody.ErrNothingDespite) && len(b.said["attach"]) > 0 {
+		return made, nil
+	}
+	if err != nil {
+		return built{}, ruleHints(err)
+	}
+	return made, nil
+}
+
 // despite is the reason to log the event although rules stand against it; nil where none is given.
 func (b *eventBuilder) despite(path string) (*record.Despite, error) {
 	reason := b.one("despite")
@@ -44,7 +67,7 @@ func (b *eventBuilder) despite(path string) (*record.Despite, error) {
 
 // authority is the legal ground, of which those flags say the number and who gave it.
 func (b *eventBuilder) authority(path, number, issuer string) (a record.Authority, err error) {
-	if a.Kind, err = b.word("authority-kind", record.AuthorityKinds); err != nil {
+	if a.Kind, err = b.word("authority-kind"); err != nil {
 		return a, err
 	}
 	if a.Number, err = b.fact(path+"/number", number); err != nil {
@@ -85,9 +108,14 @@ func (b *eventBuilder) text(name string) record.Fact[string] {
 	}
 }
 
+// wordsOf are the fields that are one of some words.
+var wordsOf = map[string][]string{
+	"authority-kind": record.AuthorityKinds, "holder-present": {"no", "yes"}, "holder-signature": record.Signatures, "power": record.PowerStates,
+}
+
 // word is text that is one of some words.
-func (b *eventBuilder) word(name string, words []string) (record.Fact[string], error) {
-	f := b.text(name)
+func (b *eventBuilder) word(name string) (record.Fact[string], error) {
+	f, words := b.text(name), wordsOf[name]
 	if word, known := f.Get(); known && !slices.Contains(words, word) {
 		return f, fmt.Errorf("--%s %.40q is none of %s", name, word, strings.Join(words, ", "))
 	}

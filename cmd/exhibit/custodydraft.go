@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody"
@@ -82,79 +81,6 @@ func readBounded(name string, most int64) ([]byte, error) {
 	return b, errors.Join(err, f.Close())
 }
 
-// check requires what the verb needs, all at once, and each single thing once.
-func (d draft) check(v verb) error {
-	var lacking []string
-	for _, name := range strings.Fields(v.required) {
-		if len(d[name]) == 0 || d[name][0] == "" {
-			lacking = append(lacking, "--"+name)
-		}
-	}
-	if v.typ == record.TypeRestricted && (len(d["kind"]) == 0) == (len(d["lift"]) == 0) {
-		lacking = append(lacking, "one of --kind and --lift")
-	}
-	if v.typ == record.TypeTransmitted && len(d["image"])+len(d["package"]) == 0 {
-		lacking = append(lacking, "one of --image and --package")
-	}
-	if err := checkAttach(slices.Concat(d["paper"], d["attach"])); err != nil {
-		return err
-	}
-	if v.typ == record.TypeSeized {
-		more, err := d.checkSeizure()
-		if err != nil {
-			return err
-		}
-		lacking = append(lacking, more...)
-	}
-	if v.typ == record.TypeDestroyed {
-		more, err := d.checkOrder()
-		if err != nil {
-			return err
-		}
-		lacking = append(more, lacking...)
-	}
-	for _, name := range []string{"ground", "authorised-by"} {
-		switch withheld := len(d["withhold"]) > 0; {
-		case withheld && (len(d[name]) == 0 || d[name][0] == "unknown"):
-			lacking = append(lacking, "--"+name)
-		case !withheld && len(d[name]) > 0:
-			return withHints(fmt.Errorf("--%s belongs to --withhold", name), "name what is withheld, or leave it out")
-		}
-	}
-	if len(lacking) > 0 {
-		return withHints(fmt.Errorf("%s needs %s", v.name, strings.Join(lacking, ", ")), "what nobody knows is written as the word unknown",
-			"see: exhibit custody "+v.name+" -h")
-	}
-	for _, f := range v.fields() {
-		if !f.many && len(d[f.name]) > 1 {
-			return fmt.Errorf("--%s is given twice", f.name)
-		}
-		if slices.Contains(d[f.name], "") {
-			return withHints(fmt.Errorf("--%s is empty", f.name), "leave it out, or write the word unknown")
-		}
-		if f.name == "seal" || f.name == "unseal" || f.name == "found" {
-			if err := checkSealFlags(f.name, d[f.name]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func checkSealFlags(name string, seals []string) error {
-	for i, seal := range seals {
-		switch {
-		case seal == "" || clean(seal) != seal:
-			return withHints(fmt.Errorf("--%s %.80q is not one printable line", name, seal), "give each seal its own --"+name+" NUMBER")
-		case slices.Contains(seals[:i], seal):
-			return fmt.Errorf("--%s %.80q is given twice", name, seal)
-		case seal == "none" && (name != "found" || len(seals) > 1):
-			return fmt.Errorf("--%s none: none is no seal's number", name)
-		}
-	}
-	return nil
-}
-
 // eventBuilder makes an event of what was said.
 type eventBuilder struct {
 	ctx    context.Context // of this command only
@@ -190,9 +116,6 @@ func (b *eventBuilder) handling(t record.Type) (*record.Handled, error) {
 		return nil, err
 	}
 	e.Event.Exhibit = b.number
-	if b.chain, err = b.c.Chain(b.number); err != nil {
-		return nil, err
-	}
 	h := &e.Handling
 	for _, step := range []func(record.Type, *record.Handling) error{b.time, b.facts, b.parties, b.references, b.paper, b.images, b.erasure, b.withheld, b.sent, b.copied} {
 		if err := step(t, h); err != nil {
@@ -274,10 +197,8 @@ func (b *eventBuilder) parties(t record.Type, h *record.Handling) error {
 		h.To, err = b.party("/handling/to", "to")
 	}
 	if key := b.one("to-key"); err == nil && key != "" {
-		if _, parseErr := record.ParseLeafHash(key); parseErr != nil {
-			return withHints(fmt.Errorf("--to-key %.80q is not the identifier of a key, 64 hex digits", key), "see: exhibit case show")
-		}
 		h.To.Key = key
+		return checkToKey(key)
 	}
 	return err
 }
@@ -316,8 +237,8 @@ func (b *eventBuilder) references(t record.Type, h *record.Handling) (err error)
 		h.Endorses, err = b.endorsed()
 	case record.TypeRestricted:
 		h.Restriction = &record.RestrictionAct{Kind: b.one("kind")}
-		if kind := h.Restriction.Kind; kind != "" && !slices.Contains(record.RestrictionKinds, kind) {
-			return fmt.Errorf("--kind %.40q is none of %s", kind, strings.Join(record.RestrictionKinds, ", "))
+		if err := checkKind(h.Restriction.Kind); err != nil {
+			return err
 		}
 		if b.one("lift") != "" {
 			h.Restriction.Lifts, err = b.event("lift")
@@ -376,8 +297,8 @@ func (b *eventBuilder) images(t record.Type, h *record.Handling) error {
 	}
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
-		if !record.ValidAcquisitionID(id) {
-			return withHints(fmt.Errorf("--image %.80q is no acquisition", id), fmt.Sprintf("see them with: exhibit custody show %q", b.number))
+		if err := b.checkImage(id); err != nil {
+			return err
 		}
 		check := record.ImageCheck{Acquisition: id, Digests: []record.Digest{}}
 		if a := acquired[id]; a != nil && b.verify {

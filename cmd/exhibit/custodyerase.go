@@ -42,10 +42,14 @@ func (d draft) checkOrder() (lacking []string, err error) {
 	if len(d["image"])+len(d["openings"])+len(d["attachment"]) == 0 {
 		lacking = append(lacking, "one of --image, --openings and --attachment")
 	}
-	if slices.Equal(d["by-order"], []string{"unknown"}) {
-		return nil, errors.New("--by-order unknown: data that nobody ordered erased is missing, and stays so")
+	return lacking, checkByOrder(d["by-order"])
+}
+
+func checkByOrder(said []string) error {
+	if slices.Equal(said, []string{"unknown"}) {
+		return errors.New("--by-order unknown: data that nobody ordered erased is missing, and stays so")
 	}
-	return lacking, nil
+	return nil
 }
 
 // erasure names what an order had erased, with every copy that descends from it.

@@ -208,7 +208,8 @@ func newHandleCommand(u *ui, v verb) *cobra.Command {
 	}
 	return newCommand(command{
 		use: v.name + " NUMBER", short: v.short,
-		long: long + "Names and free text stand in the log only as commitments. What nobody knows is written as the word unknown. An event that\n" +
+		long: long + "On a terminal a form asks for what the flags leave out, if something required is among it.\n" +
+			"Names and free text stand in the log only as commitments. What nobody knows is written as the word unknown. An event that\n" +
 			"contradicts what the log says of the exhibit is refused with the rule's name (docs/format.md, section 5.10).",
 		example: "  exhibit custody " + v.name + " 7 " + v.example,
 		args:    cobra.ExactArgs(1), codes: []int{codeMismatch, codeMissing, codeInterrupted},
@@ -254,7 +255,8 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	if err := checkNumber(number); err != nil {
 		return err
 	}
-	if err := o.readSaid(v, number); err != nil {
+	form, err := o.readSaid(u, v, number)
+	if err != nil {
 		return err
 	}
 	out, err := o.outFile(v)
@@ -275,7 +277,7 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 		return err
 	}
 	b := eventBuilder{ctx: ctx, u: u, c: c, number: number, said: o.said, verify: o.verify, keyID: keyID}
-	built, err := b.build(v.typ)
+	built, err := b.made(v, giver, form)
 	if err != nil {
 		return err
 	}
@@ -309,14 +311,17 @@ func runHandle(ctx context.Context, u *ui, v verb, number string, o *handleOptio
 	return nil
 }
 
-// readSaid adds what a file says to the flags, and requires that all is there.
-func (o *handleOptions) readSaid(v verb, number string) error {
+// readSaid adds what a file says to the flags, and requires that all is there, or that a form can ask for it.
+func (o *handleOptions) readSaid(u *ui, v verb, number string) (form bool, err error) {
+	if form, err = o.wantsForm(u, v); err != nil || form {
+		return form, err
+	}
 	if o.file != "" {
 		if err := o.said.addFile(o.file, v, number); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return o.said.check(v)
+	return false, o.said.check(v)
 }
 
 // outFile is the new file that the log is to be written into for others; empty for none.

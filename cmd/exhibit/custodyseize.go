@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -32,11 +33,10 @@ func (d draft) checkSeizure() (lacking []string, err error) {
 	if len(d["origin"]) > 0 {
 		kind = d["origin"][0]
 	}
-	needs, known := originNeeds[kind]
-	if !known {
-		return nil, fmt.Errorf("--origin %.40q is none of %s", kind, strings.Join(record.OriginKinds, ", "))
+	if err := checkOrigin(kind); err != nil {
+		return nil, err
 	}
-	for _, name := range needs {
+	for _, name := range originNeeds[kind] {
 		if len(d[name]) == 0 || d[name][0] == "" {
 			lacking = append(lacking, "--"+name)
 		}
@@ -46,10 +46,21 @@ func (d draft) checkSeizure() (lacking []string, err error) {
 			return nil, withHints(fmt.Errorf("--%s does not belong to a seizure", name), "say how it came with --origin: "+strings.Join(record.OriginKinds, ", "))
 		}
 	}
-	if slices.Equal(d["description"], []string{"unknown"}) {
-		return nil, withHints(fmt.Errorf("--description unknown: nobody could tell the exhibit from another"), "say what is seen, as on the label: --description \"laptop, black\"")
+	return lacking, checkDescription(d["description"])
+}
+
+func checkOrigin(kind string) error {
+	if _, known := originNeeds[kind]; !known {
+		return fmt.Errorf("--origin %.40q is none of %s", kind, strings.Join(record.OriginKinds, ", "))
 	}
-	return lacking, nil
+	return nil
+}
+
+func checkDescription(said []string) error {
+	if slices.Equal(said, []string{"unknown"}) {
+		return withHints(errors.New("--description unknown: nobody could tell the exhibit from another"), "say what is seen, as on the label: --description \"laptop, black\"")
+	}
+	return nil
 }
 
 // seizure makes the event that begins a chain.
@@ -100,7 +111,7 @@ func (b *eventBuilder) people(s *record.Seizure) error {
 		return err
 	}
 	s.Officer, s.Holder = *officer, *holder
-	present, err := b.word("holder-present", []string{"no", "yes"})
+	present, err := b.word("holder-present")
 	if err != nil {
 		return err
 	}
@@ -109,14 +120,14 @@ func (b *eventBuilder) people(s *record.Seizure) error {
 	} else {
 		s.HolderPresent = record.Unknown[bool](present.Reason())
 	}
-	s.HolderSignature, err = b.word("holder-signature", record.Signatures)
+	s.HolderSignature, err = b.word("holder-signature")
 	return err
 }
 
 func (b *eventBuilder) device(s *record.Seizure) (err error) {
 	d := &s.Device
 	d.Make, d.Model, d.Colour, d.Serial = b.text("make"), b.text("model"), b.text("colour"), b.text("serial")
-	if d.Power, err = b.word("power", record.PowerStates); err != nil {
+	if d.Power, err = b.word("power"); err != nil {
 		return err
 	}
 	for name, to := range map[string]*record.Fact[[]record.Personal]{"imei": &d.IMEI, "mac": &d.MAC, "uin": &d.UIN} {
@@ -124,15 +135,18 @@ func (b *eventBuilder) device(s *record.Seizure) (err error) {
 			return err
 		}
 	}
+	d.CapacityBytes, err = b.capacity()
+	return err
+}
+
+func (b *eventBuilder) capacity() (record.Fact[int64], error) {
 	said := b.text("capacity")
 	text, known := said.Get()
 	if !known {
-		d.CapacityBytes = record.Unknown[int64](said.Reason())
-		return nil
+		return record.Unknown[int64](said.Reason()), nil
 	}
 	n, err := parseCapacity(text)
-	d.CapacityBytes = record.Known(n)
-	return err
+	return record.Known(n), err
 }
 
 func (b *eventBuilder) origin(s *record.Seizure) (err error) {
@@ -149,15 +163,18 @@ func (b *eventBuilder) origin(s *record.Seizure) (err error) {
 	if o.Extractor, err = b.party("/seizure/origin/extractor", "extractor"); err != nil {
 		return err
 	}
+	o.ExtractedAt, err = b.extractedAt()
+	return err
+}
+
+func (b *eventBuilder) extractedAt() (record.Fact[record.Time], error) {
 	said := b.text("extracted-at")
 	at, known := said.Get()
 	if !known {
-		o.ExtractedAt = record.Unknown[record.Time](said.Reason())
-		return nil
+		return record.Unknown[record.Time](said.Reason()), nil
 	}
 	t, err := enteredTime("extracted-at", at)
-	o.ExtractedAt = record.Known(t)
-	return err
+	return record.Known(t), err
 }
 
 // identities are the numbers of one kind that a device has.

@@ -44,6 +44,9 @@ func (u *ui) notef(format string, args ...any) {
 	u.write(u.stderr, "exhibit: "+fmt.Sprintf(format, args...)+"\n")
 }
 
+// prompt prints text to stderr as it is, for a person who is asked something.
+func (u *ui) prompt(text string) { u.write(u.stderr, text) }
+
 // print writes text that ends its own lines.
 func (u *ui) print(text string) { u.write(u.stdout, text) }
 
