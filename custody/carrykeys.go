@@ -1,9 +1,6 @@
 package custody
 
 import (
-	"bytes"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,7 +27,7 @@ type keyFile struct {
 func keyFiles(keys *ledger.Keys, enrolment string) []keyFile {
 	var files []keyFile
 	for _, id := range keys.All() {
-		files = append(files, keyFile{layout.KeyFile(id), layout.MaxCertificate, true, func(b []byte) error { return checkCertificate(b, id) }})
+		files = append(files, keyFile{layout.KeyFile(id), layout.MaxCertificate, true, func(b []byte) error { return sign.CheckCertificate(b, id) }})
 	}
 	kinds := keys.Kinds()
 	for _, id := range slices.Sorted(maps.Keys(kinds)) {
@@ -40,18 +37,6 @@ func keyFiles(keys *ledger.Keys, enrolment string) []keyFile {
 		_, err := attest.ParseCertificates(b)
 		return err
 	}})
-}
-
-func checkCertificate(b []byte, id string) error {
-	block, rest := pem.Decode(b)
-	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
-		return errors.New("no certificate")
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil || sign.KeyID(cert.RawSubjectPublicKeyInfo) != id {
-		return errors.New("not the certificate of that key")
-	}
-	return nil
 }
 
 func checkAttestation(b []byte, id, kind string) error {
@@ -112,20 +97,27 @@ func readKeyFiles(fsys fs.FS, keys *ledger.Keys, origin string) (map[string][]by
 	return out, nil
 }
 
-// keepKeyFiles keeps the files of another log's keys. What is there stays, and of the home log's own keys nobody else says
-// what holds them.
-func (c *Case) keepKeyFiles(files map[string][]byte) error {
+// keepKeyFiles keeps the files of the keys of the log of that origin. What is there stays, but for what its agency issued; and of the
+// home log's own keys nobody else says what holds them.
+func (c *Case) keepKeyFiles(origin string, files map[string][]byte) error {
+	issued := layout.EnrolmentOf(origin)
 	own, err := c.Keys()
 	if err != nil {
 		return err
 	}
+	ours := map[string]bool{}
 	for _, f := range keyFiles(own, layout.EnrolmentFile) {
-		if !f.required {
-			delete(files, f.name)
-		}
+		ours[f.name] = !f.required
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := c.root.CreateEx(name, files[name]); err != nil && !errors.Is(err, fs.ErrExist) {
+		if ours[name] {
+			continue
+		}
+		write := c.root.CreateEx
+		if name == issued { // an agency issues more certificates in time
+			write = c.root.Replace
+		}
+		if err := write(name, files[name]); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}

@@ -75,7 +75,7 @@ func TestKeyFilesThatDoNotFit(t *testing.T) {
 func TestOwnKeysAreNobodyElses(t *testing.T) {
 	c := newCarried(t)
 	name := layout.KeyAttestationFile(c.station.PublicKey().KeyID())
-	if err := c.keepKeyFiles(map[string][]byte{name: []byte("{}"), layout.EnrolmentFile: []byte("x")}); err != nil {
+	if err := c.keepKeyFiles("aaaaaaaaaaaaaaaaaaaaaaaaaa.exhibit.invalid", map[string][]byte{name: []byte("{}"), layout.EnrolmentFile: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{name, layout.EnrolmentFile} {

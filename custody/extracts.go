@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -47,6 +48,7 @@ func (c *Case) hasExtracts() bool {
 // Extracts opens the extracts that the case took in, by origin and size. What each shows alone is checked, no more.
 func (c *Case) Extracts() ([]HeldExtract, error) {
 	var out []HeldExtract
+	var total int64
 	origins, err := fs.ReadDir(c.root.FS(), layout.ExtractsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -71,6 +73,9 @@ func (c *Case) Extracts() ([]HeldExtract, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%q: %w", name, err)
 			}
+			if total += x.Bytes; total > layout.MaxExtracts {
+				return nil, fmt.Errorf("%w: the extracts of the case have more than %d bytes", record.ErrMalformed, int64(layout.MaxExtracts))
+			}
 			out = append(out, HeldExtract{name, x})
 		}
 	}
@@ -91,6 +96,9 @@ func (c *Case) openExtract(name string) (*ledger.Extract, error) {
 	b, err := c.root.ReadFile(name, layout.MaxExtract)
 	if err != nil {
 		return nil, err
+	}
+	if len(b) == 0 { // some file systems leave that of an import that was killed
+		return nil, errNoExtract
 	}
 	x, err := ledger.OpenExtractFile(b)
 	if err != nil {
@@ -123,7 +131,7 @@ func (c *Case) ImportExtract(ctx context.Context, file []byte) (x *ledger.Extrac
 	if err != nil {
 		return nil, false, err
 	}
-	if _, err := c.root.Lstat(name); err == nil {
+	if held, err := c.root.ReadFile(name, layout.MaxExtract); err == nil && bytes.Equal(held, file) {
 		return x, false, nil
 	}
 	if err := c.root.MkdirAll(layout.ExtractsDir + "/" + x.Origin); err != nil {

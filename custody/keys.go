@@ -73,6 +73,10 @@ func (c *Case) person(home *ledger.Keys) (func(string) string, error) {
 		return nil, err
 	}
 	logs := []*ledger.Keys{home}
+	kept, err := c.Extracts()
+	if err != nil {
+		kept = nil // what cannot be read of them stands in the way of every event but the record of an image, and says so
+	}
 	for _, h := range held {
 		if h.Origin == c.genesis.Origin {
 			continue
@@ -84,18 +88,24 @@ func (c *Case) person(home *ledger.Keys) (func(string) string, error) {
 		if err != nil {
 			return nil, err
 		}
-		logs = append(logs, l.Keys())
-	}
-	kept, err := c.Extracts()
-	if err != nil {
-		kept = nil // what cannot be read of them stands in the way of every event but the record of an image, and says so
+		logs = append(logs, newestKeys(h.Origin, l.Size(), l.Keys(), kept))
 	}
 	for _, k := range kept {
 		if !slices.ContainsFunc(held, func(h Held) bool { return h.Origin == k.Origin }) {
-			logs = append(logs, k.Keys)
+			logs = append(logs, newestKeys(k.Origin, k.Size, k.Keys, kept))
 		}
 	}
 	return ledger.Persons(logs), nil
+}
+
+// newestKeys are those of a log at the largest size that is known of it.
+func newestKeys(origin string, size int64, keys *ledger.Keys, kept []HeldExtract) *ledger.Keys {
+	for _, k := range kept {
+		if k.Origin == origin && k.Size > size {
+			size, keys = k.Size, k.Keys
+		}
+	}
+	return keys
 }
 
 // newBook is a book for the events of the case's logs.

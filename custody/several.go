@@ -147,7 +147,7 @@ func (c *Case) Import(ctx context.Context, f *Foreign) (added int64, err error) 
 	if err := errors.Join(err, root.Close()); err != nil {
 		return 0, c.keepFork(f, err)
 	}
-	return added, c.keepKeyFiles(f.keyFiles)
+	return added, c.keepKeyFiles(origin, f.keyFiles)
 }
 
 // compareOwn says of a copy of the home log that it is one, or that it shows another history.

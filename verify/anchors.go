@@ -22,7 +22,7 @@ import (
 const (
 	RequireWitness   = "witness"   // a quorum of trusted witnesses has cosigned every acquisition
 	RequireTimeStamp = "timestamp" // a trusted authority has time-stamped every acquisition
-	RequireHardware  = "hardware"  // a key of assurance tpm-hardware signed every acquisition, and one the log it stands in
+	RequireHardware  = "hardware"  // keys of assurance tpm-hardware signed every acquisition, and the checkpoints of the log that it stands in
 )
 
 // Requirements lists what a Policy can require.

@@ -77,7 +77,7 @@ func (c *checker) requireHardware(l *logCheck) {
 		case AssuranceHardware:
 			continue
 		case AssuranceUnverified:
-			f.Text = fmt.Sprintf("a key in a genuine TPM is required, and neither %q nor %q shows that an enrolment authority that is trusted has certified the TPM of key %.16s",
+			f.Text = fmt.Sprintf("a key in a genuine TPM is required, and no certificate in %q, nor in that of another agency, %q, shows that an enrolment authority that is trusted has certified the TPM of key %.16s",
 				layout.EnrolmentFile, layout.EnrolmentOf(l.origin), id)
 		}
 		c.lines[2].add(f)

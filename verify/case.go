@@ -3,8 +3,6 @@ package verify
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -213,7 +211,7 @@ func (c *checker) certificates(logs []*logCheck) {
 		name := layout.KeyFile(id)
 		b, err := c.fsys.readFile(name, maxCertificate)
 		if err == nil {
-			err = content(checkCertificate(b, id))
+			err = content(sign.CheckCertificate(b, id))
 		}
 		if err != nil {
 			c.lines[2].add(fromError(name, err))
@@ -233,22 +231,6 @@ func (c *checker) certificates(logs []*logCheck) {
 }
 
 const maxCertificate = 64 << 10
-
-// checkCertificate requires exactly one PEM certificate, of the key with that id, signed by itself.
-func checkCertificate(b []byte, keyID string) error {
-	block, _ := pem.Decode(b)
-	if block == nil || block.Type != "CERTIFICATE" || !bytes.Equal(b, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})) {
-		return fmt.Errorf("not exactly one PEM certificate")
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return err
-	}
-	if sign.KeyID(cert.RawSubjectPublicKeyInfo) != keyID {
-		return fmt.Errorf("the certificate is of another key than its name says")
-	}
-	return cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
-}
 
 // takeLog adds what a log gave to the report.
 func (c *checker) takeLog(l *logCheck) {

@@ -53,14 +53,17 @@ func (c *checker) revokedExtract(file string, x *ledger.Extract, g *genesis) {
 			c.lines[2].add(revokedFinding(file, e.KeyID, e.Index))
 		}
 	}
-	for _, id := range append(g.vouchers(), x.LastBy) {
+	for _, id := range g.vouchers() {
 		if _, ok := revoked[id]; ok {
 			c.lines[2].add(revokedFinding(file, id, 0))
 		}
 	}
+	if _, ok := revoked[x.LastBy]; ok && x.Last != x.Size-1 {
+		c.lines[2].add(revokedFinding(file, x.LastBy, x.Size-1))
+	}
 	for _, k := range g.keys.LogKeys(x.Size) {
 		if _, ok := revoked[logKeyID(k)]; ok {
-			c.lines[3].add(revokedFinding(file, logKeyID(k), x.Last))
+			c.lines[3].add(revokedFinding(file, logKeyID(k), x.Size-1))
 		}
 	}
 }

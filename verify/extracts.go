@@ -20,7 +20,7 @@ type keptExtract struct {
 	gen *genesis
 }
 
-// keptExtracts opens the extracts that the case took in, by origin and size (docs/format.md, 5.14).
+// keptExtracts opens the extracts that the case took in, by origin and size (docs/format.md, 5.11).
 func (c *checker) keptExtracts() []keptExtract {
 	origins, err := c.fsys.readDir(layout.ExtractsDir, layout.MaxFolder)
 	if isMissing(err) {
@@ -30,6 +30,7 @@ func (c *checker) keptExtracts() []keptExtract {
 		c.lines[3].add(fromError(layout.ExtractsDir, err))
 	}
 	var kept []keptExtract
+	var total int64
 	for _, o := range origins {
 		dir := within(layout.ExtractsDir, o.Name())
 		if !o.IsDir() || !record.ValidOrigin(o.Name()) {
@@ -50,6 +51,10 @@ func (c *checker) keptExtracts() []keptExtract {
 			if err != nil {
 				c.lines[3].add(fromError(name, err))
 				continue
+			}
+			if total += k.Bytes; total > layout.MaxExtracts {
+				c.lines[3].add(Finding{Severity: Missing, File: name, Text: fmt.Sprintf("the extracts of the case have more than %d bytes: this one, and those after it, were not checked", int64(layout.MaxExtracts))})
+				return nil
 			}
 			kept = append(kept, k)
 		}
@@ -90,6 +95,7 @@ func (c *checker) keptExtract(name string) (keptExtract, error) {
 // that count for the custody of exhibits.
 func (c *checker) extracts(kept []keptExtract, logs []*logCheck, known map[string]bool) []keptExtract {
 	var good []keptExtract
+	belonging(kept, logs, known)
 	for i, k := range kept {
 		if !c.extractBelongs(k, logs, kept, known) {
 			continue
@@ -99,6 +105,7 @@ func (c *checker) extracts(kept []keptExtract, logs []*logCheck, known map[strin
 			c.follows(k.file, k.Follows(kept[i-1].Checkpoint), kept[i-1].Size)
 		}
 		l := logOf(logs, k.Origin)
+		c.requireOfExtract(k, l)
 		switch {
 		case l == nil && k.gen.trusted:
 			c.lines[2].checked++
@@ -125,42 +132,89 @@ func logOf(logs []*logCheck, origin string) *logCheck {
 	return nil
 }
 
-// extractBelongs reports whether an extract is of a log of the case, by what one genesis says of another.
-func (c *checker) extractBelongs(k keptExtract, logs []*logCheck, kept []keptExtract, known map[string]bool) bool {
-	type log struct {
-		origin string
-		leaf   record.LeafHash
-		opened *record.CaseOpened
+// belonging adds to known the logs of which there are only extracts, and that belong to the case by what one genesis says of another.
+func belonging(kept []keptExtract, logs []*logCheck, known map[string]bool) {
+	leaves := map[string]record.LeafHash{}
+	geneses := map[string]*record.CaseOpened{}
+	for _, k := range kept {
+		leaves[k.Origin], geneses[k.Origin] = k.gen.leaf, k.Genesis
 	}
-	var others []log
 	for _, l := range logs {
-		if l.gen != nil && known[l.origin] {
-			others = append(others, log{l.origin, l.gen.leaf, l.gen.opened})
+		if l.gen != nil {
+			leaves[l.origin], geneses[l.origin] = l.gen.leaf, l.gen.opened
 		}
+	}
+	names := func(g *record.CaseOpened, origin string) bool {
+		return g.Joins != nil && g.Joins.Origin == origin && g.Joins.Genesis == leaves[origin] || g.Continues != nil && g.Continues.Origin == origin
+	}
+	for more := true; more; {
+		more = false
+		for _, k := range kept {
+			if known[k.Origin] {
+				continue
+			}
+			for origin, g := range geneses {
+				if known[origin] && (names(k.Genesis, origin) || names(g, k.Origin)) {
+					known[k.Origin], more = true, true
+				}
+			}
+		}
+	}
+}
+
+// extractBelongs reports whether an extract is of a log of the case, which are those known, and holds what its genesis says of others
+// against them.
+func (c *checker) extractBelongs(k keptExtract, logs []*logCheck, kept []keptExtract, known map[string]bool) bool {
+	if !known[k.Origin] {
+		c.lines[2].add(Finding{Severity: Missing, File: k.file, Text: "an extract of another log lies here, and nothing says that the log belongs to the case of " + layout.CaseFile,
+			Advice: "take it out, and verify it by itself"})
+		return false
 	}
 	for _, o := range kept {
-		if o.Origin != k.Origin && named(&logCheck{gen: o.gen}) != nil {
-			others = append(others, log{o.Origin, o.gen.leaf, o.gen.opened})
+		if o.Origin == k.Origin && o.gen.leaf != k.gen.leaf {
+			c.lines[4].add(mismatch(k.file, "genesis", o.gen.leaf.String(), k.gen.leaf.String(), fmt.Sprintf("it is of a log of the same name as %q, with another genesis", o.file)))
+			return false
 		}
 	}
-	names := func(g *record.CaseOpened, origin string, leaf record.LeafHash) bool {
-		return g.Joins != nil && g.Joins.Origin == origin && g.Joins.Genesis == leaf || g.Continues != nil && g.Continues.Origin == origin
+	if logOf(logs, k.Origin) != nil {
+		return true // what its genesis says was looked at with the log
 	}
-	for _, o := range others {
-		switch {
-		case o.origin == k.Origin && o.leaf != k.gen.leaf:
-			c.lines[4].add(mismatch(k.file, "genesis", o.leaf.String(), k.gen.leaf.String(), "it is of a log of this name with another genesis"))
-			return false
-		case o.opened.Case != k.gen.opened.Case:
-			c.lines[4].add(mismatch(k.file, "case", o.opened.Case, k.gen.opened.Case, "it is of the log of another case"))
-			return false
-		case o.origin == k.Origin, names(k.gen.opened, o.origin, o.leaf), names(o.opened, k.Origin, k.gen.leaf):
-			return true
+	if j := k.Genesis.Joins; j != nil && (logOf(logs, j.Origin) != nil || !c.joinsExtract(k, kept)) {
+		c.checkJoining(k.file, k.gen, logs)
+	}
+	if k.Genesis.Continues != nil {
+		c.checkContinued(k.file, k.gen, logs)
+	}
+	return true
+}
+
+// joinsExtract reports whether the log beside which that of an extract was opened is known from extracts only.
+func (c *checker) joinsExtract(k keptExtract, kept []keptExtract) bool {
+	return slices.ContainsFunc(kept, func(o keptExtract) bool {
+		return o.Origin == k.Genesis.Joins.Origin && o.gen.leaf == k.Genesis.Joins.Genesis && o.Genesis.Case == k.Genesis.Case
+	})
+}
+
+// requireOfExtract says of an extract, which names an acquisition that no log here has, what it lacks of what was required.
+func (c *checker) requireOfExtract(k keptExtract, l *logCheck) {
+	if !slices.ContainsFunc(k.List, func(e ledger.ExtractEvent) bool {
+		return recordOf(e.Event) != nil && (l == nil || e.Index >= l.size)
+	}) {
+		return
+	}
+	for i := range c.policy.Require {
+		c.lines[4].add(Finding{Severity: Missing, File: k.file, Text: fmt.Sprintf("%q is required, and an extract does not carry it", c.policy.Require[i]), Advice: "ask for the whole log, and take it in"})
+	}
+}
+
+// newestOf are the keys of a log at the largest size that is known of it.
+func newestOf(origin string, size int64, keys *ledger.Keys, kept []keptExtract) *ledger.Keys {
+	for _, k := range kept {
+		if k.Origin == origin && k.Size > size {
+			size, keys = k.Size, k.Keys
 		}
 	}
-	c.lines[2].add(Finding{Severity: Missing, File: k.file, Text: "an extract of another log lies here, and nothing says that the log belongs to the case of " + layout.CaseFile,
-		Advice: "take it out, and verify it by itself"})
-	return false
+	return keys
 }
 
 // againstLog holds an extract against its log as it is here.
@@ -199,13 +253,13 @@ func (c *checker) follows(file string, err error, size int64) {
 }
 
 // extractThere requires that an extract is here which an entry of a log of this case's writer names.
-func (c *checker) extractThere(m *logCheck, s sighting, home string) {
+func (c *checker) extractThere(m *logCheck, s sighting, kept []keptExtract, home string) {
 	if s.Extract == nil || m.origin != home && !c.logsOf[m.origin] {
 		return
 	}
 	name, err := layout.ExtractFile(s.Origin, s.Extract.Exhibit, s.Size, s.Extract.SHA256.Hex())
-	if err == nil && !c.fsys.exists(name) {
-		c.lines[4].add(Finding{Severity: Missing, File: name, Text: fmt.Sprintf("the extract is not here that entry %d of log %s took in", s.index, m.origin), Advice: adviceMissing})
+	if err == nil && !slices.ContainsFunc(kept, func(k keptExtract) bool { return k.file == name && k.SHA256 == s.Extract.SHA256 }) {
+		c.lines[4].add(Finding{Severity: Missing, File: name, Text: fmt.Sprintf("the extract that entry %d of log %s took in is not here, or does not hold", s.index, m.origin), Advice: adviceMissing})
 	}
 }
 
@@ -306,6 +360,9 @@ func (c *checker) forkExtract(name string, logs []*logCheck, kept []keptExtract)
 	var x *ledger.Extract
 	if err == nil {
 		x, _, err = c.openExtract(b)
+	}
+	if err == nil && layout.ForkExtract(x.Origin, x.SHA256.Hex()) != name {
+		err = content(errors.New("it is not the extract that its name says"))
 	}
 	if err != nil {
 		c.lines[4].add(fromError(name, err))

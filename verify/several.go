@@ -61,10 +61,10 @@ func (c *checker) joined(known map[string]bool, logs []*logCheck) {
 			continue
 		}
 		if l.gen.opened.Joins != nil {
-			c.checkJoining(l, logs)
+			c.checkJoining(l.path(layout.StatementFile(0)), l.gen, logs)
 		}
 		if k := l.gen.opened.Continues; k != nil && !own[l.origin] {
-			c.checkContinued(l, logs)
+			c.checkContinued(l.path(layout.StatementFile(0)), l.gen, logs)
 		}
 	}
 }
@@ -83,28 +83,28 @@ func named(l *logCheck) (origins []string) {
 	return origins
 }
 
-// checkContinued holds what the genesis of another writer's log says of the one that it continues against that log.
-func (c *checker) checkContinued(l *logCheck, logs []*logCheck) {
-	k := l.gen.opened.Continues
+// checkContinued holds what the genesis of another writer's log, in the file of that name, says of the one that it continues against
+// that log.
+func (c *checker) checkContinued(name string, g *genesis, logs []*logCheck) {
+	k := g.opened.Continues
 	i := slices.IndexFunc(logs, func(o *logCheck) bool { return o.origin == k.Origin })
 	if i < 0 || logs[i].gen == nil {
-		c.lines[4].add(Finding{Severity: Missing, File: layout.LogDir(k.Origin), Text: "the log that log " + l.origin + " continues is missing or cannot be read", Advice: adviceMissing})
+		c.lines[4].add(Finding{Severity: Missing, File: layout.LogDir(k.Origin), Text: "the log that log " + g.opened.Origin + " continues is missing or cannot be read", Advice: adviceMissing})
 		return
 	}
-	c.continuation(within(layout.LogDir(l.origin), layout.StatementFile(0)), l.gen.opened, logs[i])
+	c.continuation(name, g.opened, logs[i])
 }
 
-// checkJoining holds what a genesis says of the log that it joins against that log.
-func (c *checker) checkJoining(l *logCheck, logs []*logCheck) {
-	j := l.gen.opened.Joins
-	name := l.path(layout.StatementFile(0))
+// checkJoining holds what a genesis, in the file of that name, says of the log that it joins against that log.
+func (c *checker) checkJoining(name string, g *genesis, logs []*logCheck) {
+	j, origin := g.opened.Joins, g.opened.Origin
 	i := slices.IndexFunc(logs, func(o *logCheck) bool { return o.origin == j.Origin })
 	if i < 0 || logs[i].gen == nil {
-		c.lines[4].add(Finding{Severity: Missing, File: layout.LogDir(j.Origin), Text: "the log beside which log " + l.origin + " was opened is missing or cannot be read", Advice: adviceMissing})
+		c.lines[4].add(Finding{Severity: Missing, File: layout.LogDir(j.Origin), Text: "the log beside which log " + origin + " was opened is missing or cannot be read", Advice: adviceMissing})
 		return
 	}
 	other := logs[i]
-	if other.gen.leaf != j.Genesis || other.gen.opened.Case != l.gen.opened.Case {
+	if other.gen.leaf != j.Genesis || other.gen.opened.Case != g.opened.Case {
 		c.lines[4].add(mismatch(name, "joins.genesis", j.Genesis.String(), other.gen.leaf.String(), "it was opened beside a log of this name with another genesis, or of another case"))
 		return
 	}
@@ -113,7 +113,7 @@ func (c *checker) checkJoining(l *logCheck, logs []*logCheck) {
 	if err != nil {
 		c.lines[4].add(fromError(file, err))
 	} else if d := record.SHA256Digest(sha256.Sum256(b)); d != j.Checkpoint {
-		f := mismatch(file, "", j.Checkpoint.String(), d.String(), fmt.Sprintf("log %s was opened beside another checkpoint of this size: there were two logs", l.origin))
+		f := mismatch(file, "", j.Checkpoint.String(), d.String(), fmt.Sprintf("log %s was opened beside another checkpoint of this size: there were two logs", origin))
 		f.Advice = adviceLog
 		c.lines[4].add(f)
 	}
@@ -123,9 +123,9 @@ func (c *checker) checkJoining(l *logCheck, logs []*logCheck) {
 func (c *checker) sightings(logs []*logCheck, kept []keptExtract, home string) {
 	for _, m := range logs {
 		for _, s := range m.seen {
-			c.extractThere(m, s, home)
+			c.extractThere(m, s, kept, home)
 			i := slices.IndexFunc(logs, func(l *logCheck) bool { return l.origin == s.Origin })
-			if (i < 0 || logs[i].gen != nil && s.Size > logs[i].size && s.Origin != home) && c.seenInExtract(m.path(layout.StatementFile(s.index)), s, kept) {
+			if s.Extract != nil && (i < 0 || logs[i].gen != nil && s.Size > logs[i].size && s.Origin != home) && c.seenInExtract(m.path(layout.StatementFile(s.index)), s, kept) {
 				continue
 			}
 			if i < 0 {
@@ -190,10 +190,13 @@ func (c *checker) forks(logs []*logCheck, extracts []keptExtract) {
 			c.lines[4].add(fromError(dir, err))
 		}
 		for _, k := range kept {
-			if name := within(dir, k.Name()); k.Type().IsRegular() {
-				c.forkExtract(name, logs, extracts)
-			} else {
+			switch name := within(dir, k.Name()); {
+			case !k.Type().IsRegular():
 				c.fork(name, o.Name(), logs)
+			case layout.IsExtractFile(name):
+				c.forkExtract(name, logs, extracts)
+			default:
+				c.uncovered(name)
 			}
 		}
 	}
@@ -253,12 +256,12 @@ func (c *checker) mergedBook(logs []*logCheck, kept []keptExtract, home string) 
 	var keys []*ledger.Keys
 	for _, l := range logs {
 		if l.gen != nil {
-			keys = append(keys, l.gen.keys)
+			keys = append(keys, newestOf(l.origin, l.size, l.gen.keys, kept))
 		}
 	}
 	for _, k := range kept {
 		if logOf(logs, k.Origin) == nil {
-			keys = append(keys, k.Keys)
+			keys = append(keys, newestOf(k.Origin, k.Size, k.Keys, kept))
 		}
 	}
 	book.Person = ledger.Persons(keys)

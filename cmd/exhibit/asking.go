@@ -76,7 +76,8 @@ func readAnswer(r io.Reader) (string, error) {
 	if !utf8.Valid(line) {
 		return "", fmt.Errorf("%w: it is not text in UTF-8", errAnswer)
 	}
-	if i := bytes.IndexFunc(line, func(r rune) bool { return unicode.IsControl(r) && r != '\r' }); i >= 0 {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if i := bytes.IndexFunc(line, unicode.IsControl); i >= 0 {
 		return "", fmt.Errorf("%w: a control character is in it (%q), as an arrow key types it", errAnswer, line[i:min(i+4, len(line))])
 	}
 	return strings.TrimSpace(string(line)), nil

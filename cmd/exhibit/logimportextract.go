@@ -42,25 +42,25 @@ func importExtract(ctx context.Context, u *ui, name string, o *importOptions) er
 	}
 	anchored, err := c.AnchorExtract(ctx, x, keys.signer, keys.log, now)
 	if err != nil {
-		return err
+		return withHints(err, "the extract was taken in; repeat the command to log that")
 	}
 	return showImportedExtract(u, x, added, anchored)
 }
 
 // readExtract reads a file that is at most as large as an extract may be.
 func readExtract(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	info, err := f.Stat()
+	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > layout.MaxExtract {
 		return nil, misused(fmt.Errorf("%q is no file of at most %d bytes", name, layout.MaxExtract))
 	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
 	return io.ReadAll(io.LimitReader(f, layout.MaxExtract+1))
 }
 
@@ -73,8 +73,10 @@ func extractHints(name string, err error) error {
 		return withHints(withCode(codeMissing, err), fmt.Sprintf("nothing was written; ask its sender to type: exhibit log export FILE%s --exhibit NUMBER --extract --from %d", layout.ExtractSuffix, behind.Size))
 	case errors.As(err, &fork):
 		return withHints(err, "nothing more can be had from that log: ask who keeps it, and verify both histories against other copies")
-	case errors.Is(err, custody.ErrStrange), errors.Is(err, custody.ErrExists):
-		return misused(err, "a log joins a case with: exhibit case join")
+	case errors.Is(err, custody.ErrExists):
+		return misused(err, "the case has all of it already: there is nothing to take in")
+	case errors.Is(err, custody.ErrStrange):
+		return misused(err, "name the case that it belongs to: --case FOLDER; a log joins a case with: exhibit case join")
 	}
 	return refused(err)
 }

@@ -164,6 +164,7 @@ type Extract struct {
 	LastBy     string // key id of who signed the log's last entry, which leads to the changes of keys
 	List       []ExtractEvent
 	SHA256     record.Digest // of the file; zero where it was opened from others
+	Bytes      int64         // of that file
 
 	dir *folder
 }
@@ -188,7 +189,7 @@ func OpenExtractFile(b []byte) (*Extract, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.SHA256 = record.SHA256Of(b)
+	x.SHA256, x.Bytes = record.SHA256Of(b), int64(len(b))
 	return x, nil
 }
 
@@ -346,6 +347,18 @@ func (x *Extract) event(e ExtractEvent) error {
 	}
 	x.List = append(x.List, e)
 	return nil
+}
+
+// Revealed are the openings of a statement in the extract, nil if none is there. OpenExtract has checked them.
+func (x *Extract) Revealed(i int64) (record.Openings, error) {
+	b, err := x.dir.readFile(layout.PersonalFile(i), layout.MaxOpenings)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fromSource(err)
+	}
+	return record.DecodeOpenings(b)
 }
 
 // EventsOf are the events of extracts of one log, each once, from that entry on and in their order. Where several have one, it is

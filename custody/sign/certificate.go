@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -92,4 +93,20 @@ func parseCertificate(file []byte) (certificate, error) {
 		return certificate{}, fmt.Errorf("certificate: %w: %w", ErrSignature, err)
 	}
 	return certificate{kind, der, c.NotBefore.UTC()}, nil
+}
+
+// CheckCertificate requires exactly one PEM certificate, of the key with that id, signed by itself.
+func CheckCertificate(b []byte, keyID string) error {
+	block, _ := pem.Decode(b)
+	if block == nil || block.Type != "CERTIFICATE" || !bytes.Equal(b, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})) {
+		return errors.New("not exactly one PEM certificate")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return err
+	}
+	if KeyID(cert.RawSubjectPublicKeyInfo) != keyID {
+		return errors.New("the certificate is of another key than its name says")
+	}
+	return cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
 }

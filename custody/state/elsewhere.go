@@ -63,7 +63,7 @@ func (c *chain) elsewhere(e LoggedEvent, h *record.Handled) {
 	case out.Match == MatchDiffers:
 		note(&c.report.Gaps, "the copy %q of event %d (log entry %d), made of the exhibit itself, has the digests of none of its acquisitions: one of them, or the copy, is not all that the medium held", out.Label, out.Number, e.Index)
 	case out.Match == MatchNone:
-		note(&c.report.Notes, "the copy %q of event %d (log entry %d) states no digest that a record has: nothing shows that it holds the same bytes", out.Label, out.Number, e.Index)
+		note(&c.report.Notes, "the copy %q of event %d (log entry %d) states no digest that an acquisition before it has: nothing shows that it holds the same bytes", out.Label, out.Number, e.Index)
 	}
 	c.report.Elsewhere = append(c.report.Elsewhere, out)
 }

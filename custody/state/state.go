@@ -208,7 +208,7 @@ func (b *Book) Reports() []Report {
 	out := make([]Report, 0, len(b.chains))
 	parts := map[string][]string{}
 	for _, exhibit := range slices.Sorted(maps.Keys(b.chains)) {
-		out = append(out, b.chains[exhibit].result(b.closed))
+		out = append(out, b.Report(exhibit))
 		if whole := b.chains[exhibit].report.PartOf; whole != "" {
 			parts[whole] = append(parts[whole], exhibit)
 		}

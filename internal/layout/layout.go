@@ -111,6 +111,7 @@ const (
 	MaxArchived    = 200       // a name in it
 	MaxExtract     = 64 << 20  // the one file of an exhibit's entries
 	MaxUnpacked    = 256 << 20 // what is in it
+	MaxExtracts    = 256 << 20 // the extracts that a case took in, together
 	MaxExtractJSON = 4 << 20
 	MaxBootLog     = 4 << 20 // the event log of a machine's firmware
 	MaxEnrolment   = 64 << 10
