@@ -26,6 +26,7 @@ func (c *checker) checkCase(ctx context.Context) error {
 	c.certificates(logs)
 	kept := c.keptExtracts()
 	c.sightings(logs, kept, home)
+	c.takenIn(logs, home)
 	c.forks(logs, kept)
 	kept = c.extracts(kept, logs, known)
 	for _, l := range logs {

@@ -56,6 +56,7 @@ func (c *checker) joined(known map[string]bool, logs []*logCheck) {
 			}
 		}
 	}
+	c.successors(logs)
 	for _, l := range logs {
 		if l.gen == nil || !known[l.origin] {
 			continue
@@ -65,6 +66,47 @@ func (c *checker) joined(known map[string]bool, logs []*logCheck) {
 		}
 		if k := l.gen.opened.Continues; k != nil && !own[l.origin] {
 			c.checkContinued(l.path(layout.StatementFile(0)), l.gen, logs)
+		}
+	}
+}
+
+// successors takes the logs that continue one of this writer's for his, too: case.json is signed by nobody, and one that names an older
+// log must not make the images of the newer ones somebody else's, which may be absent.
+func (c *checker) successors(logs []*logCheck) {
+	for more := true; more; {
+		more = false
+		for _, l := range logs {
+			if l.gen != nil && l.gen.opened.Continues != nil && !c.logsOf[l.origin] && c.logsOf[l.gen.opened.Continues.Origin] {
+				c.logsOf[l.origin], more = true, true
+			}
+		}
+	}
+}
+
+// takenIn requires that this writer's logs took in all that is here of the logs of others, as whoever imports one does. Else case.json,
+// which is signed by nobody, may be that of another log, whose writer keeps other images. A log that was closed takes nothing in.
+func (c *checker) takenIn(logs []*logCheck, home string) {
+	own := func(l *logCheck) bool { return l.origin == home || c.logsOf[l.origin] }
+	seen := map[string]int64{}
+	for _, l := range logs {
+		if l.gen == nil || !own(l) {
+			continue
+		}
+		if l.closed != nil && l.origin == home {
+			return
+		}
+		if j := l.gen.opened.Joins; j != nil {
+			seen[j.Origin] = max(seen[j.Origin], j.Size)
+		}
+		for _, s := range l.seen {
+			seen[s.Origin] = max(seen[s.Origin], s.Size)
+		}
+	}
+	for _, l := range logs {
+		if l.gen != nil && !own(l) && l.size > seen[l.origin] {
+			c.lines[4].add(Finding{Severity: Missing, File: l.path(layout.Checkpoint),
+				Text:   fmt.Sprintf("this log of others has %s, and the case's own log took in %d of them: it was not taken in to the end, or %s is not that of this folder", entries(l.size), seen[l.origin], layout.CaseFile),
+				Advice: "take it in once more with: exhibit log import; else compare the fingerprint of " + layout.CaseFile + " with that of whoever keeps this folder"})
 		}
 	}
 }
