@@ -69,7 +69,7 @@ func signatory(e Entry, g *record.CaseOpened, keys *ledger.Keys, openings func(i
 func (s Signatory) Role() string {
 	switch s.Kind {
 	case record.KindPerson, record.KindStation:
-		return s.Kind + "'s key, " + s.Agency
+		return "a " + s.Kind + "'s key of " + s.Agency
 	}
 	return "a key that the log of " + s.Agency + " does not admit"
 }

@@ -71,5 +71,8 @@ func isNumbered(text, origin string, number int64) bool {
 
 // eventName names an event where several logs have one of that number.
 func eventName(origin string, number int64) string {
-	return fmt.Sprintf("%s:%d", origin[:min(len(origin), 8)], number)
+	return fmt.Sprintf("%s:%d", shortOrigin(origin), number)
 }
+
+// shortOrigin is the beginning of a log's name, by which a reader tells logs apart.
+func shortOrigin(origin string) string { return origin[:min(len(origin), 8)] }

@@ -310,6 +310,9 @@ func showMoments(u *ui, c *custody.Case, exhibit string, moments []custody.Momen
 				u.linef("       %s", line)
 			}
 		}
+		for _, log := range s.logs {
+			u.linef("%s is the log of %s", log.Short, log.Agency)
+		}
 		printState(u, now)
 		if found {
 			u.linef("Log:          %s", closedText(closed))

@@ -24,7 +24,8 @@ type timelinePage struct {
 	Gaps, Notes      []string
 	Hands, SealTimes []span
 	Events           []moment
-	Earlier          string // says how many events are left out, or nothing
+	Earlier          string    // says how many events are left out, or nothing
+	Logs             []logName // of several, whose events are told apart by them
 }
 
 type nowPart struct {
@@ -147,6 +148,7 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	if err != nil {
 		return err
 	}
+	page.Logs = s.logs
 	for _, m := range moments {
 		row := s.momentOf(m)
 		row.Lines = append(row.Lines, s.endorsers(m.Entry, last)...)

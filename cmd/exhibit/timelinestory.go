@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +17,11 @@ type story struct {
 	names     map[record.LeafHash]string            // as the reader sees the event's number
 	corrected map[record.LeafHash][]record.LeafHash // by which later events
 	signers   map[record.LeafHash]custody.Signatory
+	logs      []logName // of which there are events, if there are several
 }
+
+// logName is how a reader tells logs apart.
+type logName struct{ Short, Agency string }
 
 // tell takes in all events of an exhibit. Of several logs the number alone would mean several events: then it stands behind the
 // beginning of the log's name, as flags take it.
@@ -41,10 +46,12 @@ func tell(c *custody.Case, moments []custody.Moment) (*story, error) {
 		s.signers[m.Entry.Leaf] = who
 		n := event.Header().Number
 		s.names[m.Entry.Leaf] = fmt.Sprint(n)
-		if several && m.Entry.Log == "" {
-			s.names[m.Entry.Leaf] = eventName(c.Genesis().Origin, n)
-		} else if several {
-			s.names[m.Entry.Leaf] = eventName(m.Entry.Log, n)
+		if several {
+			origin := cmp.Or(m.Entry.Log, c.Genesis().Origin)
+			s.names[m.Entry.Leaf] = eventName(origin, n)
+			if log := (logName{shortOrigin(origin), clean(who.Agency)}); !slices.Contains(s.logs, log) {
+				s.logs = append(s.logs, log)
+			}
 		}
 		if h, ok := event.(*record.Handled); ok && h.Handling.Corrects != nil {
 			s.corrected[*h.Handling.Corrects] = append(s.corrected[*h.Handling.Corrects], m.Entry.Leaf)
