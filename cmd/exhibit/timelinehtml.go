@@ -29,6 +29,7 @@ type timelinePage struct {
 }
 
 type nowPart struct {
+	What                           string // as it was described when it was seized; empty where that is not revealed
 	HeldName, Holder, Place, Seals string
 	Open                           []string
 	Closed                         string // how the log ended, if it did
@@ -114,6 +115,16 @@ func (m moment) Facts() []fact {
 	return out
 }
 
+// described is what the seizure says that the exhibit is, as far as it is revealed.
+func described(moments []custody.Moment) string {
+	for _, m := range moments {
+		if v, _ := m.Entry.Openings.Value("/seizure/description"); v != "" {
+			return clean(v)
+		}
+	}
+	return ""
+}
+
 // writeTimeline writes the page of an exhibit to a new file: the events from that place on, and all that they come to.
 func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, from int, file string) error {
 	last := moments[len(moments)-1].After
@@ -127,7 +138,7 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 	}
 	page := timelinePage{Exhibit: clean(exhibit), Case: clean(c.Genesis().Case), Agency: clean(c.Genesis().Agency), Origin: c.Genesis().Origin,
 		Fingerprint: sign.Fingerprint(c.Fingerprint().String()),
-		Now:         nowPart{heldName, clean(held), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, "", related(last, parts)}}
+		Now:         nowPart{described(moments), heldName, clean(held), named("", clean(last.Place), "not said"), clean(sealsText(last.Seals)), nil, "", related(last, parts)}}
 	if e, closed, err := c.Closed(); err != nil {
 		return err
 	} else if closed {
@@ -157,7 +168,12 @@ func writeTimeline(c *custody.Case, exhibit string, moments []custody.Moment, fr
 		page.Events = append(page.Events, row)
 	}
 	page.Hands = spans(page.Events, func(m moment) string { return m.Holder })
-	page.SealTimes = spans(page.Events, func(m moment) string { return m.Seals })
+	page.SealTimes = spans(page.Events, func(m moment) string {
+		if m.Gone {
+			return m.Seals + " (destroyed)"
+		}
+		return m.Seals
+	})
 	if page.Events = page.Events[from:]; from > 0 {
 		page.Earlier = plural(int64(from), "earlier event") + " left out here"
 	}

@@ -150,7 +150,7 @@ addEventListener("load", () => {
       if (e.childElementCount === 0 && e.textContent.trim() && parseFloat(style.fontSize) < 12) out.small.push(name);
     }
     out.scripts = d.scripts.length + (frame.contentWindow.ran ? 1 : 0);
-    out.arabic = d.querySelector(".now dd bdi").textContent;
+    out.arabic = d.querySelectorAll(".now dd bdi")[1].textContent;
     out.headings = d.querySelectorAll("h1,h2,h3").length;
     return out;
   });
@@ -166,7 +166,7 @@ func browserPage() timelinePage {
 	key := strings.Repeat("0a1b2c3d", 8)
 	p := timelinePage{Exhibit: "7/" + strings.Repeat("W", 58), Case: "قضية ٢٠٢٦/٠٠١", Agency: "مختبر الأدلة الرقمية، Example Police", Origin: "abcdefghijklmnopqrstuvwxyz.exhibit.invalid",
 		Fingerprint: strings.TrimSpace(strings.Repeat("0f1e 2d3c ", 8)),
-		Now: nowPart{"Now held by", name, "مستودع الأدلة، 12 Example Street", "S-1, S-2, " + strings.Repeat("S", 200), []string{"release of event 3 to " + name}, "",
+		Now: nowPart{"هاتف أسود", "Now held by", name, "مستودع الأدلة، 12 Example Street", "S-1, S-2, " + strings.Repeat("S", 200), []string{"release of event 3 to " + name}, "",
 			related(state.Report{PartOf: "جهاز ٦", Acquisitions: []string{"20261123T081500Z-1a2b3c4d"}, Copies: []state.Copied{{ID: "20261124T081500Z-1a2b3c4d", Source: "20261123T081500Z-1a2b3c4d"}}}, []string{"7-بطاقة", strings.Repeat("W", 60)})},
 		Gaps:  []string{"event 3, \"sealed\" (log entry 4), breaks the rule not-holder: the exhibit is held by key " + key + "; logged despite it, because \"" + name + "\""},
 		Notes: []string{"by their clocks, event 4 was signed before the event that precedes it"}, Earlier: ""}

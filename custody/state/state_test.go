@@ -149,7 +149,7 @@ func TestTransit(t *testing.T) {
 	}
 	late := check([]LoggedEvent{begin, release, accept(20)})[0]
 	expect(t, "gaps", late.Gaps, "")
-	expect(t, "notes", late.Notes, "in transit from 2026-11-02T09:00:00")
+	expect(t, "notes", late.Notes, "in transit from 2026-11-02 09:00 +00:00 (event 2) to 2026-11-20 09:00 +00:00 (event 3)")
 	early := check([]LoggedEvent{begin, release, accept(1)})[0]
 	expect(t, "gaps", early.Gaps, "breaks the rule too-early")
 	expect(t, "notes", early.Notes, "")
