@@ -61,6 +61,9 @@ var documents = map[string]struct {
 	"statusDocument":      {"events", []reflect.Type{reflect.TypeFor[statusDocument]()}},
 	"endorsementDocument": {"events", []reflect.Type{reflect.TypeFor[endorsementDocument]()}},
 	"handoverDocument":    {"events", []reflect.Type{reflect.TypeFor[handoverDocument]()}},
+	"elsewhereDocument":   {"events", []reflect.Type{reflect.TypeFor[elsewhereDocument]()}},
+	"hashCheckDocument":   {"events", []reflect.Type{reflect.TypeFor[hashCheckDocument]()}},
+	"eventSignerDocument": {"events", []reflect.Type{reflect.TypeFor[eventSignerDocument]()}},
 
 	"progressDocument":  {"progress", []reflect.Type{reflect.TypeFor[progressDocument]()}},
 	"devicesDocument":   {"devices", []reflect.Type{reflect.TypeFor[devicesDocument]()}},
