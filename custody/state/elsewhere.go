@@ -1,6 +1,10 @@
 package state
 
-import "github.com/exhibit-forensics/exhibit/custody/record"
+import (
+	"slices"
+
+	"github.com/exhibit-forensics/exhibit/custody/record"
+)
 
 // Elsewhere is a copy that another program or a device made, and that does not lie in the case.
 type Elsewhere struct {
@@ -39,6 +43,10 @@ func matchOf(found []record.Digest, recorded []record.MediaDigest) Match {
 	return match
 }
 
+func hasAlgorithm(recorded []record.MediaDigest, a record.Algorithm) bool {
+	return slices.ContainsFunc(recorded, func(r record.MediaDigest) bool { return r.Digest.Algorithm() == a })
+}
+
 // elsewhere takes in a copy that was made by other means. One of an image has the digests of the record, or it is a copy of other
 // bytes. One of the exhibit itself is equal to an acquisition, or nobody can tell whether both read the medium alike.
 func (c *chain) elsewhere(e LoggedEvent, h *record.Handled) {
@@ -50,7 +58,13 @@ func (c *chain) elsewhere(e LoggedEvent, h *record.Handled) {
 	out.ToName, _ = e.Openings.Value("/handling/to/name")
 	for _, image := range h.Handling.Images {
 		out.Of = image.Acquisition
-		out.Match = matchOf(copied.Digests, c.recorded(image.Acquisition))
+		recorded := c.recorded(image.Acquisition)
+		out.Match = matchOf(copied.Digests, recorded)
+		for _, d := range copied.Digests {
+			if out.Match == MatchEqual && !hasAlgorithm(recorded, d.Algorithm()) {
+				note(&c.report.Notes, "the copy %q of event %d (log entry %d) states a digest by %s, which the record does not have: it was not compared", out.Label, out.Number, e.Index, d.Algorithm())
+			}
+		}
 	}
 	for i := 0; h.Handling.Images == nil && i < len(c.report.Acquisitions) && out.Match != MatchEqual; i++ {
 		if m := matchOf(copied.Digests, c.recorded(c.report.Acquisitions[i])); m != MatchNone {
