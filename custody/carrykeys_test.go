@@ -28,7 +28,16 @@ func TestCertificatesTravel(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, want := range map[string][]byte{layout.EnrolmentFile: own, layout.EnrolmentOf(f.Genesis.Origin): theirs} {
+	// Later their agency has issued more.
+	_, more := newCertified(t)
+	from := handOver(t, c, "")
+	if err := errors.Join(os.Remove(filepath.Join(from, layout.EnrolmentFile)), os.WriteFile(filepath.Join(from, layout.EnrolmentFile), more, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Import(ctx, openFolder(t, from)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]byte{layout.EnrolmentFile: own, layout.EnrolmentOf(f.Genesis.Origin): more} {
 		if got, err := os.ReadFile(filepath.Join(d.Dir(), name)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%q holds %d bytes, %v; want %d", name, len(got), err, len(want))
 		}

@@ -109,3 +109,28 @@ func TestContinuesAClosedLog(t *testing.T) {
 		}
 	}
 }
+
+// case.json is signed by nobody: one that names the older log does not make the newer one's images those of somebody else.
+func TestOlderCaseFile(t *testing.T) {
+	old := newForge(t)
+	old.close()
+	next := newForge(t)
+	next.genesis.Continues = &record.Continuation{Because: record.Personal{Commitment: record.SHA256Digest([32]byte{1})}, Origin: old.origin, Size: 2,
+		Checkpoint: record.SHA256Digest(sha256.Sum256(old.checkpoints[2])), Counter: record.Unknown[int64]("the log has no counter")}
+	next.again()
+	next.seize("8")
+	next.acquire("8", idA, []byte("the bytes"), 0)
+	files := next.build()
+	older := old.build()
+	maps.Copy(files, older)
+	maps.DeleteFunc(files, func(name string, _ []byte) bool { return strings.HasPrefix(name, layout.ExhibitsDir+"/8/") })
+	p := old.policy()
+	p.Trust = append(p.Trust, next.policy().Trust...)
+	for name, caseFile := range map[string][]byte{"newer": next.build()[layout.CaseFile], "older": older[layout.CaseFile]} {
+		files[layout.CaseFile] = caseFile
+		r := check(t, files.fs(""), "", p, ExitUnknown)
+		if r.Lines[0].Status != Unknown {
+			t.Errorf("%s: line 1 is %s\n%s", name, r.Lines[0].Status, show(r))
+		}
+	}
+}
