@@ -74,7 +74,7 @@ func (f *form) run() (built, error) {
 	f.b.u.notef("Enter leaves out what is not required, a dot alone leaves out all of that to the end")
 	f.b.u.notef("what you typed is shown again before anything is signed")
 	for _, field := range f.v.fields() {
-		if len(f.b.said[field.name]) > 0 || !f.applies(field.name) || f.brief && !f.required(field.name) {
+		if len(f.b.said[field.name]) > 0 || !f.applies(field.name) || f.brief && !f.required(field.name) && !f.alternative(field.name) {
 			continue
 		}
 		if err := f.question(field); err != nil {
@@ -125,12 +125,20 @@ func (f *form) required(name string) bool {
 		return len(said["withhold"]) > 0
 	case "court", "copies":
 		return len(said["by-order"]) > 0
-	case "lift":
-		return len(said["kind"]) == 0
-	case "package":
-		return f.v.typ == record.TypeTransmitted && len(said["image"]) == 0
 	}
 	return slices.Contains(strings.Fields(f.v.required), name) || slices.Contains(f.needed, "--"+name) || len(said["origin"]) > 0 && slices.Contains(originNeeds[said["origin"][0]], name)
+}
+
+// alternative reports whether the field is one of two of which one is needed: neither is required by itself, and both are asked for. If
+// neither was answered the review says so.
+func (f *form) alternative(name string) bool {
+	switch f.v.typ {
+	case record.TypeRestricted:
+		return name == "kind" || name == "lift"
+	case record.TypeTransmitted:
+		return name == "image" || name == "package"
+	}
+	return false
 }
 
 var defaultForm = regexp.MustCompile(` \(default: ([^)]*)\)`)

@@ -156,7 +156,7 @@ func TestForm(t *testing.T) {
 	for _, form := range []struct {
 		name string
 		fill func(t *testing.T, dir string)
-	}{{"seize", formSeize}, {"seal", formSeal}, {"release", formRelease}, {"accept", formAccept}} {
+	}{{"seize", formSeize}, {"seal", formSeal}, {"release", formRelease}, {"accept", formAccept}, {"restrict", formRestrict}} {
 		t.Run(form.name, func(t *testing.T) {
 			form.fill(t, dir)
 			if want++; entries() != want {
@@ -217,6 +217,17 @@ func formAccept(t *testing.T, dir string) {
 	p.answer("y, n or a number: ", "found", "found [S-1]: ", "S-1", "number 2 (Enter: no more): ", "S-2", "number 3 (Enter: no more): ", "",
 		"y, n or a number: ", "y")
 	p.says(codeDone, "accepted")
+}
+
+// Of two answers one is needed: both are asked for, and the review says when neither was given.
+func formRestrict(t *testing.T, dir string) {
+	p := sitDown(t, dir, "custody", "restrict", "7", "--passphrase-file", "pass")
+	p.answer("at [now]: ", ".", "authority (required): ", "order 3/2026", "kind: ", "", "lift: ", "", "y, n or a number: ", "y")
+	p.wait("restrict needs one of --kind and --lift")
+	p.answer("y, n or a number: ", "kind", "kind: ", "secret")
+	p.wait("is none of")
+	p.answer("kind: ", "privilege", "y, n or a number: ", "y")
+	p.says(codeDone, "restriction: privilege")
 }
 
 // TestFormLeft leaves the form in every way, and types what is no answer.
