@@ -23,41 +23,28 @@ type keyFile struct {
 }
 
 // keyFiles are those of the keys of a log: the certificate of each signer, what shows that a signer or log key is in a TPM,
-// and last what an agency issued for such keys, under the name enrolment.
-func keyFiles(keys *ledger.Keys, enrolment string) []keyFile {
+// and last what the agency issued for such keys.
+func keyFiles(keys *ledger.Keys) []keyFile {
 	var files []keyFile
 	for _, id := range keys.All() {
 		files = append(files, keyFile{layout.KeyFile(id), layout.MaxCertificate, true, func(b []byte) error { return sign.CheckCertificate(b, id) }})
 	}
 	kinds := keys.Kinds()
 	for _, id := range slices.Sorted(maps.Keys(kinds)) {
-		files = append(files, keyFile{layout.KeyAttestationFile(id), layout.MaxAttest, false, func(b []byte) error { return checkAttestation(b, id, kinds[id]) }})
+		files = append(files, keyFile{layout.KeyAttestationFile(id), layout.MaxAttest, false, func(b []byte) error {
+			_, err := attest.OpenKeyFile(b, id, kinds[id])
+			return err
+		}})
 	}
-	return append(files, keyFile{enrolment, layout.MaxEnrolment, false, func(b []byte) error {
+	return append(files, keyFile{layout.EnrolmentFile, layout.MaxEnrolment, false, func(b []byte) error {
 		_, err := attest.ParseCertificates(b)
 		return err
 	}})
 }
 
-func checkAttestation(b []byte, id, kind string) error {
-	f, err := attest.ParseKeyFile(b)
-	if err != nil {
-		return err
-	}
-	_, key, err := f.Check(kind)
-	if err != nil {
-		return err
-	}
-	der, err := key.DER()
-	if err == nil && sign.KeyID(der) != id {
-		err = errors.New("it is about another key")
-	}
-	return err
-}
-
 // exportKeys hands the files of the home log's keys to write.
 func (c *Case) exportKeys(keys *ledger.Keys, write func(name string, data []byte) error) error {
-	for _, f := range keyFiles(keys, layout.EnrolmentFile) {
+	for _, f := range keyFiles(keys) {
 		b, err := c.root.ReadFile(f.name, f.max)
 		if errors.Is(err, fs.ErrNotExist) && !f.required {
 			continue
@@ -76,7 +63,7 @@ func (c *Case) exportKeys(keys *ledger.Keys, write func(name string, data []byte
 // certificates that the other agency issued get a name of their own.
 func readKeyFiles(fsys fs.FS, keys *ledger.Keys, origin string) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for _, f := range keyFiles(keys, layout.EnrolmentFile) {
+	for _, f := range keyFiles(keys) {
 		if !f.required {
 			if _, err := fs.Stat(fsys, f.name); errors.Is(err, fs.ErrNotExist) {
 				continue
@@ -106,7 +93,7 @@ func (c *Case) keepKeyFiles(origin string, files map[string][]byte) error {
 		return err
 	}
 	ours := map[string]bool{}
-	for _, f := range keyFiles(own, layout.EnrolmentFile) {
+	for _, f := range keyFiles(own) {
 		ours[f.name] = !f.required
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {

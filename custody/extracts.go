@@ -16,10 +16,8 @@ import (
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
-// ErrBehind says that an extract brings no proof that its log goes on from what is known of it.
-var ErrBehind = errors.New("it does not show that the log goes on from what is known of it")
-
-// BehindError is ErrBehind, and the size of which a proof is wanted.
+// BehindError says that an extract brings no proof that its log goes on from what is known of it, or that a log is older than an
+// extract of it.
 type BehindError struct {
 	Origin string
 	Size   int64 // of the log as it is known here
@@ -27,11 +25,8 @@ type BehindError struct {
 
 // Error implements error.
 func (e *BehindError) Error() string {
-	return fmt.Sprintf("%v: log %s, of which %d entries were seen", ErrBehind, e.Origin, e.Size)
+	return fmt.Sprintf("it does not show that log %s goes on from the %d entries that were seen of it", e.Origin, e.Size)
 }
-
-// Unwrap makes it ErrBehind.
-func (e *BehindError) Unwrap() error { return ErrBehind }
 
 // HeldExtract is an extract that the case took in.
 type HeldExtract struct {
@@ -288,23 +283,19 @@ func (c *Case) withExtracts(held []Held, logs *[]state.Sequence) (map[state.Plac
 	}
 	out := map[state.Place]Entry{}
 	for len(kept) > 0 {
-		n := slices.IndexFunc(kept, func(k HeldExtract) bool { return k.Origin != kept[0].Origin })
-		if n < 0 {
-			n = len(kept)
-		}
-		h := Held{kept[0].Origin, kept[0].Genesis, kept[0].Leaf}
-		i := slices.IndexFunc(held, func(o Held) bool { return o.Origin == h.Origin })
+		extracts, g := ledger.SameLog(extractsOf(kept)), kept[0].Genesis
+		i := slices.IndexFunc(held, func(o Held) bool { return o.Origin == g.Origin })
 		if i < 0 {
 			i = len(*logs)
-			*logs = append(*logs, h.sequence())
+			*logs = append(*logs, state.SequenceOf(g))
 		}
 		s := &(*logs)[i]
 		s.Steps = slices.Clip(s.Steps)
-		for _, e := range ledger.EventsOf(extractsOf(kept[:n]), int64(len(s.Steps))+1) {
-			out[state.Place{Log: i, Step: len(s.Steps)}] = Entry{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Predicate: e.Event, Openings: e.Openings, Log: h.Origin}
+		for _, e := range ledger.EventsOf(extracts, s.Next()) {
+			out[state.Place{Log: i, Step: len(s.Steps)}] = Entry{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Predicate: e.Event, Openings: e.Openings, Log: g.Origin}
 			s.Steps = append(s.Steps, state.StepOf(e.Index, e.Leaf, e.Event))
 		}
-		kept = kept[n:]
+		kept = kept[len(extracts):]
 	}
 	return out, nil
 }
@@ -335,10 +326,9 @@ func (c *Case) partly(book *state.Book) error {
 		}
 		sizes[h.Origin] = l.Size()
 	}
-	for i, k := range kept {
-		newer := slices.ContainsFunc(kept[i+1:], func(o HeldExtract) bool { return o.Origin == k.Origin && o.Exhibit == k.Exhibit })
-		if !newer && k.Size > sizes[k.Origin] {
-			book.Partly(k.Exhibit, k.Origin, k.Size)
+	for _, x := range ledger.Newest(extractsOf(kept)) {
+		if x.Size > sizes[x.Origin] {
+			book.Partly(x.Exhibit, x.Origin, x.Size)
 		}
 	}
 	return nil

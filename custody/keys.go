@@ -88,24 +88,14 @@ func (c *Case) person(home *ledger.Keys) (func(string) string, error) {
 		if err != nil {
 			return nil, err
 		}
-		logs = append(logs, newestKeys(h.Origin, l.Size(), l.Keys(), kept))
+		logs = append(logs, ledger.NewestKeys(l.Keys(), h.Origin, l.Size(), extractsOf(kept)))
 	}
 	for _, k := range kept {
 		if !slices.ContainsFunc(held, func(h Held) bool { return h.Origin == k.Origin }) {
-			logs = append(logs, newestKeys(k.Origin, k.Size, k.Keys, kept))
+			logs = append(logs, ledger.NewestKeys(k.Keys, k.Origin, k.Size, extractsOf(kept)))
 		}
 	}
 	return ledger.Persons(logs), nil
-}
-
-// newestKeys are those of a log at the largest size that is known of it.
-func newestKeys(origin string, size int64, keys *ledger.Keys, kept []HeldExtract) *ledger.Keys {
-	for _, k := range kept {
-		if k.Origin == origin && k.Size > size {
-			size, keys = k.Size, k.Keys
-		}
-	}
-	return keys
 }
 
 // newBook is a book for the events of the case's logs.

@@ -57,9 +57,6 @@ func (w Withheld) Has(name string) bool {
 	return slices.ContainsFunc(w.Fields, func(path string) bool { return meant(name, path) })
 }
 
-// Withheld is what the newest redaction of an exhibit in the home log withholds; none is ErrNoRedaction.
-func (c *Case) Withheld(exhibit string) (Withheld, error) { return c.redaction(exhibit) }
-
 // LastWithheld returns the newest redaction among the events of one exhibit; found is false where there is none. What it names
 // is to be left out of every event before it, see [Redact].
 func LastWithheld(chain []Entry) (w Withheld, found bool) {

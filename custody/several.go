@@ -87,7 +87,7 @@ func (c *Case) reveal(exhibit string, redact bool) (ledger.Reveal, error) {
 	var withheld Withheld
 	if redact {
 		var err error
-		if withheld, err = c.redaction(exhibit); err != nil {
+		if withheld, err = c.Withheld(exhibit); err != nil {
 			return nil, err
 		}
 	}
@@ -108,8 +108,8 @@ func (c *Case) reveal(exhibit string, redact bool) (ledger.Reveal, error) {
 	}, nil
 }
 
-// redaction finds what the newest redaction of an exhibit withholds. A redaction is about the events of the log it stands in.
-func (c *Case) redaction(exhibit string) (Withheld, error) {
+// Withheld finds what the newest redaction of an exhibit withholds; none is ErrNoRedaction. A redaction is about the events of the log it stands in.
+func (c *Case) Withheld(exhibit string) (Withheld, error) {
 	chain, err := c.scan(exhibit)
 	if err != nil {
 		return Withheld{}, err
@@ -319,7 +319,7 @@ func (c *Case) merged(held []Held, exhibit string) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		logs[i] = h.sequence()
+		logs[i] = state.SequenceOf(h.Genesis)
 		for n := int64(1); n < l.Size(); n++ {
 			e, err := readEntry(l, n)
 			if err != nil {
@@ -357,18 +357,6 @@ func (c *Case) merged(held []Held, exhibit string) ([]Entry, error) {
 		}
 	}
 	return out, nil
-}
-
-// sequence is the log without its steps.
-func (h Held) sequence() state.Sequence {
-	s := state.Sequence{Origin: h.Origin}
-	if j := h.Genesis.Joins; j != nil {
-		s.After, s.Size = j.Origin, j.Size
-	}
-	if k := h.Genesis.Continues; k != nil {
-		s.After, s.Size = k.Origin, k.Size
-	}
-	return s
 }
 
 func orderOf(logs []state.Sequence) ([]state.Place, error) {
@@ -419,12 +407,13 @@ type sighting struct {
 	from   *record.Extract // in which it came; nil: with the whole log
 }
 
-// covers reports whether an entry of the home log says what another about the sighting would.
+// covers reports whether an entry of the home log says what another about the sighting would. That an extract came says nothing of
+// the whole log: without an entry of its own it could vanish unseen.
 func (s sighting) covers(a *record.Anchored) bool {
 	if s.from != nil {
 		return a.Extract != nil && *a.Extract == *s.from
 	}
-	return a.Size >= s.size
+	return a.Extract == nil && a.Size >= s.size
 }
 
 func (c *Case) anchor(ctx context.Context, s sighting, signer sign.Signer, logKey sign.LogSigner, clock record.Clock) (done bool, err error) {

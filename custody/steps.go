@@ -66,7 +66,7 @@ func (c *Case) mergedByCache(held []Held, exhibit string, key sign.LogSigner) ([
 		if known[i], err = c.followSteps(logs[i], secret); err != nil {
 			return nil, fmt.Errorf("log %s: %w", h.Origin, err)
 		}
-		sequences[i] = h.sequence()
+		sequences[i] = state.SequenceOf(h.Genesis)
 		sequences[i].Steps = known[i].steps
 	}
 	extra, err := c.withExtracts(held, &sequences)

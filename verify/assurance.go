@@ -2,7 +2,6 @@ package verify
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -88,20 +87,9 @@ const adviceEnrolled = "ask the agency for the certificates of its enrolled keys
 
 // attestedKey requires that a file attests the key with that id, and takes the key's assurance.
 func (c *checker) attestedKey(file []byte, id, kind string, enrolled map[string]bool) error {
-	f, err := attest.ParseKeyFile(file)
+	ak, err := attest.OpenKeyFile(file, id, kind)
 	if err != nil {
 		return err
-	}
-	ak, key, err := f.Check(kind)
-	if err != nil {
-		return err
-	}
-	der, err := key.DER()
-	if err != nil {
-		return err
-	}
-	if sign.KeyID(der) != id {
-		return errors.New("it is about another key than its name says")
 	}
 	akDER, err := ak.Public.DER()
 	if err != nil {

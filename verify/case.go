@@ -210,7 +210,7 @@ func (c *checker) certificates(logs []*logCheck) {
 	}
 	for _, id := range sortedKeys(wanted) {
 		name := layout.KeyFile(id)
-		b, err := c.fsys.readFile(name, maxCertificate)
+		b, err := c.fsys.readFile(name, layout.MaxCertificate)
 		if err == nil {
 			err = content(sign.CheckCertificate(b, id))
 		}
@@ -230,8 +230,6 @@ func (c *checker) certificates(logs []*logCheck) {
 		}
 	}
 }
-
-const maxCertificate = 64 << 10
 
 // takeLog adds what a log gave to the report.
 func (c *checker) takeLog(l *logCheck) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
+	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
 
@@ -85,5 +86,22 @@ func TestLeftOfAnImport(t *testing.T) {
 	r := check(t, files.fs(""), "", f.policy(), ExitVerified)
 	if len(r.Notes) < 3 {
 		t.Errorf("notes %+v, want one a file", r.Notes)
+	}
+}
+
+// An extract of the case's own log that knows more than the log here shows that this is an older copy.
+func TestExtractOfTheOwnLog(t *testing.T) {
+	f := newForge(t)
+	f.seize("7")
+	f.acquire("7", idA, []byte("the bytes"), 0)
+	files := f.build()
+	check(t, files.fs(""), "", f.policy(), ExitVerified)
+	f.seize("8")
+	b := f.extractOf(t, "7")
+	sum := record.SHA256Of(b)
+	files[must(layout.ExtractFile(f.origin, "7", f.newest(), sum.Hex()))] = b
+	r := check(t, files.fs(""), "", f.policy(), ExitMismatch)
+	if !says(r, 4, "the log was cut back, or is an old copy") {
+		t.Errorf("%s", show(r))
 	}
 }

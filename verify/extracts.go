@@ -211,16 +211,6 @@ func (c *checker) requireOfExtract(k keptExtract, l *logCheck) {
 	}
 }
 
-// newestOf are the keys of a log at the largest size that is known of it.
-func newestOf(origin string, size int64, keys *ledger.Keys, kept []keptExtract) *ledger.Keys {
-	for _, k := range kept {
-		if k.Origin == origin && k.Size > size {
-			size, keys = k.Size, k.Keys
-		}
-	}
-	return keys
-}
-
 // againstLog holds an extract against its log as it is here.
 func (c *checker) againstLog(k keptExtract, l *logCheck) {
 	if l.gen.leaf != k.gen.leaf {
@@ -230,6 +220,12 @@ func (c *checker) againstLog(k keptExtract, l *logCheck) {
 	roots := l.several.roots
 	if len(roots) == 0 {
 		return // why no entry could be looked at is said
+	}
+	if k.Size > int64(len(roots)) && c.logsOf[k.Origin] {
+		f := mismatch(k.file, "size", fmt.Sprintf("at most %d", len(roots)), fmt.Sprint(k.Size), "it shows more of this case's own log than is here: the log was cut back, or is an old copy")
+		f.Advice = adviceLog
+		c.lines[4].add(f)
+		return
 	}
 	if k.Size > int64(len(roots)) {
 		size := int64(len(roots))
@@ -297,41 +293,31 @@ func (c *checker) seenInExtract(name string, s sighting, kept []keptExtract) boo
 func (c *checker) addExtracts(kept []keptExtract, sequences *[]state.Sequence) map[state.Place]state.LoggedEvent {
 	out := map[state.Place]state.LoggedEvent{}
 	for len(kept) > 0 {
-		n := 0
-		var extracts []*ledger.Extract
-		for n < len(kept) && kept[n].Origin == kept[0].Origin {
-			extracts = append(extracts, kept[n].Extract)
-			n++
-		}
+		extracts := ledger.SameLog(extractsOf(kept))
 		g := kept[0].Genesis
 		i := slices.IndexFunc(*sequences, func(s state.Sequence) bool { return s.Origin == g.Origin })
 		if i < 0 {
 			i = len(*sequences)
-			*sequences = append(*sequences, sequenceOf(g))
+			*sequences = append(*sequences, state.SequenceOf(g))
 		}
 		s := &(*sequences)[i]
-		from := int64(len(s.Steps)) + 1
 		s.Steps = slices.Clip(s.Steps)
-		for _, e := range ledger.EventsOf(extracts, from) {
+		for _, e := range ledger.EventsOf(extracts, s.Next()) {
 			out[state.Place{Log: i, Step: len(s.Steps)}] = state.LoggedEvent{Index: e.Index, Leaf: e.Leaf, KeyID: e.KeyID, Event: e.Event, Openings: e.Openings, Log: g.Origin}
 			s.Steps = append(s.Steps, state.StepOf(e.Index, e.Leaf, e.Event))
 			c.absentImage(g.Origin, e)
 		}
-		kept = kept[n:]
+		kept = kept[len(extracts):]
 	}
 	return out
 }
 
-// sequenceOf is the log of that genesis, without its steps.
-func sequenceOf(g *record.CaseOpened) state.Sequence {
-	s := state.Sequence{Origin: g.Origin}
-	if j := g.Joins; j != nil {
-		s.After, s.Size = j.Origin, j.Size
+func extractsOf(kept []keptExtract) []*ledger.Extract {
+	out := make([]*ledger.Extract, len(kept))
+	for i, k := range kept {
+		out[i] = k.Extract
 	}
-	if k := g.Continues; k != nil {
-		s.After, s.Size = k.Origin, k.Size
-	}
-	return s
+	return out
 }
 
 // absentImage notes an image that only an extract names: whoever made it keeps it.
@@ -350,10 +336,9 @@ func (c *checker) absentImage(origin string, e ledger.ExtractEvent) {
 
 // partly tells the book of the logs of which extracts show more than is here.
 func partly(book *state.Book, kept []keptExtract, logs []*logCheck) {
-	for i, k := range kept {
-		newer := slices.ContainsFunc(kept[i+1:], func(o keptExtract) bool { return o.Origin == k.Origin && o.Exhibit == k.Exhibit })
-		if l := logOf(logs, k.Origin); !newer && (l == nil || k.Size > l.size) {
-			book.Partly(k.Exhibit, k.Origin, k.Size)
+	for _, x := range ledger.Newest(extractsOf(kept)) {
+		if l := logOf(logs, x.Origin); l == nil || x.Size > l.size {
+			book.Partly(x.Exhibit, x.Origin, x.Size)
 		}
 	}
 }

@@ -99,7 +99,9 @@ func (c *checker) takenIn(logs []*logCheck, home string) {
 			seen[j.Origin] = max(seen[j.Origin], j.Size)
 		}
 		for _, s := range l.seen {
-			seen[s.Origin] = max(seen[s.Origin], s.Size)
+			if s.Extract == nil {
+				seen[s.Origin] = max(seen[s.Origin], s.Size)
+			}
 		}
 	}
 	for _, l := range logs {
@@ -292,18 +294,18 @@ func (c *checker) mergedBook(logs []*logCheck, kept []keptExtract, home string) 
 			unreadable++
 			continue
 		}
-		sequences[i] = sequenceOf(l.gen.opened)
+		sequences[i] = state.SequenceOf(l.gen.opened)
 		sequences[i].Steps = l.several.steps
 	}
 	var keys []*ledger.Keys
 	for _, l := range logs {
 		if l.gen != nil {
-			keys = append(keys, newestOf(l.origin, l.size, l.gen.keys, kept))
+			keys = append(keys, ledger.NewestKeys(l.gen.keys, l.origin, l.size, extractsOf(kept)))
 		}
 	}
 	for _, k := range kept {
 		if logOf(logs, k.Origin) == nil {
-			keys = append(keys, newestOf(k.Origin, k.Size, k.Keys, kept))
+			keys = append(keys, ledger.NewestKeys(k.Keys, k.Origin, k.Size, extractsOf(kept)))
 		}
 	}
 	book.Person = ledger.Persons(keys)

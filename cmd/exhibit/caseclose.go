@@ -172,7 +172,7 @@ func closedText(e custody.Entry) string {
 	}
 	by, _ := e.Openings.Value("/by")
 	because, _ := e.Openings.Value("/because")
-	text := fmt.Sprintf("closed by entry %d at %s, by %s, key %s", e.Index, localTime(p.Time), named("", clean(by), "somebody not named"), e.KeyID[:16])
+	text := fmt.Sprintf("closed by entry %d at %s, by %s, key %s", e.Index, p.Time.Wall(), named("", clean(by), "somebody not named"), e.KeyID[:16])
 	if because != "" {
 		text += fmt.Sprintf(", because %q", clean(because))
 	}

@@ -46,7 +46,7 @@ func (b *eventBuilder) tried(v verb, giver string) (built, error) {
 		return made, err
 	}
 	err = b.c.Allows(custody.Unlogged{Event: made.event, Openings: b.openings}, b.chain, b.keyID, now)
-	if errors.Is(err, custody.ErrNothingDespite) && len(b.said["attach"]) > 0 {
+	if errors.Is(err, custody.ErrNothingDespite) && len(b.said["attach"])+len(b.said["paper"]) > 0 {
 		return made, nil
 	}
 	if err != nil {

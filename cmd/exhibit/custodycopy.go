@@ -53,19 +53,8 @@ func (t *teller) elsewhere(c *record.CopyElsewhere) {
 
 // elsewhereText says of a copy of what it was made, for whom, and whether its digests are those of the record.
 func elsewhereText(e state.Elsewhere) string {
-	return fmt.Sprintf("%s, made elsewhere of %s%s (event %d%s): %s", e.Label, named("", e.Of, "the exhibit itself"), named(", for ", e.ToName, ""),
-		e.Number, state.InLog(e.Log), matchText(e.Match))
-}
-
-// matchText says how digests stand to those of the record.
-func matchText(m state.Match) string {
-	switch m {
-	case state.MatchEqual:
-		return "digest equal to the record"
-	case state.MatchDiffers:
-		return "digest DIFFERS from the record"
-	}
-	return "digest not compared"
+	return fmt.Sprintf("%s, made elsewhere of %s%s (event %d%s): digest %s", e.Label, named("", e.Of, "the exhibit itself"), named(", for ", e.ToName, ""),
+		e.Number, state.InLog(e.Log), matchWords[e.Match])
 }
 
 type elsewhereDocument struct {

@@ -47,7 +47,7 @@ func (b *eventBuilder) numbered(flag, text string) (*record.LeafHash, error) {
 			continue
 		}
 		hints = append(hints, fmt.Sprintf("say --%s %s for %q, signed %s, leaf %s", flag, eventName(b.originOf(e), event.Header().Number), e.Predicate.Type(),
-			localTime(event.Header().Time), e.Leaf.String()[:16]))
+			event.Header().Time.Wall(), e.Leaf.String()[:16]))
 	}
 	return nil, withHints(fmt.Errorf("--%s %.80q: exhibit %q has %d such events, in several logs", flag, text, b.number, len(found)), hints...)
 }

@@ -214,22 +214,31 @@ func runLogImport(ctx context.Context, u *ui, name string, o *importOptions) err
 	if err != nil {
 		return err
 	}
-	if _, closed, err := c.Closed(); err != nil || closed {
-		if err != nil {
-			return err
-		}
-		u.notef("the home log was closed, so that it does not take the checkpoint in: nothing shows later what that log was now")
-		return showImport(u, f, added, false)
-	}
-	keys, err := unlock(c, o.key, record.TypeAnchored, &o.pass)
-	if err != nil {
-		return withHints(err, "the log was taken in; repeat the command to log that")
-	}
-	anchored, err := c.Anchor(ctx, f.Genesis.Origin, keys.signer, keys.log, now)
+	anchored, err := o.logTaken(u, c, func(k *unlocked) (bool, error) { return c.Anchor(ctx, f.Genesis.Origin, k.signer, k.log, now) })
 	if err != nil {
 		return err
 	}
 	return showImport(u, f, added, anchored)
+}
+
+// logTaken logs, by anchor, that something was taken in. A log that was closed takes no more in.
+func (o *importOptions) logTaken(u *ui, c *custody.Case, anchor func(*unlocked) (bool, error)) (anchored bool, err error) {
+	_, closed, err := c.Closed()
+	if err != nil {
+		return false, err
+	}
+	if closed {
+		u.notef("the home log was closed, so that it does not take the checkpoint in: nothing shows later what that log was now")
+		return false, nil
+	}
+	keys, err := unlock(c, o.key, record.TypeAnchored, &o.pass)
+	if err == nil {
+		anchored, err = anchor(keys)
+	}
+	if err != nil {
+		return false, withHints(err, "it was taken in; repeat the command to log that")
+	}
+	return anchored, nil
 }
 
 // takeLog imports a log and says what to do when it is refused.
@@ -238,7 +247,7 @@ func takeLog(ctx context.Context, c *custody.Case, f *custody.Foreign) (int64, e
 	switch fork := (*ledger.ForkError)(nil); {
 	case errors.As(err, &fork):
 		return 0, withHints(err, "nothing more can be had from that log: ask who keeps it, and verify both histories against other copies")
-	case errors.Is(err, custody.ErrBehind):
+	case isBehind(err):
 		return 0, withHints(withCode(codeMissing, err), "an extract that is here shows more of it: ask for the log as it is now")
 	case errors.Is(err, custody.ErrStrange), errors.Is(err, custody.ErrExists):
 		return 0, misused(err, "a log joins a case with: exhibit case join")
@@ -246,6 +255,11 @@ func takeLog(ctx context.Context, c *custody.Case, f *custody.Foreign) (int64, e
 		return 0, withHints(err, "nothing of it counts: ask for it once more, by another way")
 	}
 	return added, err
+}
+
+func isBehind(err error) bool {
+	_, behind := errors.AsType[*custody.BehindError](err)
+	return behind
 }
 
 func showImport(u *ui, f *custody.Foreign, added int64, anchored bool) error {

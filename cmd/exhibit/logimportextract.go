@@ -9,7 +9,6 @@ import (
 
 	"github.com/exhibit-forensics/exhibit/custody"
 	"github.com/exhibit-forensics/exhibit/custody/ledger"
-	"github.com/exhibit-forensics/exhibit/custody/record"
 	"github.com/exhibit-forensics/exhibit/custody/sign"
 	"github.com/exhibit-forensics/exhibit/internal/layout"
 )
@@ -29,20 +28,9 @@ func importExtract(ctx context.Context, u *ui, name string, o *importOptions) er
 	if err != nil {
 		return extractHints(name, err)
 	}
-	if _, closed, err := c.Closed(); err != nil || closed {
-		if err != nil {
-			return err
-		}
-		u.notef("the home log was closed, so that it does not take the checkpoint in: nothing shows later what that log was now")
-		return showImportedExtract(u, x, added, false)
-	}
-	keys, err := unlock(c, o.key, record.TypeAnchored, &o.pass)
+	anchored, err := o.logTaken(u, c, func(k *unlocked) (bool, error) { return c.AnchorExtract(ctx, x, k.signer, k.log, now) })
 	if err != nil {
-		return withHints(err, "the extract was taken in; repeat the command to log that")
-	}
-	anchored, err := c.AnchorExtract(ctx, x, keys.signer, keys.log, now)
-	if err != nil {
-		return withHints(err, "the extract was taken in; repeat the command to log that")
+		return err
 	}
 	return showImportedExtract(u, x, added, anchored)
 }

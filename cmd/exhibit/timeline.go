@@ -61,7 +61,7 @@ func (s *story) momentOf(m custody.Moment) moment {
 		said.leaf = m.Entry.Leaf
 		said.handling(&e.Handling)
 	}
-	row.When = localTime(occurred)
+	row.When = occurred.Wall()
 	if at, err := occurred.Moment(); err == nil {
 		row.At = at.Truncate(time.Minute)
 	}
@@ -110,7 +110,7 @@ func (t *teller) party(path string) string {
 
 func (t *teller) late(occurred, signed record.Time) {
 	if occurred.Clock == record.ClockEntered {
-		t.lines = append(t.lines, "late entry: signed "+localTime(signed))
+		t.lines = append(t.lines, "late entry: signed "+signed.Wall())
 	}
 }
 
@@ -224,15 +224,6 @@ func (t *teller) authority(path string, a record.Authority) {
 	kind, _ := a.Kind.Get()
 	parts := []string{kind, t.value(path + "/number"), named("by ", t.value(path+"/issuer"), "")}
 	t.add("authority", strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", "))
-}
-
-// localTime shows a time as the clock on the wall there did.
-func localTime(t record.Time) string {
-	at, err := t.Moment()
-	if err != nil {
-		return "no readable time"
-	}
-	return at.In(time.FixedZone("", t.OffsetMinutes*60)).Format("2006-01-02 15:04 -07:00")
 }
 
 func sealsText(seals []string) string {

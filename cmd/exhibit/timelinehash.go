@@ -23,7 +23,7 @@ func (t *teller) images(all []record.ImageCheck) {
 
 // matchWords say how what was found stands to the record.
 var matchWords = map[state.Match]string{state.MatchEqual: "equal to the record", state.MatchDiffers: "DIFFERS from the record",
-	state.MatchNone: "no digest of the record to compare with"}
+	state.MatchNone: "not compared"}
 
 // handoverHash tells of an acceptance on which of both sides the images were hashed.
 func (t *teller) handoverHash(h *record.Handling) {

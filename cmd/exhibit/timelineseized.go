@@ -41,7 +41,7 @@ func (t *teller) origin(o *record.Origin) {
 	t.add("handed over by", t.party("/seizure/origin/provider"))
 	t.add("extracted by", t.party("/seizure/origin/extractor"))
 	if at, known := o.ExtractedAt.Get(); known {
-		t.add("extracted at", localTime(at))
+		t.add("extracted at", at.Wall())
 	}
 }
 

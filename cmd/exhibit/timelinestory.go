@@ -106,7 +106,7 @@ func heldText(r state.Report) (name, text string) {
 	if r.Destroyed == 0 {
 		return "Held by", holderText(r)
 	}
-	return "Destroyed", fmt.Sprintf("on %s%s, event %d%s", localTime(r.DestroyedAt), orderText(r.DestroyedOrder), r.Destroyed, state.InLog(r.DestroyedLog))
+	return "Destroyed", fmt.Sprintf("on %s%s, event %d%s", r.DestroyedAt.Wall(), orderText(r.DestroyedOrder), r.Destroyed, state.InLog(r.DestroyedLog))
 }
 
 // orderText says by which order; an authority is often written as "order 12/2026" already.

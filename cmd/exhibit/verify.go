@@ -137,7 +137,7 @@ func printReport(u *ui, path string, r verify.Report) {
 	for _, c := range r.Cases {
 		u.linef("Case %s, %s", clean(c.Number), clean(c.Agency))
 		if e := c.Closed; e != nil {
-			u.linef("Its log was closed by entry %d at %s, by %s, key %s", e.Index, localTime(e.Time), clean(named("", e.By, "somebody not named")), e.KeyID[:16])
+			u.linef("Its log was closed by entry %d at %s, by %s, key %s", e.Index, e.Time.Wall(), clean(named("", e.By, "somebody not named")), e.KeyID[:16])
 		}
 	}
 	for _, a := range r.Acquisitions {

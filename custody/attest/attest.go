@@ -155,6 +155,27 @@ func (f KeyFile) Check(kind string) (ak Key, key Public, err error) {
 	return ak, key, nil
 }
 
+// OpenKeyFile reads a file that attests the key with that identifier (SHA-256 of its SubjectPublicKeyInfo, in hex), which must be one of that kind, and returns
+// the attestation key, as KeyFile.Check does.
+func OpenKeyFile(b []byte, id, kind string) (Key, error) {
+	f, err := ParseKeyFile(b)
+	if err != nil {
+		return Key{}, err
+	}
+	ak, key, err := f.Check(kind)
+	if err != nil {
+		return Key{}, err
+	}
+	der, err := key.DER()
+	if err != nil {
+		return Key{}, err
+	}
+	if record.SHA256Of(der).Hex() != id {
+		return Key{}, errors.New("it is about another key than its name says")
+	}
+	return ak, nil
+}
+
 func decode(b []byte, want string, v any) error {
 	if len(b) > maxFile {
 		return fmt.Errorf("%w: %d bytes, at most %d are allowed", record.ErrMalformed, len(b), maxFile)

@@ -361,6 +361,36 @@ func (x *Extract) Revealed(i int64) (record.Openings, error) {
 	return record.DecodeOpenings(b)
 }
 
+// SameLog are the first of extracts that are sorted by origin: those of one log.
+func SameLog(sorted []*Extract) []*Extract {
+	n := slices.IndexFunc(sorted, func(x *Extract) bool { return x.Origin != sorted[0].Origin })
+	if n < 0 {
+		n = len(sorted)
+	}
+	return sorted[:n]
+}
+
+// Newest are those of extracts, sorted by origin and size, after which none of the same log and exhibit comes.
+func Newest(sorted []*Extract) []*Extract {
+	var out []*Extract
+	for i, x := range sorted {
+		if !slices.ContainsFunc(sorted[i+1:], func(o *Extract) bool { return o.Origin == x.Origin && o.Exhibit == x.Exhibit }) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// NewestKeys are the keys of the log of that origin at the largest size that is known of it: keys are those at size.
+func NewestKeys(keys *Keys, origin string, size int64, extracts []*Extract) *Keys {
+	for _, x := range extracts {
+		if x.Origin == origin && x.Size > size {
+			size, keys = x.Size, x.Keys
+		}
+	}
+	return keys
+}
+
 // EventsOf are the events of extracts of one log, each once, from that entry on and in their order. Where several have one, it is
 // that of an extract with its openings.
 func EventsOf(extracts []*Extract, from int64) []ExtractEvent {

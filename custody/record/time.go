@@ -40,6 +40,15 @@ func (t Time) Moment() (time.Time, error) {
 	return m, nil
 }
 
+// Wall is the time as the clock on the wall there showed it, to the minute, for people.
+func (t Time) Wall() string {
+	m, err := t.Moment()
+	if err != nil {
+		return "no readable time"
+	}
+	return m.In(time.FixedZone("", t.OffsetMinutes*60)).Format("2006-01-02 15:04 -07:00")
+}
+
 // Validate reports the first thing wrong with t.
 func (t Time) Validate() error {
 	if t.Clock != ClockSystem && t.Clock != ClockEntered {

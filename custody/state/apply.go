@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/exhibit-forensics/exhibit/custody/record"
 )
@@ -287,7 +286,7 @@ func (c *chain) accepted(e LoggedEvent, h *record.Handled) {
 	if open != nil && open.Leaf == *h.Handling.Release {
 		c.report.Handovers++
 		if d, ok := between(open.At, h.Handling.OccurredAt); ok && d > 0 {
-			note(&c.report.Notes, "in transit from %s (event %d%s) to %s (event %d): nobody signed for it then", wall(open.At), open.Number, InLog(open.Log), wall(h.Handling.OccurredAt), h.Event.Number)
+			note(&c.report.Notes, "in transit from %s (event %d%s) to %s (event %d): nobody signed for it then", open.At.Wall(), open.Number, InLog(open.Log), h.Handling.OccurredAt.Wall(), h.Event.Number)
 		}
 		switch {
 		case c.same(open.From, e.KeyID) && h.Handling.Paper != nil:
@@ -308,13 +307,4 @@ func (c *chain) answer(release record.LeafHash) {
 	if open := c.report.Handover; open != nil && open.Leaf == release {
 		c.report.Handover = nil
 	}
-}
-
-// wall is a time as the clock on the wall there showed it.
-func wall(t record.Time) string {
-	at, err := t.Moment()
-	if err != nil {
-		return t.UTC
-	}
-	return at.In(time.FixedZone("", t.OffsetMinutes*60)).Format("2006-01-02 15:04 -07:00")
 }

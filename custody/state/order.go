@@ -31,6 +31,26 @@ type Sequence struct {
 	Steps  []Step
 }
 
+// SequenceOf is the log of that genesis, without its steps.
+func SequenceOf(g *record.CaseOpened) Sequence {
+	s := Sequence{Origin: g.Origin}
+	if j := g.Joins; j != nil {
+		s.After, s.Size = j.Origin, j.Size
+	}
+	if k := g.Continues; k != nil {
+		s.After, s.Size = k.Origin, k.Size
+	}
+	return s
+}
+
+// Next is the index of the first statement that is not among the steps.
+func (s Sequence) Next() int64 {
+	if len(s.Steps) == 0 {
+		return 1
+	}
+	return s.Steps[len(s.Steps)-1].Index + 1
+}
+
 // Place is a statement by its log and its place among that log's Steps.
 type Place struct{ Log, Step int }
 
